@@ -1,0 +1,14 @@
+//! The control socket: `agentctl` asks, the supervisor answers.
+//!
+//! After the [`hello`](crate::hello) a connection carries one
+//! [`Request`] at a time; its answer is one [`Response`], or, where a request
+//! follows something, several, the last of which is never a chunk or an event.
+
+mod request;
+mod response;
+
+pub use request::{
+    EventsRequest, ListFilter, LogsRequest, ProvidersRequest, Request, RunRequest, SessionAct,
+    SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
+};
+pub use response::{ErrorBody, ErrorCode, LogChunk, Response};

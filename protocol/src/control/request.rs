@@ -1,0 +1,245 @@
+//! What a client can ask.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::vocab::{ArchiveReason, Status, Stream, StopReason};
+use crate::{ProviderName, SessionId, TaskId, Timestamp};
+
+/// A question or a command. Append only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Dispatch a task → `Task` once its agent is exec'd or could not be.
+    Run(alloc::boxed::Box<RunRequest>),
+    /// → `Tasks`, newest first.
+    List(ListFilter),
+    /// By id, prefix, session id, key or name → `Detail`.
+    Show {
+        /// Any name of the task.
+        id: String,
+    },
+    /// → `Why`.
+    Why {
+        /// Any name of the task.
+        id: String,
+    },
+    /// → `Stopped` when every tree is proven gone, or at once with `no_wait`.
+    Stop(StopRequest),
+    /// → `Tasks` in the order of the request, when all have ended.
+    Wait(WaitRequest),
+    /// → `Log` chunks, then `LogEnd`.
+    Logs(LogsRequest),
+    /// → `Event`s, then `EventsEnd`.
+    Events(EventsRequest),
+    /// → `Sessions`.
+    Sessions(SessionsRequest),
+    /// The operator's word on a session → `Sessions` with the changed row.
+    ChangeSession(SessionChange),
+    /// → `Status`.
+    Status,
+    /// → `Providers` or `ProviderChecked`.
+    Providers(ProvidersRequest),
+}
+
+/// One dispatch.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRequest {
+    /// Chosen by the caller; repeated, it names the same task.
+    pub id: TaskId,
+    /// The kind of agent; the configured default, else `exec`, if absent.
+    pub provider: Option<ProviderName>,
+    /// The command of provider `exec`; more arguments for others.
+    pub argv: Vec<String>,
+    /// The conversation; the task id if absent.
+    pub key: Option<String>,
+    /// The prompt.
+    pub prompt: Option<String>,
+    /// A model, by the provider's name for it.
+    pub model: Option<String>,
+    /// A name for people.
+    pub name: Option<String>,
+    /// Absolute. The caller's own folder if `None` was asked for.
+    pub cwd: String,
+    /// The caller's whole environment: used by a user's own supervisor only.
+    pub client_env: Vec<(String, String)>,
+    /// `--env` and `--env-file`, in order; the later one wins.
+    pub env: Vec<(String, String)>,
+    /// The caller's word for the agent.
+    pub agent: Option<String>,
+    /// The caller's word for the kind of work.
+    pub agent_type: Option<String>,
+    /// The repository.
+    pub repo: Option<String>,
+    /// The issue.
+    pub issue_number: Option<i64>,
+    /// On whose behalf.
+    pub user: Option<String>,
+    /// Which conversation.
+    pub session: SessionChoice,
+    /// Resume although quarantined.
+    pub unsafe_resume: bool,
+    /// End it after this time.
+    pub timeout_ms: Option<u64>,
+    /// End it after this much silence.
+    pub idle_timeout_ms: Option<u64>,
+    /// End it if no session id or output appears in time.
+    pub start_timeout_ms: Option<u64>,
+    /// Between TERM and KILL, for any stop of it.
+    pub grace_ms: Option<u64>,
+    /// Output kept per stream, in bytes.
+    pub max_log_bytes: Option<u64>,
+    /// Further arguments for the provider's command; shown as `<arg>`.
+    pub provider_args: Vec<String>,
+    /// Answer once the row is durable and the agent is exec'd; `false` would
+    /// answer with the row alone (for callers that only queue).
+    pub wait_for_exec: bool,
+}
+
+/// Which conversation a task takes part in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SessionChoice {
+    /// The newest resumable session of the key, else a fresh one.
+    Auto,
+    /// A fresh one.
+    Fresh,
+    /// A fresh one with this id.
+    Chosen(SessionId),
+    /// Exactly this one.
+    Resume(SessionId),
+}
+
+/// The environment and the prompt never appear in `Debug`.
+impl fmt::Debug for RunRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunRequest")
+            .field("id", &self.id)
+            .field("provider", &self.provider)
+            .field("key", &self.key)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which tasks to list. Empty filters match everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListFilter {
+    /// Ended tasks as well.
+    pub all: bool,
+    /// Any of these.
+    pub status: Vec<Status>,
+    /// Any of these.
+    pub reason: Vec<ArchiveReason>,
+    /// This one.
+    pub provider: Option<String>,
+    /// This one.
+    pub key: Option<String>,
+    /// Started (or queued) at or after.
+    pub since: Option<Timestamp>,
+    /// At most so many, newest first.
+    pub limit: Option<u32>,
+}
+
+/// Stop tasks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopRequest {
+    /// Any names of tasks.
+    pub ids: Vec<String>,
+    /// Every live and queued task, in addition.
+    pub all: bool,
+    /// `user` or `runner_stop`; others are refused.
+    pub reason: StopReason,
+    /// In the caller's words.
+    pub note: Option<String>,
+    /// Between TERM and KILL; the task's own if absent.
+    pub grace_ms: Option<u64>,
+    /// No grace.
+    pub force: bool,
+    /// Answer once the intents are committed.
+    pub no_wait: bool,
+}
+
+/// Wait until tasks have ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitRequest {
+    /// Any names of tasks.
+    pub ids: Vec<String>,
+    /// Give up after this time → error `Timeout`.
+    pub timeout_ms: Option<u64>,
+}
+
+/// Read an agent's output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogsRequest {
+    /// Any name of the task.
+    pub id: String,
+    /// Which stream.
+    pub stream: Stream,
+    /// From this byte on.
+    pub from_offset: u64,
+    /// Only the last so many lines from there on.
+    pub last_lines: Option<u64>,
+    /// Go on until the task has ended and everything was sent.
+    pub follow: bool,
+}
+
+/// Read the event log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsRequest {
+    /// The first seq wanted; only what comes from now on if absent.
+    pub from_seq: Option<u64>,
+    /// Only this task's; any name of it.
+    pub task: Option<String>,
+    /// Go on for ever, or with `task` until it has ended.
+    pub follow: bool,
+    /// Volatile progress as well.
+    pub progress: bool,
+}
+
+/// Which sessions to show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsRequest {
+    /// Only this key's; an unknown one is an error.
+    pub key: Option<String>,
+}
+
+/// The operator's word on a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionChange {
+    /// Its key.
+    pub key: String,
+    /// An older one of the key; the newest if absent.
+    pub session_id: Option<SessionId>,
+    /// What to do.
+    pub act: SessionAct,
+}
+
+/// What the operator decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SessionAct {
+    /// It may be resumed again.
+    Release,
+    /// It must not be resumed.
+    Quarantine,
+}
+
+/// About provider files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProvidersRequest {
+    /// All of them.
+    List,
+    /// One, with its text.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Is this text a good provider file?
+    Check {
+        /// The file's name, for messages.
+        file: String,
+        /// The file's text.
+        text: String,
+    },
+}
