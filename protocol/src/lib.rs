@@ -28,6 +28,7 @@ pub mod frame;
 pub mod hello;
 pub mod ids;
 pub mod limits;
+pub mod places;
 pub mod shim;
 pub mod time;
 pub mod view;
