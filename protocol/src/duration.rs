@@ -60,7 +60,9 @@ pub fn parse_size_bytes(text: &str) -> Result<u64, BadQuantity> {
 }
 
 fn leading_number(text: &str) -> Result<(u64, &str), BadQuantity> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
     if digits.is_empty() {
         return Err(BadQuantity::Form);
@@ -71,9 +73,15 @@ fn leading_number(text: &str) -> Result<(u64, &str), BadQuantity> {
 
 fn duration_unit(text: &str) -> Option<(u64, &str)> {
     // `ms` before `m` and `s`.
-    [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)]
-        .into_iter()
-        .find_map(|(unit, ms)| text.strip_prefix(unit).map(|rest| (ms, rest)))
+    [
+        ("ms", 1),
+        ("s", 1000),
+        ("m", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+    ]
+    .into_iter()
+    .find_map(|(unit, ms)| text.strip_prefix(unit).map(|rest| (ms, rest)))
 }
 
 #[cfg(test)]
@@ -96,7 +104,10 @@ mod tests {
         for text in ["", "5", "s", "-1s", "1.5h", "10 m", "1w"] {
             assert_eq!(parse_duration_ms(text), Err(BadQuantity::Form), "{text}");
         }
-        assert_eq!(parse_duration_ms("99999999999999999999s"), Err(BadQuantity::TooLarge));
+        assert_eq!(
+            parse_duration_ms("99999999999999999999s"),
+            Err(BadQuantity::TooLarge)
+        );
         assert_eq!(parse_size_bytes("2X"), Err(BadQuantity::Form));
         assert_eq!(parse_size_bytes("99999999999G"), Err(BadQuantity::TooLarge));
     }

@@ -22,7 +22,10 @@ impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { announced, limit } => {
-                write!(f, "a frame of {announced} bytes exceeds the limit of {limit}")
+                write!(
+                    f,
+                    "a frame of {announced} bytes exceeds the limit of {limit}"
+                )
             }
         }
     }
@@ -35,7 +38,10 @@ impl core::error::Error for FrameError {}
 /// # Errors
 /// [`FrameError::TooLarge`] when the other side would refuse it.
 pub fn encode(payload: &[u8], limit: usize) -> Result<Vec<u8>, FrameError> {
-    let too_large = FrameError::TooLarge { announced: payload.len(), limit };
+    let too_large = FrameError::TooLarge {
+        announced: payload.len(),
+        limit,
+    };
     if payload.len() > limit {
         return Err(too_large);
     }
@@ -59,7 +65,11 @@ impl FrameDecoder {
     /// A decoder that refuses frames of more than `limit` bytes.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
-        Self { buffer: Vec::new(), consumed: 0, limit }
+        Self {
+            buffer: Vec::new(),
+            consumed: 0,
+            limit,
+        }
     }
 
     /// Takes what was read from the socket.
@@ -83,7 +93,10 @@ impl FrameDecoder {
         };
         let announced = u32::from_le_bytes(*header) as usize;
         if announced > self.limit {
-            return Err(FrameError::TooLarge { announced, limit: self.limit });
+            return Err(FrameError::TooLarge {
+                announced,
+                limit: self.limit,
+            });
         }
         if rest.len() < HEADER_LEN + announced {
             return Ok(None);
@@ -163,7 +176,10 @@ mod tests {
         decoder.push(&11u32.to_le_bytes());
         assert_eq!(
             decoder.next_frame(),
-            Err(FrameError::TooLarge { announced: 11, limit: 10 })
+            Err(FrameError::TooLarge {
+                announced: 11,
+                limit: 10
+            })
         );
     }
 }

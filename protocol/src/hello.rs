@@ -89,7 +89,12 @@ impl Hello {
     /// The opening of a client, a shim, or a supervisor on a fresh shim's link.
     #[must_use]
     pub const fn opening(role: Role) -> Self {
-        Self { role, min: MIN_VERSION, max: MAX_VERSION, chosen: None }
+        Self {
+            role,
+            min: MIN_VERSION,
+            max: MAX_VERSION,
+            chosen: None,
+        }
     }
 
     /// The supervisor's answer to `peer`.
@@ -110,7 +115,10 @@ impl Hello {
     /// # Errors
     /// [`BadHello::NoCommonVersion`] when it chose none.
     pub fn accepted(&self) -> Result<u16, BadHello> {
-        self.chosen.ok_or(BadHello::NoCommonVersion { min: self.min, max: self.max })
+        self.chosen.ok_or(BadHello::NoCommonVersion {
+            min: self.min,
+            max: self.max,
+        })
     }
 
     /// The bytes.
@@ -150,7 +158,12 @@ impl Hello {
             return Err(BadHello::Range(min, max));
         }
         let chosen = (chosen != 0 && bytes[5] == 0).then_some(chosen);
-        Ok(Self { role, min, max, chosen })
+        Ok(Self {
+            role,
+            min,
+            max,
+            chosen,
+        })
     }
 }
 
@@ -161,12 +174,34 @@ mod tests {
 
     #[test]
     fn the_bytes_are_frozen() {
-        let hello = Hello { role: Role::Shim, min: 1, max: 3, chosen: None };
-        assert_eq!(hello.encode(), *b"AGSV\x02\x00\x01\x00\x03\x00\x00\x00\x00\x00\x00\x00");
-        let answer = Hello { role: Role::Supervisor, min: 1, max: 1, chosen: Some(1) };
-        assert_eq!(answer.encode(), *b"AGSV\x03\x00\x01\x00\x01\x00\x01\x00\x00\x00\x00\x00");
-        let refusal = Hello { chosen: None, ..answer };
-        assert_eq!(refusal.encode(), *b"AGSV\x03\x01\x01\x00\x01\x00\x00\x00\x00\x00\x00\x00");
+        let hello = Hello {
+            role: Role::Shim,
+            min: 1,
+            max: 3,
+            chosen: None,
+        };
+        assert_eq!(
+            hello.encode(),
+            *b"AGSV\x02\x00\x01\x00\x03\x00\x00\x00\x00\x00\x00\x00"
+        );
+        let answer = Hello {
+            role: Role::Supervisor,
+            min: 1,
+            max: 1,
+            chosen: Some(1),
+        };
+        assert_eq!(
+            answer.encode(),
+            *b"AGSV\x03\x00\x01\x00\x01\x00\x01\x00\x00\x00\x00\x00"
+        );
+        let refusal = Hello {
+            chosen: None,
+            ..answer
+        };
+        assert_eq!(
+            refusal.encode(),
+            *b"AGSV\x03\x01\x01\x00\x01\x00\x00\x00\x00\x00\x00\x00"
+        );
         for hello in [hello, answer, refusal] {
             assert_eq!(Hello::decode(&hello.encode()), Ok(hello));
         }
@@ -174,7 +209,12 @@ mod tests {
 
     #[test]
     fn a_peer_of_another_version_is_told_in_words() {
-        let newer = Hello { role: Role::Client, min: 7, max: 9, chosen: None };
+        let newer = Hello {
+            role: Role::Client,
+            min: 7,
+            max: 9,
+            chosen: None,
+        };
         let answer = Hello::answer(&newer);
         assert_eq!(answer.chosen, None);
         let error = answer.accepted().expect_err("no common version");

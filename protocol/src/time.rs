@@ -22,10 +22,7 @@ impl Timestamp {
     /// This point in time plus `ms` milliseconds.
     #[must_use]
     pub fn plus_ms(self, ms: u64) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)))
     }
 
     /// Reads RFC 3339 text in UTC (`…Z`), with zero to nine fraction digits,
@@ -180,7 +177,13 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "now", "2026-11-20", "2026-13-20T11:26:42Z", "2026-11-20T11:26:42+01:00"] {
+        for text in [
+            "",
+            "now",
+            "2026-11-20",
+            "2026-13-20T11:26:42Z",
+            "2026-11-20T11:26:42+01:00",
+        ] {
             assert_eq!(Timestamp::parse(text), Err(BadTimestamp), "{text}");
         }
     }

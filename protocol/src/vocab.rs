@@ -360,7 +360,11 @@ impl fmt::Display for Exit {
             Self::Exited { code } => write!(f, "exited with code {code}"),
             Self::Signaled { signal, core } => {
                 write!(f, "ended by {}", SignalName(*signal))?;
-                if *core { f.write_str(" (core dumped)") } else { Ok(()) }
+                if *core {
+                    f.write_str(" (core dumped)")
+                } else {
+                    Ok(())
+                }
             }
             Self::Unknown { why } => write!(f, "exit unknown: {why}"),
         }
@@ -434,10 +438,37 @@ pub struct SignalName(pub i32);
 
 /// Linux's names on every architecture that we build for (x86-64, arm64).
 const SIGNAL_NAMES: [&str; 31] = [
-    "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL",
-    "SIGUSR1", "SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD",
-    "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ",
-    "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR", "SIGSYS",
+    "SIGHUP",
+    "SIGINT",
+    "SIGQUIT",
+    "SIGILL",
+    "SIGTRAP",
+    "SIGABRT",
+    "SIGBUS",
+    "SIGFPE",
+    "SIGKILL",
+    "SIGUSR1",
+    "SIGSEGV",
+    "SIGUSR2",
+    "SIGPIPE",
+    "SIGALRM",
+    "SIGTERM",
+    "SIGSTKFLT",
+    "SIGCHLD",
+    "SIGCONT",
+    "SIGSTOP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGXCPU",
+    "SIGXFSZ",
+    "SIGVTALRM",
+    "SIGPROF",
+    "SIGWINCH",
+    "SIGIO",
+    "SIGPWR",
+    "SIGSYS",
 ];
 
 /// The kernel's first real-time signal.
@@ -448,7 +479,11 @@ impl SignalName {
     #[must_use]
     pub fn parse(name: &str) -> Option<i32> {
         if let Some(offset) = name.strip_prefix("SIGRT") {
-            return offset.parse::<i32>().ok().filter(|n| *n < 33).map(|n| n + FIRST_REALTIME);
+            return offset
+                .parse::<i32>()
+                .ok()
+                .filter(|n| *n < 33)
+                .map(|n| n + FIRST_REALTIME);
         }
         let at = SIGNAL_NAMES.iter().position(|known| *known == name)?;
         i32::try_from(at).ok().map(|n| n + 1)
@@ -457,7 +492,9 @@ impl SignalName {
 
 impl fmt::Display for SignalName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = usize::try_from(self.0 - 1).ok().and_then(|at| SIGNAL_NAMES.get(at));
+        let known = usize::try_from(self.0 - 1)
+            .ok()
+            .and_then(|at| SIGNAL_NAMES.get(at));
         match known {
             Some(name) => f.write_str(name),
             None => write!(f, "SIGRT{}", self.0 - FIRST_REALTIME),
@@ -496,16 +533,33 @@ mod tests {
     #[test]
     fn exits_have_the_documented_json() {
         let json = |exit: &Exit| serde_json::to_string(exit).expect("plain data");
-        assert_eq!(json(&Exit::Exited { code: 3 }), r#"{"kind":"exited","code":3}"#);
-        let killed = Exit::Signaled { signal: 9, core: false };
-        assert_eq!(json(&killed), r#"{"kind":"signaled","signal":"SIGKILL","core":false}"#);
-        let unknown = Exit::Unknown { why: "no shim".into() };
+        assert_eq!(
+            json(&Exit::Exited { code: 3 }),
+            r#"{"kind":"exited","code":3}"#
+        );
+        let killed = Exit::Signaled {
+            signal: 9,
+            core: false,
+        };
+        assert_eq!(
+            json(&killed),
+            r#"{"kind":"signaled","signal":"SIGKILL","core":false}"#
+        );
+        let unknown = Exit::Unknown {
+            why: "no shim".into(),
+        };
         assert_eq!(json(&unknown), r#"{"kind":"unknown","why":"no shim"}"#);
         for exit in [Exit::Exited { code: 3 }, killed, unknown] {
             let bytes = postcard::to_allocvec(&exit).expect("plain data");
-            assert_eq!(postcard::from_bytes::<Exit>(&bytes).expect("round trip"), exit);
+            assert_eq!(
+                postcard::from_bytes::<Exit>(&bytes).expect("round trip"),
+                exit
+            );
             let text = json(&exit);
-            assert_eq!(serde_json::from_str::<Exit>(&text).expect("round trip"), exit);
+            assert_eq!(
+                serde_json::from_str::<Exit>(&text).expect("round trip"),
+                exit
+            );
         }
     }
 }

@@ -6,7 +6,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::vocab::{ArchiveReason, Status, Stream, StopReason};
+use crate::vocab::{ArchiveReason, Status, StopReason, Stream};
 use crate::{ProviderName, SessionId, TaskId, Timestamp};
 
 /// A question or a command. Append only.

@@ -23,5 +23,8 @@ pub use record::{
     AlarmKind, IntentRecord, ProcessId, ProviderError, Record, ResultRecord, SenderRecord,
     SpawnStage, SupersededBy, SweepRecord, Target, Usage,
 };
-pub use scan::{Condition, Field, LinePattern, PatternMeaning, Scalar, ScanFormat, ScanRule, ScanSpec, Take, Test};
+pub use scan::{
+    Condition, Field, LinePattern, PatternMeaning, Scalar, ScanFormat, ScanRule, ScanSpec, Take,
+    Test,
+};
 pub use start::{Leftovers, Start, Token};

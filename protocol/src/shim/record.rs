@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Timestamp;
 use crate::view::Survivor;
 use crate::vocab::{Exit, StopReason, Stream};
-use crate::Timestamp;
 
 /// One fact. Append only; readers skip what they do not know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -288,4 +288,6 @@ pub enum AlarmKind {
     JournalFull,
     /// The output had more session ids than are kept.
     TooManySessions,
+    /// The output named a session id that the provider's rule refuses.
+    InvalidSessionId,
 }

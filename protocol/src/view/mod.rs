@@ -7,7 +7,9 @@ mod session;
 mod task;
 
 pub use event::{EventView, GAP_EVENT};
-pub use service::{DrainView, LedgerView, ProtocolRange, ProviderView, StatusView, TaskCounts, UnitView};
+pub use service::{
+    DrainView, LedgerView, ProtocolRange, ProviderView, StatusView, TaskCounts, UnitView,
+};
 pub use session::SessionView;
 pub use task::{
     Ancestor, ChainLink, EvidenceView, IntentView, Links, ProgressView, Requester, ResultView,

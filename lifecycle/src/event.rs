@@ -1,0 +1,364 @@
+//! What happened, durably. `docs`: EVENTS.md.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use protocol::shim::{
+    AlarmKind, ProcessId, ProviderError, ResultRecord, SenderRecord, SpawnStage, SupersededBy,
+    SweepRecord, Target, Usage,
+};
+use protocol::view::{Requester, Survivor};
+use protocol::vocab::{IntentOutcome, SignalledBy};
+use protocol::{
+    ArchiveReason, Basis, Exit, FinishedBasis, Key, ProviderName, SessionId, Status, StopReason,
+    TaskId, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::session::SessionRow;
+use crate::spec::TaskSpec;
+
+/// One event of the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When it happened (not when it was committed).
+    pub at: Timestamp,
+    /// The task; none for events of the supervisor and of a session alone.
+    pub task_id: Option<TaskId>,
+    /// The journal record that it came from.
+    pub record: Option<u64>,
+    /// The rest.
+    pub body: EventBody,
+}
+
+/// What happened. The tags are the public types of the event log; append only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "payload")]
+pub enum EventBody {
+    /// The row is there, `running`, before any process is.
+    #[serde(rename = "task.admitted")]
+    Admitted {
+        /// The dispatch.
+        spec: TaskSpec,
+    },
+    /// A shim won the claim.
+    #[serde(rename = "task.claimed")]
+    Claimed {
+        /// The shim.
+        shim: ProcessId,
+    },
+    /// The agent was exec'd.
+    #[serde(rename = "task.started")]
+    Started {
+        /// Its leader.
+        agent: ProcessId,
+        /// The program.
+        program: String,
+    },
+    /// The agent was not exec'd and never will be.
+    #[serde(rename = "task.spawn_failed")]
+    SpawnFailed {
+        /// What was tried.
+        stage: SpawnStage,
+        /// The kernel's answer; 0 where no shim ever tried.
+        errno: i32,
+        /// On which path.
+        path: String,
+    },
+    /// The supervisor won the claim.
+    #[serde(rename = "task.never_started")]
+    NeverStarted {
+        /// In words.
+        detail: String,
+    },
+    /// A supervisor took over a shim that it did not start.
+    #[serde(rename = "task.adopted")]
+    Adopted {
+        /// The shim.
+        shim: ProcessId,
+    },
+    /// The first output.
+    #[serde(rename = "task.output")]
+    FirstOutput {},
+    /// The model that the output names.
+    #[serde(rename = "task.model")]
+    ModelSeen {
+        /// The model.
+        model: String,
+    },
+    /// A session belongs to the task from now on.
+    #[serde(rename = "session.bound")]
+    SessionBound {
+        /// The conversation.
+        key: Key,
+        /// The provider.
+        provider: ProviderName,
+        /// Its id.
+        session_id: SessionId,
+        /// How it is known.
+        how: BindKind,
+    },
+    /// The session's last task succeeded.
+    #[serde(rename = "session.resumable")]
+    SessionResumable {
+        /// The conversation.
+        key: Key,
+        /// The provider.
+        provider: ProviderName,
+        /// Its id.
+        session_id: SessionId,
+        /// The figures of the whole conversation so far, as printed.
+        totals: Usage,
+    },
+    /// The session must not be resumed.
+    #[serde(rename = "session.quarantined")]
+    SessionQuarantined {
+        /// The conversation.
+        key: Key,
+        /// The provider.
+        provider: ProviderName,
+        /// Its id.
+        session_id: SessionId,
+        /// Why.
+        reason: String,
+        /// The figures of the whole conversation so far, as printed; absent
+        /// where no task ended.
+        totals: Option<Usage>,
+    },
+    /// The operator allows it again.
+    #[serde(rename = "session.released")]
+    SessionReleased {
+        /// The conversation.
+        key: Key,
+        /// The provider.
+        provider: ProviderName,
+        /// Its id.
+        session_id: SessionId,
+        /// Who.
+        by: Requester,
+    },
+    /// The session was never used by the task: its row is as it was before.
+    #[serde(rename = "session.restored")]
+    SessionRestored {
+        /// As it was.
+        row: SessionRow,
+    },
+    /// The session was chosen and provably never used.
+    #[serde(rename = "session.removed")]
+    SessionRemoved {
+        /// The conversation.
+        key: Key,
+        /// The provider.
+        provider: ProviderName,
+        /// Its id.
+        session_id: SessionId,
+    },
+    /// The provider's own result.
+    #[serde(rename = "task.result")]
+    Result(ResultRecord),
+    /// The provider failed in a known way.
+    #[serde(rename = "task.provider_error")]
+    ProviderFailed {
+        /// Which way.
+        error: ProviderError,
+        /// Its words, cut.
+        detail: String,
+    },
+    /// Figures that were reported before the end.
+    #[serde(rename = "task.usage")]
+    UsageSeen {
+        /// As printed.
+        usage: Usage,
+    },
+    /// An intent is committed.
+    #[serde(rename = "task.stop_requested")]
+    StopRequested {
+        /// The ledger's id.
+        intent_id: u64,
+        /// For which reason.
+        reason: StopReason,
+        /// Who asked.
+        requested_by: Requester,
+        /// In their words.
+        note: Option<String>,
+        /// Between TERM and KILL, in ms.
+        grace_ms: u64,
+        /// Another intent is the reason already.
+        joined: bool,
+    },
+    /// The shim has the intent in its journal.
+    #[serde(rename = "task.stop_journalled")]
+    StopJournalled {
+        /// The ledger's id.
+        intent_id: u64,
+    },
+    /// The agent had ended by itself before the signal.
+    #[serde(rename = "task.stop_superseded")]
+    StopSuperseded {
+        /// The ledger's id.
+        intent_id: u64,
+        /// How that was seen.
+        by: SupersededBy,
+    },
+    /// A signal went out.
+    #[serde(rename = "task.signalled")]
+    Signalled {
+        /// Under which intent.
+        intent_id: Option<u64>,
+        /// Which signal.
+        signal: i32,
+        /// To whom.
+        target: Target,
+        /// From whom.
+        by: SignalledBy,
+    },
+    /// The shim itself was signalled.
+    #[serde(rename = "task.signal_seen")]
+    SignalSeen {
+        /// Which signal.
+        signal: i32,
+        /// By whom.
+        sender: SenderRecord,
+    },
+    /// The leader ended.
+    #[serde(rename = "task.exited")]
+    Exited {
+        /// How.
+        exit: Exit,
+    },
+    /// What became of the tree.
+    #[serde(rename = "task.swept")]
+    Swept {
+        /// The findings.
+        sweep: SweepRecord,
+        /// Who looked.
+        by: SignalledBy,
+    },
+    /// The shim's process is gone before it had finished.
+    #[serde(rename = "task.shim_lost")]
+    ShimLost {},
+    /// The machine was booted again meanwhile.
+    #[serde(rename = "task.host_rebooted")]
+    HostRebooted {
+        /// What told it.
+        detail: String,
+    },
+    /// Something that should be looked at.
+    #[serde(rename = "task.alarm")]
+    Alarm {
+        /// What.
+        kind: AlarmKind,
+        /// In words.
+        detail: String,
+    },
+    /// The shim's last record; its logs are complete.
+    #[serde(rename = "task.finished")]
+    Finished {
+        /// Bytes printed, by stdout and stderr.
+        output_bytes: (u64, u64),
+        /// Of these, bytes not kept.
+        gap_bytes: (u64, u64),
+    },
+    /// Terminal.
+    #[serde(rename = "task.ended")]
+    Ended(Ending),
+    /// A supervisor is up.
+    #[serde(rename = "supervisor.started")]
+    SupervisorStarted {
+        /// Its process id.
+        pid: i32,
+        /// Its version.
+        version: String,
+        /// The kernel's boot id.
+        boot_id: String,
+    },
+    /// A supervisor has left on purpose.
+    #[serde(rename = "supervisor.stopped")]
+    SupervisorStopped {
+        /// Its process id.
+        pid: i32,
+        /// Agents that live on under their shims.
+        left_running: u64,
+    },
+}
+
+/// How it is known that a session belongs to a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BindKind {
+    /// We chose it, before the spawn.
+    Chosen,
+    /// It is resumed.
+    Resumed,
+    /// The output told a new one.
+    Reported,
+    /// The output told the one that was known already.
+    Confirmed,
+}
+
+/// How a task ended: everything that its row needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ending {
+    /// Terminal.
+    pub status: Status,
+    /// Why.
+    pub reason: ArchiveReason,
+    /// How that is known.
+    pub basis: Basis,
+    /// By whom, as far as it is known.
+    pub ended_by: Option<String>,
+    /// How its process ended; none if there never was one.
+    pub exit: Option<Exit>,
+    /// When the end was established.
+    pub finished_at: Timestamp,
+    /// How well that is known.
+    pub finished_basis: FinishedBasis,
+    /// When it was last known to be alive.
+    pub last_seen_at: Timestamp,
+    /// The figures of this task alone.
+    pub usage: Usage,
+    /// What became of each intent.
+    pub intents: Vec<(u64, IntentOutcome)>,
+    /// What could not be ended.
+    pub survivors: Vec<Survivor>,
+}
+
+impl EventBody {
+    /// The public type, e.g. `task.ended`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Admitted { .. } => "task.admitted",
+            Self::Claimed { .. } => "task.claimed",
+            Self::Started { .. } => "task.started",
+            Self::SpawnFailed { .. } => "task.spawn_failed",
+            Self::NeverStarted { .. } => "task.never_started",
+            Self::Adopted { .. } => "task.adopted",
+            Self::FirstOutput {} => "task.output",
+            Self::ModelSeen { .. } => "task.model",
+            Self::SessionBound { .. } => "session.bound",
+            Self::SessionResumable { .. } => "session.resumable",
+            Self::SessionQuarantined { .. } => "session.quarantined",
+            Self::SessionReleased { .. } => "session.released",
+            Self::SessionRestored { .. } => "session.restored",
+            Self::SessionRemoved { .. } => "session.removed",
+            Self::Result(_) => "task.result",
+            Self::ProviderFailed { .. } => "task.provider_error",
+            Self::UsageSeen { .. } => "task.usage",
+            Self::StopRequested { .. } => "task.stop_requested",
+            Self::StopJournalled { .. } => "task.stop_journalled",
+            Self::StopSuperseded { .. } => "task.stop_superseded",
+            Self::Signalled { .. } => "task.signalled",
+            Self::SignalSeen { .. } => "task.signal_seen",
+            Self::Exited { .. } => "task.exited",
+            Self::Swept { .. } => "task.swept",
+            Self::ShimLost {} => "task.shim_lost",
+            Self::HostRebooted { .. } => "task.host_rebooted",
+            Self::Alarm { .. } => "task.alarm",
+            Self::Finished { .. } => "task.finished",
+            Self::Ended(_) => "task.ended",
+            Self::SupervisorStarted { .. } => "supervisor.started",
+            Self::SupervisorStopped { .. } => "supervisor.stopped",
+        }
+    }
+}

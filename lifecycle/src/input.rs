@@ -1,0 +1,91 @@
+//! What can happen to a task.
+
+use alloc::string::String;
+
+use protocol::shim::{ProcessId, ProgressReport, Record, SweepRecord};
+use protocol::view::Requester;
+use protocol::{StopReason, Timestamp};
+
+use crate::timer::Timer;
+
+/// Time and identifiers, from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// The wall clock.
+    pub at: Timestamp,
+    /// An intent id that was never used. The caller counts on when an event
+    /// used it.
+    pub intent_id: u64,
+}
+
+/// One input of one task.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Somebody wants something.
+    Command(Command),
+    /// Something happened; never refused.
+    Fact(Fact),
+    /// A timer is due.
+    Timer(Timer),
+}
+
+/// Somebody wants something.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// End the task.
+    Stop {
+        /// For which reason.
+        reason: StopReason,
+        /// Who asks.
+        requested_by: Requester,
+        /// In their words.
+        note: Option<String>,
+        /// Between TERM and KILL; the task's own if absent; 0 = at once.
+        grace_ms: Option<u64>,
+    },
+}
+
+/// Something happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// The shim's journal has this record.
+    Record {
+        /// Its number, from 1.
+        number: u64,
+        /// The record.
+        record: Record,
+    },
+    /// The shim is connected.
+    LinkUp(LinkKind),
+    /// The shim's link was lost.
+    LinkDown,
+    /// A volatile sign of life.
+    Progress(ProgressReport),
+    /// The shim's process is gone, and everything in its journal was fed in.
+    ShimGone,
+    /// The supervisor won the claim: no shim ever started the agent.
+    NeverStarted {
+        /// What is known about why.
+        detail: String,
+    },
+    /// The supervisor looked for what a dead shim had left, and ended it.
+    TreeSwept(SweepRecord),
+    /// The machine was booted again since the shim was started.
+    HostRebooted {
+        /// What told it.
+        detail: String,
+    },
+    /// A new supervisor rebuilt the task from its events.
+    Recovered,
+}
+
+/// How a link came to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkKind {
+    /// The inherited one, of a shim that this supervisor spawned.
+    First,
+    /// A later one, of a shim that this supervisor spawned or had adopted.
+    Again(ProcessId),
+    /// The first one of a shim that an earlier supervisor spawned.
+    Adopted(ProcessId),
+}

@@ -1,0 +1,139 @@
+//! What was asked for, as far as the core and the ledger need it. The rest
+//! (environment, prompt, real arguments) never leaves the task folder.
+
+use alloc::string::String;
+
+use protocol::shim::Usage;
+use protocol::view::Links;
+use protocol::{Key, ProviderName, SessionId, TaskId};
+use serde::{Deserialize, Serialize};
+
+use crate::session::SessionRow;
+
+/// One dispatch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// Its id.
+    pub id: TaskId,
+    /// Its conversation.
+    pub key: Key,
+    /// The kind of agent.
+    pub provider: ProviderName,
+    /// The caller's word for the agent.
+    pub agent: Option<String>,
+    /// The caller's word for the kind of work.
+    pub agent_type: Option<String>,
+    /// The model asked for.
+    pub model: Option<String>,
+    /// The repository.
+    pub repo: Option<String>,
+    /// The issue.
+    pub issue_number: Option<i64>,
+    /// On whose behalf.
+    pub user: Option<String>,
+    /// A name for people.
+    pub name: Option<String>,
+    /// Which conversation it takes part in.
+    pub session: SessionPlan,
+    /// Its limits.
+    pub limits: Limits,
+    /// What the verdict has to know of its provider.
+    pub policy: Policy,
+    /// Other tasks it is related to.
+    pub links: Links,
+}
+
+/// Which conversation a task takes part in, decided before its spawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum SessionPlan {
+    /// A new one; the provider will tell its id, if it has any.
+    Fresh,
+    /// A new one with this id.
+    Chosen(SessionId),
+    /// This one, whose row was so.
+    Resume(SessionRow),
+}
+
+impl SessionPlan {
+    /// The id that is known before the spawn.
+    #[must_use]
+    pub const fn known_id(&self) -> Option<&SessionId> {
+        match self {
+            Self::Fresh => None,
+            Self::Chosen(id) => Some(id),
+            Self::Resume(row) => Some(&row.session_id),
+        }
+    }
+
+    /// The id that is resumed.
+    #[must_use]
+    pub const fn resumed(&self) -> Option<&SessionId> {
+        match self {
+            Self::Fresh | Self::Chosen(_) => None,
+            Self::Resume(row) => Some(&row.session_id),
+        }
+    }
+}
+
+/// A task's limits, all in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Its whole run.
+    pub timeout_ms: Option<u64>,
+    /// Silence.
+    pub idle_timeout_ms: Option<u64>,
+    /// Until the first session id or output.
+    pub start_timeout_ms: Option<u64>,
+    /// Between TERM and KILL.
+    pub grace_ms: u64,
+}
+
+/// What the verdict has to know of a provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Exit 0 without a result is a failure.
+    pub promises_result: bool,
+    /// Its turns count over the whole conversation.
+    pub cumulative_turns: bool,
+    /// Its tokens count over the whole conversation.
+    pub cumulative_tokens: bool,
+    /// Its cost counts over the whole conversation.
+    pub cumulative_cost: bool,
+}
+
+impl Policy {
+    /// The figures of one task alone: what the provider printed, less what the
+    /// conversation had before where it counts over the whole of it.
+    #[must_use]
+    pub fn own_usage(&self, printed: &Usage, before: &Usage) -> Usage {
+        let count = |printed: Option<u64>, before: Option<u64>, cumulative: bool| {
+            printed.map(|value| {
+                if cumulative {
+                    value.saturating_sub(before.unwrap_or(0))
+                } else {
+                    value
+                }
+            })
+        };
+        Usage {
+            turns: count(printed.turns, before.turns, self.cumulative_turns),
+            input_tokens: count(
+                printed.input_tokens,
+                before.input_tokens,
+                self.cumulative_tokens,
+            ),
+            output_tokens: count(
+                printed.output_tokens,
+                before.output_tokens,
+                self.cumulative_tokens,
+            ),
+            cost_usd: printed.cost_usd.map(|value| {
+                if self.cumulative_cost {
+                    (value - before.cost_usd.unwrap_or(0.0)).max(0.0)
+                } else {
+                    value
+                }
+            }),
+        }
+    }
+}

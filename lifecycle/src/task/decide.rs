@@ -1,0 +1,156 @@
+//! What follows from an input: dispatches to one file per kind.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use protocol::Timestamp;
+use protocol::shim::StopOrder;
+
+use super::{Lost, Presence, Start, Task, finish, record, stop};
+use crate::effect::{Action, Effects};
+use crate::event::{Event, EventBody};
+use crate::input::{Command, Fact, Input, LinkKind, Now};
+use crate::timer::Timer;
+
+/// What follows from `input`. Total: whatever comes, in whatever order.
+#[must_use]
+pub fn decide(task: &Task, presence: &Presence, input: Input, now: Now) -> Effects {
+    if task.ending.is_some() {
+        return after_the_end(input);
+    }
+    match input {
+        Input::Command(Command::Stop {
+            reason,
+            requested_by,
+            note,
+            grace_ms,
+        }) => {
+            let request = stop::Request {
+                reason,
+                requested_by,
+                note,
+                grace_ms,
+            };
+            stop::requested(task, presence, request, now)
+        }
+        Input::Timer(timer) => stop::timer_due(task, presence, timer, now),
+        Input::Fact(fact) => happened(task, presence, fact, now),
+    }
+}
+
+/// R11: nothing revives a task that has ended. A shim that repeats its records
+/// is told that they are known.
+fn after_the_end(input: Input) -> Effects {
+    let actions = match input {
+        Input::Fact(Fact::Record { number, .. }) => vec![Action::Acknowledge { upto: number }],
+        Input::Fact(
+            Fact::LinkUp(_)
+            | Fact::LinkDown
+            | Fact::Progress(_)
+            | Fact::ShimGone
+            | Fact::NeverStarted { .. }
+            | Fact::TreeSwept(_)
+            | Fact::HostRebooted { .. }
+            | Fact::Recovered,
+        )
+        | Input::Command(_)
+        | Input::Timer(_) => Vec::new(),
+    };
+    Effects {
+        events: Vec::new(),
+        actions,
+    }
+}
+
+fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
+    match fact {
+        Fact::Record { number, record } => record::reported(task, presence, number, record),
+        Fact::LinkUp(link) => link_up(task, presence, link, now),
+        Fact::LinkDown | Fact::Progress(_) => Effects::default(),
+        Fact::ShimGone => finish::shim_gone(task, presence, now),
+        Fact::NeverStarted { detail } => finish::never_started(task, presence, detail, now),
+        Fact::TreeSwept(sweep) => finish::tree_swept(task, presence, sweep, now),
+        Fact::HostRebooted { detail } => finish::host_rebooted(task, presence, detail, now),
+        Fact::Recovered => recovered(task),
+    }
+}
+
+/// A link came up: what the shim may not know yet is said again.
+fn link_up(task: &Task, _presence: &Presence, link: LinkKind, now: Now) -> Effects {
+    let events = match link {
+        LinkKind::First | LinkKind::Again(_) => Vec::new(),
+        LinkKind::Adopted(shim) => vec![task.event(now.at, EventBody::Adopted { shim })],
+    };
+    Effects {
+        events,
+        actions: task.unjournalled_stops(),
+    }
+}
+
+/// Timers are not durable: they are armed again from the facts.
+fn recovered(task: &Task) -> Effects {
+    let mut actions = initial_timers(task);
+    match (&task.lost, &task.swept) {
+        (Some(Lost::Shim), None) => actions.push(Action::SweepTree { grace_ms: 0 }),
+        (Some(Lost::Shim | Lost::Host(_)) | None, _) => {}
+    }
+    Effects {
+        events: Vec::new(),
+        actions,
+    }
+}
+
+/// The timers of a task that was just admitted or recovered.
+pub(crate) fn initial_timers(task: &Task) -> Vec<Action> {
+    let limits = &task.spec.limits;
+    let arm = |timer: Timer, from: Timestamp, after_ms: Option<u64>| {
+        after_ms.map(|ms| Action::Arm {
+            timer,
+            due: from.plus_ms(ms),
+        })
+    };
+    let start_limit = if task.shows_life() {
+        None
+    } else {
+        limits.start_timeout_ms
+    };
+    let idle_from = match &task.start {
+        Start::Execd { at, .. } => Some(task.last_event_at.max(*at)),
+        Start::Pending | Start::Failed { .. } | Start::Never { .. } => None,
+    };
+    [
+        arm(Timer::Start, task.started_at, start_limit),
+        arm(Timer::Timeout, task.started_at, limits.timeout_ms),
+        idle_from.and_then(|from| arm(Timer::Idle, from, limits.idle_timeout_ms)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+impl Task {
+    /// An event of this task that did not come from its journal.
+    pub(crate) fn event(&self, at: Timestamp, body: EventBody) -> Event {
+        Event {
+            at,
+            task_id: Some(self.spec.id.clone()),
+            record: None,
+            body,
+        }
+    }
+
+    /// Orders for every intent that the shim has not journalled.
+    pub(crate) fn unjournalled_stops(&self) -> Vec<Action> {
+        self.intents
+            .iter()
+            .filter(|intent| intent.journalled_at.is_none())
+            .map(|intent| {
+                Action::SendStop(StopOrder {
+                    intent_id: intent.id,
+                    reason: intent.reason,
+                    grace_ms: intent.grace_ms,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,188 @@
+//! The only writer of a task's durable state.
+
+use protocol::shim::{SupersededBy, Usage};
+use protocol::vocab::{IntentOutcome, SignalledBy};
+use protocol::{Exit, Timestamp};
+
+use super::{Cause, Intent, Lost, Start, Task};
+use crate::event::{Ending, Event, EventBody};
+
+/// How long after an exit a signal at the shim may still explain it: the
+/// shim's settle window, and one millisecond of rounding at either end.
+const SETTLE_MS: u64 = 22;
+
+/// The task after `event`. Total: an event that does not fit changes nothing
+/// but the counters, and nothing changes a task that has ended.
+#[must_use]
+pub fn evolve(mut task: Task, event: &Event) -> Task {
+    task.journal = task.journal.max(event.record.unwrap_or(0));
+    if task.ending.is_some() {
+        return task;
+    }
+    task.version += 1;
+    task.last_event_at = task.last_event_at.max(event.at);
+    match &event.body {
+        EventBody::Admitted { .. }
+        | EventBody::Adopted { .. }
+        | EventBody::Alarm { .. }
+        | EventBody::Finished { .. }
+        | EventBody::SessionResumable { .. }
+        | EventBody::SessionQuarantined { .. }
+        | EventBody::SessionReleased { .. }
+        | EventBody::SessionRestored { .. }
+        | EventBody::SessionRemoved { .. }
+        | EventBody::SupervisorStarted { .. }
+        | EventBody::SupervisorStopped { .. } => {}
+        EventBody::Claimed { shim } => task.shim = Some(shim.clone()),
+        EventBody::Started { agent, .. } => {
+            task.start = Start::Execd {
+                at: event.at,
+                agent: agent.clone(),
+            };
+        }
+        EventBody::SpawnFailed { stage, errno, path } => {
+            task.start = Start::Failed {
+                at: event.at,
+                stage: *stage,
+                errno: *errno,
+                path: path.clone(),
+            };
+        }
+        EventBody::NeverStarted { detail } => {
+            task.start = Start::Never {
+                at: event.at,
+                detail: detail.clone(),
+            };
+        }
+        EventBody::FirstOutput {} => task.had_output = true,
+        EventBody::ModelSeen { model } => task.model = Some(model.clone()),
+        EventBody::SessionBound { session_id, .. } => task.session = Some(session_id.clone()),
+        EventBody::Result(result) => {
+            merge_usage(&mut task.usage, &result.usage);
+            task.result = Some(result.clone());
+        }
+        EventBody::ProviderFailed { error, detail } => {
+            // The first failure explains the later ones.
+            if task.provider_error.is_none() {
+                task.provider_error = Some((*error, detail.clone()));
+            }
+        }
+        EventBody::UsageSeen { usage } => merge_usage(&mut task.usage, usage),
+        EventBody::StopRequested { .. } => request(&mut task, event),
+        EventBody::StopJournalled { intent_id } => journalled(&mut task, *intent_id, event.at),
+        EventBody::StopSuperseded { intent_id, by } => superseded(&mut task, *intent_id, *by),
+        EventBody::Signalled { intent_id, by, .. } => {
+            signalled(&mut task, *intent_id, event.at, *by);
+        }
+        EventBody::SignalSeen { .. } => signal_seen(&mut task, event),
+        EventBody::Exited { exit } => task.exited = Some((event.at, exit.clone())),
+        EventBody::Swept { sweep, .. } => task.swept = Some(sweep.clone()),
+        EventBody::ShimLost {} => task.lost = Some(Lost::Shim),
+        EventBody::HostRebooted { detail } => task.lost = Some(Lost::Host(detail.clone())),
+        EventBody::Ended(ending) => end(&mut task, ending),
+    }
+    task
+}
+
+/// Newer figures replace older ones; what was not printed again stays.
+fn merge_usage(known: &mut Usage, newer: &Usage) {
+    known.turns = newer.turns.or(known.turns);
+    known.input_tokens = newer.input_tokens.or(known.input_tokens);
+    known.output_tokens = newer.output_tokens.or(known.output_tokens);
+    known.cost_usd = newer.cost_usd.or(known.cost_usd);
+}
+
+fn request(task: &mut Task, event: &Event) {
+    let EventBody::StopRequested {
+        intent_id,
+        reason,
+        requested_by,
+        note,
+        grace_ms,
+        joined,
+    } = &event.body
+    else {
+        return;
+    };
+    task.intents.push(Intent {
+        id: *intent_id,
+        reason: *reason,
+        requested_by: requested_by.clone(),
+        note: note.clone(),
+        requested_at: event.at,
+        grace_ms: *grace_ms,
+        joined: *joined,
+        journalled_at: None,
+        signalled: None,
+        outcome: if *joined {
+            IntentOutcome::Joined
+        } else {
+            IntentOutcome::Pending
+        },
+    });
+}
+
+/// A journalled intent is the cause, unless something else was before it: an
+/// exit, a signal at the shim, or another intent.
+fn journalled(task: &mut Task, intent_id: u64, at: Timestamp) {
+    let Some(intent) = task
+        .intents
+        .iter_mut()
+        .find(|intent| intent.id == intent_id)
+    else {
+        return;
+    };
+    intent.journalled_at = intent.journalled_at.or(Some(at));
+    if !intent.joined && task.cause.is_none() && task.exited.is_none() {
+        task.cause = Some(Cause::Intent(intent_id));
+    }
+}
+
+fn superseded(task: &mut Task, intent_id: u64, by: SupersededBy) {
+    if task.cause == Some(Cause::Intent(intent_id)) {
+        task.cause = None;
+    }
+    task.superseded = Some(by);
+}
+
+fn signalled(task: &mut Task, intent_id: Option<u64>, at: Timestamp, by: SignalledBy) {
+    let intent = task
+        .intents
+        .iter_mut()
+        .find(|intent| Some(intent.id) == intent_id);
+    if let Some(intent) = intent {
+        intent.signalled = intent.signalled.or(Some((at, by)));
+    }
+}
+
+fn signal_seen(task: &mut Task, event: &Event) {
+    let EventBody::SignalSeen { signal, sender } = &event.body else {
+        return;
+    };
+    let explains = match &task.exited {
+        None => true,
+        Some((exited_at, exit)) => {
+            let looks_killed = match exit {
+                Exit::Signaled { .. } | Exit::Unknown { .. } => true,
+                Exit::Exited { code } => *code >= 128 || task.spec.policy.promises_result,
+            };
+            looks_killed && event.at.since_ms(*exited_at) <= SETTLE_MS
+        }
+    };
+    if explains && task.cause.is_none() && task.superseded.is_none() && task.result.is_none() {
+        task.cause = Some(Cause::ShimSignalled {
+            at: event.at,
+            signal: *signal,
+            sender: sender.clone(),
+        });
+    }
+}
+
+fn end(task: &mut Task, ending: &Ending) {
+    for (id, outcome) in &ending.intents {
+        if let Some(intent) = task.intents.iter_mut().find(|intent| intent.id == *id) {
+            intent.outcome = *outcome;
+        }
+    }
+    task.ending = Some(ending.clone());
+}

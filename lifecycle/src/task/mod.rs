@@ -1,0 +1,279 @@
+//! One task: durable facts ([`Task`]), volatile knowledge ([`Presence`]).
+
+mod decide;
+mod evolve;
+mod finish;
+mod record;
+mod stop;
+
+pub use decide::decide;
+pub(crate) use decide::initial_timers;
+pub use evolve::evolve;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use protocol::shim::{
+    ProcessId, ProgressReport, ProviderError, ResultRecord, SenderRecord, SpawnStage, SupersededBy,
+    SweepRecord, Usage,
+};
+use protocol::view::Requester;
+use protocol::vocab::{IntentOutcome, SignalledBy};
+use protocol::{Exit, Phase, Presence as PresenceWord, SessionId, StopReason, TaskId, Timestamp};
+
+use crate::event::{Ending, Event, EventBody};
+use crate::spec::TaskSpec;
+
+/// The durable facts of one task: a fold over its events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// What was asked for.
+    pub spec: TaskSpec,
+    /// When the row was committed.
+    pub started_at: Timestamp,
+    /// The newest time in any of its events.
+    pub last_event_at: Timestamp,
+    /// Journal records that are in the ledger.
+    pub journal: u64,
+    /// The shim that won the claim.
+    pub shim: Option<ProcessId>,
+    /// Did the agent start?
+    pub start: Start,
+    /// The conversation that it takes part in.
+    pub session: Option<SessionId>,
+    /// The model that the output named.
+    pub model: Option<String>,
+    /// Something was printed.
+    pub had_output: bool,
+    /// The provider's own result.
+    pub result: Option<ResultRecord>,
+    /// The provider's failure.
+    pub provider_error: Option<(ProviderError, String)>,
+    /// Figures as printed so far.
+    pub usage: Usage,
+    /// Every intent, in the order of commitment.
+    pub intents: Vec<Intent>,
+    /// What ended the agent before it ended by itself, if something did.
+    pub cause: Option<Cause>,
+    /// The agent ended by itself before the first intent's signal.
+    pub superseded: Option<SupersededBy>,
+    /// How and when the leader ended.
+    pub exited: Option<(Timestamp, Exit)>,
+    /// What became of the tree.
+    pub swept: Option<SweepRecord>,
+    /// The shim died, or the machine did, before it had finished.
+    pub lost: Option<Lost>,
+    /// Terminal.
+    pub ending: Option<Ending>,
+    /// Counts the changes of the row.
+    pub version: u64,
+}
+
+/// Did the agent start?
+#[derive(Clone, Debug, PartialEq)]
+pub enum Start {
+    /// Not known yet.
+    Pending,
+    /// It was exec'd.
+    Execd {
+        /// When.
+        at: Timestamp,
+        /// Its leader.
+        agent: ProcessId,
+    },
+    /// It could not be.
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// What was tried.
+        stage: SpawnStage,
+        /// The kernel's answer.
+        errno: i32,
+        /// On which path.
+        path: String,
+    },
+    /// The supervisor won the claim.
+    Never {
+        /// When.
+        at: Timestamp,
+        /// In words.
+        detail: String,
+    },
+}
+
+/// One durable statement «stop this task».
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intent {
+    /// The ledger's id.
+    pub id: u64,
+    /// For which reason.
+    pub reason: StopReason,
+    /// Who asked.
+    pub requested_by: Requester,
+    /// In their words.
+    pub note: Option<String>,
+    /// When it was committed.
+    pub requested_at: Timestamp,
+    /// Between TERM and KILL, in ms.
+    pub grace_ms: u64,
+    /// Another one was first.
+    pub joined: bool,
+    /// When the shim had it in its journal.
+    pub journalled_at: Option<Timestamp>,
+    /// When and from whom its first signal went out.
+    pub signalled: Option<(Timestamp, SignalledBy)>,
+    /// What became of it.
+    pub outcome: IntentOutcome,
+}
+
+/// What ended the agent before it ended by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cause {
+    /// This intent.
+    Intent(u64),
+    /// A signal at the shim.
+    ShimSignalled {
+        /// When.
+        at: Timestamp,
+        /// Which.
+        signal: i32,
+        /// By whom.
+        sender: SenderRecord,
+    },
+}
+
+/// Why there is nobody left to report the end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lost {
+    /// The shim died.
+    Shim,
+    /// The machine was booted again.
+    Host(String),
+}
+
+/// What is known of a task and need not be durable.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Presence {
+    /// The shim's link is up.
+    pub attached: bool,
+    /// This supervisor has seen the shim already: spawned or adopted it.
+    pub known: bool,
+    /// When the shim was last heard.
+    pub last_seen: Option<Timestamp>,
+    /// When the agent last printed something.
+    pub last_output: Option<Timestamp>,
+    /// The newest progress text.
+    pub progress: Option<(Timestamp, String)>,
+    /// The newest figures.
+    pub usage: Usage,
+}
+
+impl Presence {
+    /// Takes note of a volatile report.
+    pub fn note_progress(&mut self, report: &ProgressReport) {
+        self.last_seen = self.last_seen.max(Some(report.at));
+        self.last_output = self.last_output.max(Some(report.at));
+        self.usage = report.usage;
+        if let Some(text) = &report.text {
+            self.progress = Some((report.at, text.clone()));
+        }
+    }
+}
+
+impl Task {
+    /// A task whose row is about to be committed.
+    #[must_use]
+    pub fn admitted(spec: TaskSpec, at: Timestamp) -> Self {
+        let session = spec.session.known_id().cloned();
+        Self {
+            spec,
+            started_at: at,
+            last_event_at: at,
+            journal: 0,
+            shim: None,
+            start: Start::Pending,
+            session,
+            model: None,
+            had_output: false,
+            result: None,
+            provider_error: None,
+            usage: Usage::default(),
+            intents: Vec::new(),
+            cause: None,
+            superseded: None,
+            exited: None,
+            swept: None,
+            lost: None,
+            ending: None,
+            version: 1,
+        }
+    }
+
+    /// Rebuilds a task from its events; none if the first is not its admission.
+    pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Self> {
+        let mut events = events.into_iter();
+        let first = events.next()?;
+        let EventBody::Admitted { spec } = &first.body else {
+            return None;
+        };
+        let task = Self::admitted(spec.clone(), first.at);
+        Some(events.fold(task, evolve))
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> &TaskId {
+        &self.spec.id
+    }
+
+    /// Where it is in its life.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        let stopping = self.exited.is_some() || self.lost.is_some() || !self.intents.is_empty();
+        match (&self.ending, stopping, &self.start) {
+            (Some(_), _, _) => Phase::Ended,
+            (None, true, _) => Phase::Stopping,
+            (None, false, Start::Execd { .. }) => Phase::Running,
+            (None, false, Start::Pending | Start::Failed { .. } | Start::Never { .. }) => {
+                Phase::Starting
+            }
+        }
+    }
+
+    /// Is a shim connected?
+    #[must_use]
+    pub const fn presence(&self, presence: &Presence) -> PresenceWord {
+        match (&self.ending, &self.lost, presence.attached) {
+            (Some(_), _, _) | (None, Some(_), _) => PresenceWord::None,
+            (None, None, true) => PresenceWord::Attached,
+            (None, None, false) => PresenceWord::Detached,
+        }
+    }
+
+    /// The agent's leader, while it may live.
+    #[must_use]
+    pub fn agent(&self) -> Option<&ProcessId> {
+        match (&self.start, &self.exited, &self.ending) {
+            (Start::Execd { agent, .. }, None, None) => Some(agent),
+            (
+                Start::Execd { .. } | Start::Pending | Start::Failed { .. } | Start::Never { .. },
+                _,
+                _,
+            ) => None,
+        }
+    }
+
+    /// It gave a sign of life: a session id or any output.
+    #[must_use]
+    pub fn shows_life(&self) -> bool {
+        let told_a_session =
+            self.session.is_some() && self.session.as_ref() != self.spec.session.known_id();
+        self.had_output || told_a_session || self.result.is_some()
+    }
+
+    /// The intent with this id.
+    #[must_use]
+    pub fn intent(&self, id: u64) -> Option<&Intent> {
+        self.intents.iter().find(|intent| intent.id == id)
+    }
+}

@@ -1,0 +1,204 @@
+//! A record of the shim's journal becomes events.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use protocol::shim::{IntentRecord, Record};
+use protocol::vocab::SignalledBy;
+use protocol::{SessionId, Timestamp};
+
+use super::{Presence, Start, Task, evolve, finish};
+use crate::effect::{Action, Effects};
+use crate::event::{BindKind, Event, EventBody};
+use crate::timer::Timer;
+
+/// The record `number` is known now. Repeats are acknowledged and nothing else.
+pub(super) fn reported(task: &Task, presence: &Presence, number: u64, record: Record) -> Effects {
+    let acknowledge = Action::Acknowledge { upto: number };
+    if number <= task.journal {
+        return Effects {
+            events: Vec::new(),
+            actions: vec![acknowledge],
+        };
+    }
+    let finished = matches!(record, Record::Finished { .. });
+    let mut events = translate(task, number, record);
+    let mut actions = timers_after(task, &events);
+    actions.push(acknowledge);
+    if finished {
+        let at = events.last().map_or(task.last_event_at, |event| event.at);
+        let after = events.iter().fold(task.clone(), evolve);
+        let end = finish::conclude(&after, presence, at);
+        events.extend(end.events);
+        actions.extend(end.actions);
+    }
+    Effects { events, actions }
+}
+
+/// A sign of life disarms the start limit; the exec arms the idle limit.
+fn timers_after(task: &Task, events: &[Event]) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for event in events {
+        match &event.body {
+            EventBody::FirstOutput {} | EventBody::SessionBound { .. } => {
+                if task.spec.limits.start_timeout_ms.is_some() && !task.shows_life() {
+                    actions.push(Action::Disarm(Timer::Start));
+                }
+            }
+            EventBody::Started { .. } => {
+                if let Some(ms) = task.spec.limits.idle_timeout_ms {
+                    let due = event.at.plus_ms(ms);
+                    actions.push(Action::Arm {
+                        timer: Timer::Idle,
+                        due,
+                    });
+                }
+            }
+            EventBody::Admitted { .. }
+            | EventBody::Claimed { .. }
+            | EventBody::SpawnFailed { .. }
+            | EventBody::NeverStarted { .. }
+            | EventBody::Adopted { .. }
+            | EventBody::ModelSeen { .. }
+            | EventBody::SessionResumable { .. }
+            | EventBody::SessionQuarantined { .. }
+            | EventBody::SessionReleased { .. }
+            | EventBody::SessionRestored { .. }
+            | EventBody::SessionRemoved { .. }
+            | EventBody::Result(_)
+            | EventBody::ProviderFailed { .. }
+            | EventBody::UsageSeen { .. }
+            | EventBody::StopRequested { .. }
+            | EventBody::StopJournalled { .. }
+            | EventBody::StopSuperseded { .. }
+            | EventBody::Signalled { .. }
+            | EventBody::SignalSeen { .. }
+            | EventBody::Exited { .. }
+            | EventBody::Swept { .. }
+            | EventBody::ShimLost {}
+            | EventBody::HostRebooted { .. }
+            | EventBody::Alarm { .. }
+            | EventBody::Finished { .. }
+            | EventBody::Ended(_)
+            | EventBody::SupervisorStarted { .. }
+            | EventBody::SupervisorStopped { .. } => {}
+        }
+    }
+    actions
+}
+
+/// Every record becomes at least one event, so that its number is durable.
+fn translate(task: &Task, number: u64, record: Record) -> Vec<Event> {
+    let (at, body) = match record {
+        Record::Claimed { at, shim } => (at, EventBody::Claimed { shim }),
+        Record::Execd { at, agent, program } => (at, EventBody::Started { agent, program }),
+        Record::SpawnFailed {
+            at,
+            stage,
+            errno,
+            path,
+        } => (at, EventBody::SpawnFailed { stage, errno, path }),
+        Record::SessionSeen { at, session_id, .. } => {
+            return session_seen(task, number, at, &session_id);
+        }
+        Record::Result(result) => (result.at, EventBody::Result(result)),
+        Record::ProviderError { at, error, detail } => {
+            (at, EventBody::ProviderFailed { error, detail })
+        }
+        Record::Usage { at, usage } => (at, EventBody::UsageSeen { usage }),
+        Record::Intent(IntentRecord { at, intent_id, .. }) => {
+            (at, EventBody::StopJournalled { intent_id })
+        }
+        Record::Superseded { at, intent_id, by } => {
+            (at, EventBody::StopSuperseded { intent_id, by })
+        }
+        Record::Signalled {
+            at,
+            intent_id,
+            signal,
+            target,
+        } => (
+            at,
+            EventBody::Signalled {
+                intent_id,
+                signal,
+                target,
+                by: SignalledBy::Shim,
+            },
+        ),
+        Record::SignalSeen { at, signal, sender } => (at, EventBody::SignalSeen { signal, sender }),
+        Record::Exited { at, exit, .. } => (at, EventBody::Exited { exit }),
+        Record::Swept(sweep) => (
+            sweep.at,
+            EventBody::Swept {
+                sweep,
+                by: SignalledBy::Shim,
+            },
+        ),
+        Record::Alarm { at, kind, detail } => (at, EventBody::Alarm { kind, detail }),
+        Record::Finished {
+            at,
+            output_bytes,
+            gap_bytes,
+        } => (
+            at,
+            EventBody::Finished {
+                output_bytes,
+                gap_bytes,
+            },
+        ),
+        Record::ModelSeen { at, model } => (at, EventBody::ModelSeen { model }),
+        Record::FirstOutput { at } => (at, EventBody::FirstOutput {}),
+    };
+    vec![Event {
+        record: Some(number),
+        ..task.event(at, body)
+    }]
+}
+
+/// The output told a session id. A new one takes the key over; the one before
+/// it is kept, and not resumed without the operator's word.
+fn session_seen(task: &Task, number: u64, at: Timestamp, text: &str) -> Vec<Event> {
+    let of_record = |body| Event {
+        record: Some(number),
+        ..task.event(at, body)
+    };
+    let Ok(session_id) = SessionId::new(text) else {
+        return vec![of_record(EventBody::Alarm {
+            kind: protocol::shim::AlarmKind::InvalidSessionId,
+            detail: alloc::format!("the output names the session id {text:?}, which cannot be one"),
+        })];
+    };
+    let (key, provider) = (task.spec.key.clone(), task.spec.provider.clone());
+    let how = if task.session.as_ref() == Some(&session_id) {
+        BindKind::Confirmed
+    } else {
+        BindKind::Reported
+    };
+    let mut events = Vec::new();
+    if let (BindKind::Reported, Some(earlier)) = (how, &task.session) {
+        events.push(of_record(EventBody::SessionQuarantined {
+            key: key.clone(),
+            provider: provider.clone(),
+            session_id: earlier.clone(),
+            reason: alloc::format!("replaced by session {session_id}"),
+            totals: None,
+        }));
+    }
+    events.push(of_record(EventBody::SessionBound {
+        key,
+        provider,
+        session_id,
+        how,
+    }));
+    events
+}
+
+/// Did the agent run, as far as anybody can prove?
+pub(super) const fn provably_never_execd(task: &Task) -> bool {
+    match &task.start {
+        Start::Failed { .. } | Start::Never { .. } => true,
+        // Between the claim and the report of the exec nobody can tell.
+        Start::Pending | Start::Execd { .. } => false,
+    }
+}

@@ -1,0 +1,201 @@
+//! Why a task ended: the table of reasons, in one place.
+//!
+//! There is no default. Every arm names the fact that establishes its reason;
+//! where there is no such fact, the reason is `unknown` and says so.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use protocol::shim::{ProviderError, SenderRecord};
+use protocol::view::Requester;
+use protocol::vocab::Via;
+use protocol::{ArchiveReason, Basis, Exit, Status};
+
+use crate::task::{Cause, Lost, Start, Task};
+
+/// The verdict on a task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Terminal.
+    pub status: Status,
+    /// Why.
+    pub reason: ArchiveReason,
+    /// How that is known.
+    pub basis: Basis,
+    /// By whom, as far as it is known.
+    pub ended_by: Option<String>,
+    /// How the process ended; none if there never was one.
+    pub exit: Option<Exit>,
+    /// The intent that ended it.
+    pub by_intent: Option<u64>,
+}
+
+/// Signals by which a program shows a fault of its own.
+const FAULT_SIGNALS: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
+
+/// `status = f(reason, basis)`. Every reason is named: a new one does not
+/// compile before it has its place here.
+#[must_use]
+pub const fn status_of(reason: ArchiveReason, basis: Basis) -> Status {
+    match reason {
+        ArchiveReason::Completed => Status::Success,
+        ArchiveReason::AbortedNoSkill => Status::AbortedNoSkill,
+        ArchiveReason::Failed | ArchiveReason::SessionNotFound | ArchiveReason::Crashed => {
+            Status::Failure
+        }
+        ArchiveReason::SpawnFailed => match basis {
+            Basis::Observed | Basis::Declared => Status::Failure,
+            Basis::Inferred => Status::Interrupted,
+        },
+        ArchiveReason::User
+        | ArchiveReason::RunnerStop
+        | ArchiveReason::StartTimeout
+        | ArchiveReason::Timeout
+        | ArchiveReason::IdleTimeout
+        | ArchiveReason::Budget
+        | ArchiveReason::SupersededByTask => match basis {
+            Basis::Declared => Status::Cancelled,
+            Basis::Observed | Basis::Inferred => Status::Interrupted,
+        },
+        ArchiveReason::HubRestart
+        | ArchiveReason::HubShutdown
+        | ArchiveReason::HostShutdown
+        | ArchiveReason::OomKilled
+        | ArchiveReason::ExternalSignal
+        | ArchiveReason::ShimLost
+        | ArchiveReason::HostReboot
+        | ArchiveReason::Unknown => Status::Interrupted,
+    }
+}
+
+/// The verdict on a task whose end is established.
+#[must_use]
+pub fn verdict(task: &Task) -> Verdict {
+    match &task.start {
+        Start::Failed { .. } => not_started(Basis::Observed),
+        Start::Never { .. } => not_started(Basis::Inferred),
+        Start::Pending | Start::Execd { .. } => of_a_process(task),
+    }
+}
+
+fn not_started(basis: Basis) -> Verdict {
+    let reason = ArchiveReason::SpawnFailed;
+    Verdict {
+        status: status_of(reason, basis),
+        reason,
+        basis,
+        ended_by: None,
+        exit: None,
+        by_intent: None,
+    }
+}
+
+fn of_a_process(task: &Task) -> Verdict {
+    let by_intent = match &task.cause {
+        Some(Cause::Intent(id)) => task.intent(*id),
+        Some(Cause::ShimSignalled { .. }) | None => None,
+    };
+    let (reason, basis, ended_by) = match (&task.cause, by_intent) {
+        (_, Some(intent)) => (
+            ArchiveReason::from(intent.reason),
+            Basis::Declared,
+            Some(name_of(&intent.requested_by)),
+        ),
+        (Some(Cause::ShimSignalled { sender, .. }), None) => (
+            ArchiveReason::ExternalSignal,
+            Basis::Observed,
+            name_of_sender(sender),
+        ),
+        (Some(Cause::Intent(_)) | None, None) => by_itself(task),
+    };
+    Verdict {
+        status: status_of(reason, basis),
+        reason,
+        basis,
+        ended_by,
+        exit: Some(exit_of(task)),
+        by_intent: by_intent.map(|intent| intent.id),
+    }
+}
+
+fn exit_of(task: &Task) -> Exit {
+    match (&task.exited, &task.lost) {
+        (Some((_, exit)), _) => exit.clone(),
+        (None, Some(Lost::Shim)) => Exit::Unknown {
+            why: "the shim died before it could record the exit".to_string(),
+        },
+        (None, Some(Lost::Host(detail))) => Exit::Unknown {
+            why: format!("the host was booted again: {detail}"),
+        },
+        (None, None) => Exit::Unknown {
+            why: "no exit was recorded".to_string(),
+        },
+    }
+}
+
+/// Nobody declared anything: what the agent and the kernel show.
+fn by_itself(task: &Task) -> (ArchiveReason, Basis, Option<String>) {
+    let agent = || Some("agent".to_string());
+    let observed = |reason| (reason, Basis::Observed, agent());
+    match (&task.provider_error, &task.result) {
+        (Some((ProviderError::SessionNotFound, _)), None) => {
+            return observed(ArchiveReason::SessionNotFound);
+        }
+        (Some((ProviderError::MissingSkill, _)), None) => {
+            return observed(ArchiveReason::AbortedNoSkill);
+        }
+        (Some((ProviderError::SessionNotFound, _)), Some(result)) if !result.success => {
+            return observed(ArchiveReason::SessionNotFound);
+        }
+        (Some((ProviderError::MissingSkill, _)), Some(_)) => {
+            return observed(ArchiveReason::AbortedNoSkill);
+        }
+        (_, Some(result)) if result.success => return observed(ArchiveReason::Completed),
+        (_, Some(_)) => return observed(ArchiveReason::Failed),
+        (Some((ProviderError::Transient, _)) | None, None) => {}
+    }
+    match (&task.exited, &task.lost) {
+        (Some((_, exit)), _) => by_exit(task, exit),
+        (None, Some(Lost::Shim)) => (
+            ArchiveReason::ShimLost,
+            Basis::Observed,
+            Some("kernel".to_string()),
+        ),
+        (None, Some(Lost::Host(_))) => (ArchiveReason::HostReboot, Basis::Inferred, None),
+        (None, None) => (ArchiveReason::Unknown, Basis::Inferred, None),
+    }
+}
+
+fn by_exit(task: &Task, exit: &Exit) -> (ArchiveReason, Basis, Option<String>) {
+    let agent = Some("agent".to_string());
+    match exit {
+        Exit::Exited { code: 0 } if !task.spec.policy.promises_result => {
+            (ArchiveReason::Completed, Basis::Observed, agent)
+        }
+        Exit::Exited { .. } => (ArchiveReason::Failed, Basis::Observed, agent),
+        Exit::Signaled { signal, .. } if FAULT_SIGNALS.contains(signal) => {
+            (ArchiveReason::Crashed, Basis::Observed, agent)
+        }
+        // The sender of a signal to the agent alone cannot be known.
+        Exit::Signaled { .. } => (ArchiveReason::ExternalSignal, Basis::Observed, None),
+        Exit::Unknown { .. } => (ArchiveReason::Unknown, Basis::Inferred, None),
+    }
+}
+
+fn name_of(requester: &Requester) -> String {
+    match (requester.via, requester.uid) {
+        (Via::Supervisor, _) | (_, None) => "supervisor".to_string(),
+        (Via::Control | Via::Http | Via::Signal, Some(uid)) => {
+            let comm = requester.comm.as_deref().unwrap_or("?");
+            format!("uid:{uid} comm:{comm}")
+        }
+    }
+}
+
+fn name_of_sender(sender: &SenderRecord) -> Option<String> {
+    if sender.pid == 0 {
+        return Some("kernel".to_string());
+    }
+    let comm = sender.comm.as_deref().unwrap_or("?");
+    Some(format!("uid:{} comm:{comm}", sender.uid))
+}
