@@ -1,0 +1,29 @@
+//! The world of a system test.
+
+mod bins;
+mod ctl;
+mod gate;
+mod hooks;
+mod ledger;
+mod process;
+mod record;
+mod run;
+mod skip;
+mod stub;
+mod supervisor;
+mod wait;
+mod world;
+
+pub use bins::{Bins, cli_dir};
+pub use ctl::Output;
+pub use gate::Gate;
+pub use hooks::{Hooks, Paused};
+pub use ledger::{Ledger, Row};
+pub use process::{Process, own_user, processes, start_time};
+pub use record::{Recorded, Records};
+pub use run::{Dispatched, Run};
+pub use skip::record_skip;
+pub use stub::{Stub, StubRequest};
+pub use supervisor::Supervisor;
+pub use wait::{GENEROUS, wait_for, wait_until};
+pub use world::{Oracle, World, WorldBuilder};

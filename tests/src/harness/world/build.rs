@@ -1,0 +1,67 @@
+//! How a world is made.
+
+use std::fs;
+use std::sync::Mutex;
+
+use super::World;
+use crate::harness::bins::Bins;
+use crate::harness::hooks::Hooks;
+
+/// Short, because socket paths have 108 bytes: the task's folders are below.
+const WORLD_TEMPLATE: &str = "/tmp/at-XXXXXX";
+
+/// How a world is made.
+#[derive(Debug, Default)]
+pub struct WorldBuilder {
+    hooks: Vec<String>,
+    config: Option<String>,
+}
+
+impl WorldBuilder {
+    /// Activates hook points.
+    #[must_use]
+    pub fn hooks<'a>(mut self, points: impl IntoIterator<Item = &'a str>) -> Self {
+        self.hooks.extend(points.into_iter().map(str::to_string));
+        self
+    }
+
+    /// The supervisor's configuration file.
+    #[must_use]
+    pub fn config(mut self, text: &str) -> Self {
+        self.config = Some(text.to_string());
+        self
+    }
+
+    /// The world, without a supervisor yet.
+    ///
+    /// # Panics
+    /// When its folders cannot be made.
+    #[must_use]
+    pub fn build(self) -> World {
+        let dir = nix::unistd::mkdtemp(WORLD_TEMPLATE).expect("a private folder can be made");
+        for folder in [
+            "home",
+            "state",
+            "config/agent-supervisor",
+            "bin",
+            "work",
+            "gates",
+        ] {
+            fs::create_dir_all(dir.join(folder)).expect("a folder can be made");
+        }
+        if let Some(text) = &self.config {
+            fs::write(dir.join("config/agent-supervisor/config.toml"), text)
+                .expect("the configuration can be written");
+        }
+        let hooks = (!self.hooks.is_empty()).then(|| Hooks::serve(&dir.join("hooks.sock")));
+        World {
+            bins: Bins::locate(),
+            active: self.hooks,
+            hooks,
+            supervisors: Mutex::default(),
+            oracle: Mutex::default(),
+            forgiven: Mutex::default(),
+            dir,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The processes of a world, and their end with it.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+
+use super::{WORLD_VAR, World};
+use crate::harness::process::{Process, marker_name, processes};
+use crate::harness::wait::{GENEROUS, wait_for};
+use crate::invariants;
+
+/// How a line of the supervisor's log says that a promise was broken.
+const ERROR_WORD: &str = "ERROR";
+
+impl World {
+    /// Every process that belongs to this world.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Process> {
+        processes()
+            .into_iter()
+            .filter(|process| {
+                let ours = |(name, value): (String, String)| {
+                    name == WORLD_VAR && Path::new(&value) == self.dir
+                };
+                process.environment().into_iter().any(ours) || process.is_in(&self.dir)
+            })
+            .collect()
+    }
+
+    /// The live shim of a task, found by its argument vector.
+    #[must_use]
+    pub fn shim_of(&self, task: &str) -> Option<Process> {
+        processes().into_iter().find(|process| {
+            let argv = process.argv();
+            argv.first()
+                .is_some_and(|word| word.ends_with("agent-shim"))
+                && argv.get(1).is_some_and(|word| word == task)
+        })
+    }
+
+    /// Live processes that carry the task's marker.
+    #[must_use]
+    pub fn marked(&self, task: &str) -> Vec<Process> {
+        let name = marker_name(task);
+        processes()
+            .into_iter()
+            .filter(|process| process.marker().as_deref() == Some(&name))
+            .collect()
+    }
+
+    /// Errors in the log that nobody expected: broken promises.
+    fn unexpected_errors(&self) -> Vec<String> {
+        let forgiven = self.forgiven.lock().expect("no thread panicked");
+        self.log()
+            .lines()
+            .filter(|line| {
+                line.split_whitespace()
+                    .take(3)
+                    .any(|word| word == ERROR_WORD)
+            })
+            .filter(|line| !forgiven.iter().any(|text| line.contains(text)))
+            .map(str::to_string)
+            .collect()
+    }
+
+    fn end_everything(&self) {
+        if let Some(hooks) = &self.hooks {
+            hooks.disarm();
+        }
+        if let Ok(supervisors) = self.supervisors.lock() {
+            supervisors.iter().for_each(|supervisor| supervisor.kill());
+        }
+        wait_for("the end of the world's processes", GENEROUS, || {
+            let left = self.processes();
+            for process in &left {
+                process.signal(Signal::SIGKILL);
+            }
+            if left.is_empty() { Ok(()) } else { Err(left) }
+        });
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "the world is kept in {}; its supervisors said:\n{}",
+                self.dir.display(),
+                self.log()
+            );
+            self.end_everything();
+            return;
+        }
+        let left = invariants::left_behind(self);
+        let errors = self.unexpected_errors();
+        self.end_everything();
+        assert!(left.is_empty(), "left behind by ended tasks: {left:#?}");
+        assert!(errors.is_empty(), "errors in the log: {errors:#?}");
+        fs::remove_dir_all(&self.dir).expect("the world can be removed");
+    }
+}
