@@ -106,6 +106,12 @@ impl FrameDecoder {
         Ok(Some(&self.buffer[from..self.consumed]))
     }
 
+    /// From now on frames of up to `limit` bytes: a stranger gets less room
+    /// than a peer that has proved itself.
+    pub const fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Bytes that were pushed and not yielded yet.
     #[must_use]
     pub fn pending(&self) -> usize {

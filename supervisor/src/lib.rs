@@ -2,7 +2,16 @@
 //! ledger.
 //!
 //! Edge modules never import each other; they meet in `runtime`. Leaves that
-//! any of them may use: [`document`].
+//! any of them may use: [`document`], [`fswatch`], [`reply`], [`socket`].
 
 pub mod config;
+pub mod control;
 pub mod document;
+pub mod events;
+pub mod fswatch;
+pub mod logs;
+pub mod provider;
+mod readiness;
+pub mod reply;
+pub mod shim;
+pub mod socket;
