@@ -19,8 +19,12 @@ const SHELLS: [&str; 2] = ["Bash", "bash"];
 pub(crate) fn turns(body: &Value) -> Vec<Turn> {
     let mut turns = Vec::new();
     for message in array(&body["messages"]) {
-        let user = message["role"] == "user";
-        let said = if user { Part::User } else { Part::Model };
+        let said = match message["role"].as_str() {
+            Some("user") => Part::User,
+            Some("assistant") => Part::Model,
+            // A system message may even come last; nobody says anything in it.
+            Some(_) | None => continue,
+        };
         let content = &message["content"];
         if let Some(text) = content.as_str() {
             turns.push(turn(said, text));
