@@ -2,7 +2,8 @@
 //! ledger.
 //!
 //! Edge modules never import each other; they meet in `runtime`. Leaves that
-//! any of them may use: [`document`], [`fswatch`], [`reply`], [`socket`].
+//! any of them may use: [`document`], [`fswatch`], [`reply`], [`socket`],
+//! [`text`].
 
 pub mod config;
 pub mod control;
@@ -10,8 +11,10 @@ pub mod document;
 pub mod events;
 pub mod fswatch;
 pub mod logs;
+pub mod process;
 pub mod provider;
 mod readiness;
 pub mod reply;
 pub mod shim;
 pub mod socket;
+pub mod text;

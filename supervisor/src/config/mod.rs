@@ -21,11 +21,11 @@ use crate::document::{MAX_DOCUMENT_BYTES, Problem};
 
 /// Live tasks by default. 500 agents fill a large machine; twice that leaves
 /// room for `exec` tasks, which are small.
-pub const DEFAULT_MAX_TASKS: u32 = 1_000;
+pub const DEFAULT_MAX_TASKS: u64 = 1_000;
 
 /// Waiting tasks by default: a forge that dispatches a backlog at once fits,
 /// and a loop that dispatches for ever is noticed before the disk is full.
-pub const DEFAULT_MAX_QUEUED: u32 = 10_000;
+pub const DEFAULT_MAX_QUEUED: u64 = 10_000;
 
 /// How long a drain lets tasks finish by default, in milliseconds: below the
 /// 90 s after which service managers lose patience.
@@ -59,9 +59,9 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Tasks with a live agent; more have to wait or are refused.
-    pub max_tasks: u32,
+    pub max_tasks: u64,
     /// Tasks that wait.
-    pub max_queued: u32,
+    pub max_queued: u64,
     /// Output that is kept per task and stream, in bytes.
     pub max_log_bytes: u64,
 }
@@ -97,7 +97,10 @@ pub struct Env {
 impl Default for Env {
     fn default() -> Self {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        Self { base: vec![pair("LANG", "C.UTF-8"), pair("PATH", DEFAULT_PATH)], strip: Vec::new() }
+        Self {
+            base: vec![pair("LANG", "C.UTF-8"), pair("PATH", DEFAULT_PATH)],
+            strip: Vec::new(),
+        }
     }
 }
 
@@ -161,7 +164,7 @@ pub struct Http {
 }
 
 /// What a dispatch that does not say gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Defaults {
     /// For a dispatch with neither provider nor command.
     pub provider: Option<ProviderName>,
@@ -174,20 +177,7 @@ pub struct Defaults {
     /// Until the first session id or output. A provider's own one goes before.
     pub start_timeout_ms: Option<u64>,
     /// Between TERM and KILL. A provider's own one goes before.
-    pub grace_ms: u64,
-}
-
-impl Default for Defaults {
-    fn default() -> Self {
-        Self {
-            provider: None,
-            model: None,
-            timeout_ms: None,
-            idle_timeout_ms: None,
-            start_timeout_ms: None,
-            grace_ms: DEFAULT_GRACE_MS,
-        }
-    }
+    pub grace_ms: Option<u64>,
 }
 
 /// How long ended tasks are kept. They are kept for ever unless it says so.
@@ -256,15 +246,18 @@ impl Config {
                 let missing = error.kind() == std::io::ErrorKind::NotFound;
                 return match file {
                     ConfigFile::Usual(_) if missing => Ok(Self::default()),
-                    ConfigFile::Usual(_) | ConfigFile::Named(_) => {
-                        Err(ConfigError::Unreadable { path: path.to_owned(), source: error })
-                    }
+                    ConfigFile::Usual(_) | ConfigFile::Named(_) => Err(ConfigError::Unreadable {
+                        path: path.to_owned(),
+                        source: error,
+                    }),
                 };
             }
         };
         let text = text
             .and_then(|bytes| String::from_utf8(bytes).ok())
-            .ok_or_else(|| ConfigError::NotText { path: path.to_owned() })?;
+            .ok_or_else(|| ConfigError::NotText {
+                path: path.to_owned(),
+            })?;
         Self::parse(&path.display().to_string(), &text)
     }
 
@@ -280,11 +273,17 @@ impl Config {
 /// The file's bytes; `None` if there are too many of them.
 fn read_bounded(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes)?;
+    File::open(path)?
+        .take(MAX_DOCUMENT_BYTES + 1)
+        .read_to_end(&mut bytes)?;
     let too_large = bytes.len() as u64 > MAX_DOCUMENT_BYTES;
     Ok(if too_large { None } else { Some(bytes) })
 }
 
 fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
 }

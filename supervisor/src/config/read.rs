@@ -34,21 +34,34 @@ pub(super) fn config(file: &str, text: &str) -> Result<Config, Vec<Problem>> {
 fn limits(section: &mut Section<'_>) -> Limits {
     let default = Limits::default();
     Limits {
-        max_tasks: small(section.number("max_tasks", 1..=MOST_TASKS), default.max_tasks),
-        max_queued: small(section.number("max_queued", 0..=MOST_TASKS), default.max_queued),
-        max_log_bytes: section.size_bytes("max_log_bytes").unwrap_or(default.max_log_bytes),
+        max_tasks: section
+            .number("max_tasks", 1..=MOST_TASKS)
+            .unwrap_or(default.max_tasks),
+        max_queued: section
+            .number("max_queued", 0..=MOST_TASKS)
+            .unwrap_or(default.max_queued),
+        max_log_bytes: section
+            .size_bytes("max_log_bytes")
+            .unwrap_or(default.max_log_bytes),
     }
 }
 
 fn control(section: &mut Section<'_>) -> Control {
-    Control { group: section.text("group").and_then(|group| not_empty(section, group)) }
+    Control {
+        group: section
+            .text("group")
+            .and_then(|group| not_empty(section, group)),
+    }
 }
 
 fn env(section: &mut Section<'_>) -> Env {
     let mut env = Env::default();
     for (name, value) in section.pairs("base").unwrap_or_default() {
         if !is_variable_name(&name) {
-            section.complain_about(&value, "a variable's name is not empty and has no `=` in it");
+            section.complain_about(
+                &value,
+                "a variable's name is not empty and has no `=` in it",
+            );
         }
         env.base.retain(|(earlier, _)| *earlier != name);
         env.base.push((name, value.value));
@@ -69,17 +82,25 @@ fn env(section: &mut Section<'_>) -> Env {
 
 fn ledger(section: &mut Section<'_>) -> Ledger {
     let words = [("refuse", OnDamage::Refuse), ("recover", OnDamage::Recover)];
-    Ledger { on_damage: section.choice("on_damage", &words).unwrap_or_default() }
+    Ledger {
+        on_damage: section.choice("on_damage", &words).unwrap_or_default(),
+    }
 }
 
 fn shutdown(section: &mut Section<'_>) -> Shutdown {
     let default = Shutdown::default();
     let words = [("keep", AgentsAtEnd::Keep), ("drain", AgentsAtEnd::Drain)];
     Shutdown {
-        on_restart: section.choice("on_restart", &words).unwrap_or(default.on_restart),
+        on_restart: section
+            .choice("on_restart", &words)
+            .unwrap_or(default.on_restart),
         on_stop: section.choice("on_stop", &words).unwrap_or(default.on_stop),
-        drain_ms: section.number("drain_ms", 0..=LONGEST_MS).unwrap_or(default.drain_ms),
-        grace_ms: section.number("grace_ms", 0..=LONGEST_MS).unwrap_or(default.grace_ms),
+        drain_ms: section
+            .number("drain_ms", 0..=LONGEST_MS)
+            .unwrap_or(default.drain_ms),
+        grace_ms: section
+            .number("grace_ms", 0..=LONGEST_MS)
+            .unwrap_or(default.grace_ms),
     }
 }
 
@@ -102,19 +123,24 @@ fn http(section: &mut Section<'_>) -> Http {
         );
         section.complain_about(listen, &what);
     }
-    Http { listen: listen.map(|listen| listen.value), token_file }
+    Http {
+        listen: listen.map(|listen| listen.value),
+        token_file,
+    }
 }
 
 fn defaults(section: &mut Section<'_>) -> Defaults {
     Defaults {
-        provider: section.text("provider").and_then(|name| provider_name(section, &name)),
-        model: section.text("model").and_then(|model| not_empty(section, model)),
+        provider: section
+            .text("provider")
+            .and_then(|name| provider_name(section, &name)),
+        model: section
+            .text("model")
+            .and_then(|model| not_empty(section, model)),
         timeout_ms: limit_ms(section, "timeout"),
         idle_timeout_ms: limit_ms(section, "idle_timeout"),
         start_timeout_ms: limit_ms(section, "start_timeout"),
-        grace_ms: section
-            .duration_ms("grace")
-            .map_or(Defaults::default().grace_ms, |grace| grace.value),
+        grace_ms: section.duration_ms("grace").map(|grace| grace.value),
     }
 }
 
@@ -129,7 +155,10 @@ fn retention(section: &mut Section<'_>) -> Retention {
 fn limit_ms(section: &mut Section<'_>, key: &'static str) -> Option<u64> {
     let limit = section.duration_ms(key)?;
     if limit.value == 0 {
-        section.complain_about(&limit, "zero would end every task at once; leave the key out");
+        section.complain_about(
+            &limit,
+            "zero would end every task at once; leave the key out",
+        );
         return None;
     }
     Some(limit.value)
@@ -156,8 +185,4 @@ fn not_empty(section: &Section<'_>, text: Value<String>) -> Option<String> {
 
 fn is_variable_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(['=', '\0'])
-}
-
-fn small(number: Option<u64>, default: u32) -> u32 {
-    number.and_then(|number| u32::try_from(number).ok()).unwrap_or(default)
 }

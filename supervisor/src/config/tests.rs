@@ -61,7 +61,11 @@ fn every_key_is_read() {
     assert_eq!(config.limits.max_log_bytes, 64 << 20);
     assert_eq!(config.control.group.as_deref(), Some("agents"));
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let base = vec![pair("LANG", "C.UTF-8"), pair("EDITOR", "true"), pair("PATH", "/bin")];
+    let base = vec![
+        pair("LANG", "C.UTF-8"),
+        pair("EDITOR", "true"),
+        pair("PATH", "/bin"),
+    ];
     assert_eq!(config.env.base, base);
     assert_eq!(config.env.strip, ["SECRET", "AWS_*"]);
     assert_eq!(config.ledger.on_damage, OnDamage::Recover);
@@ -73,11 +77,14 @@ fn every_key_is_read() {
     };
     assert_eq!(config.shutdown, shutdown);
     assert_eq!(config.http.listen.map(|listen| listen.port()), Some(7411));
-    assert_eq!(config.defaults.provider.as_ref().map(ProviderName::as_str), Some("claude"));
+    assert_eq!(
+        config.defaults.provider.as_ref().map(ProviderName::as_str),
+        Some("claude")
+    );
     assert_eq!(config.defaults.timeout_ms, Some(5_400_000));
     assert_eq!(config.defaults.idle_timeout_ms, Some(600_000));
     assert_eq!(config.defaults.start_timeout_ms, Some(90_000));
-    assert_eq!(config.defaults.grace_ms, 500);
+    assert_eq!(config.defaults.grace_ms, Some(500));
     assert_eq!(config.retention.max_age_ms, Some(90 * 86_400_000));
     assert_eq!(config.retention.max_tasks, Some(100_000));
 }
@@ -153,7 +160,10 @@ fn a_file_that_is_no_toml_is_named_with_its_line() {
     assert_eq!(problems("[limits]\nmax_tasks 3\n").len(), 1);
     let message = problems("[limits]\nmax_tasks 3\n").remove(0);
     assert!(message.starts_with("config.toml:2: "), "{message}");
-    assert_eq!(problems("limits = 3"), ["config.toml:1: limits: expected a section, found integer"]);
+    assert_eq!(
+        problems("limits = 3"),
+        ["config.toml:1: limits: expected a section, found integer"]
+    );
 }
 
 #[test]

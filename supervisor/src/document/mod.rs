@@ -17,7 +17,7 @@ use std::fmt;
 use toml::de::DeTable;
 
 pub use nearest::nearest;
-pub use section::{Section, Value};
+pub use section::{FlagOrTable, Section, Value};
 
 /// Largest document in bytes. People write these; a megabyte of it is a
 /// mistake (a log file, a device) and not a configuration.
@@ -57,11 +57,19 @@ pub fn read<T>(
     text: &str,
     read: impl FnOnce(&mut Section<'_>) -> T,
 ) -> Result<T, Vec<Problem>> {
-    let collector = Collector { file, text, problems: RefCell::new(Vec::new()) };
+    let collector = Collector {
+        file,
+        text,
+        problems: RefCell::new(Vec::new()),
+    };
     let table = match DeTable::parse(text) {
         Ok(table) => table,
         Err(error) => {
-            collector.add(error.span().map_or(0, |span| span.start), "", error.message());
+            collector.add(
+                error.span().map_or(0, |span| span.start),
+                "",
+                error.message(),
+            );
             return Err(collector.problems.into_inner());
         }
     };
@@ -70,7 +78,11 @@ pub fn read<T>(
     drop(top);
     let mut problems = collector.problems.into_inner();
     problems.sort_by_key(|problem| problem.line);
-    if problems.is_empty() { Ok(value) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(value)
+    } else {
+        Err(problems)
+    }
 }
 
 /// Where the problems of one document meet.

@@ -28,8 +28,7 @@ fn distance(left: &str, right: &str) -> usize {
         for (column, &r) in right.iter().enumerate() {
             let replace = last[column] + usize::from(l != r);
             let mut best = replace.min(last[column + 1] + 1).min(this[column] + 1);
-            let swapped =
-                row > 0 && column > 0 && l == right[column - 1] && left[row - 1] == r;
+            let swapped = row > 0 && column > 0 && l == right[column - 1] && left[row - 1] == r;
             if swapped {
                 best = best.min(before_last[column - 1] + 1);
             }

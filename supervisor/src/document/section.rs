@@ -29,6 +29,15 @@ pub struct Value<T> {
     offset: usize,
 }
 
+/// What [`Section::flag_or_table`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagOrTable {
+    /// A flag.
+    Flag(bool),
+    /// A table.
+    Table,
+}
+
 impl<'d> Section<'d> {
     pub(super) fn new(
         collector: &'d Collector<'d>,
@@ -36,7 +45,13 @@ impl<'d> Section<'d> {
         offset: usize,
         table: Option<&'d DeTable<'d>>,
     ) -> Self {
-        Self { collector, path, offset, table, known: Vec::new() }
+        Self {
+            collector,
+            path,
+            offset,
+            table,
+            known: Vec::new(),
+        }
     }
 
     /// Is the section in the document at all?
@@ -71,7 +86,9 @@ impl<'d> Section<'d> {
     /// The sections of an array of tables (`[[key]]`), in order.
     pub fn sections(&mut self, key: &'static str) -> Vec<Section<'d>> {
         let path = self.below(key);
-        let Some(value) = self.find(key) else { return Vec::new() };
+        let Some(value) = self.find(key) else {
+            return Vec::new();
+        };
         let Some(array) = value.get_ref().as_array() else {
             self.wrong_type(&path, value, "an array of sections (`[[…]]`)");
             return Vec::new();
@@ -97,19 +114,38 @@ impl<'d> Section<'d> {
 
     /// `true` or `false`.
     pub fn flag(&mut self, key: &'static str) -> Option<bool> {
-        self.scalar(key, "true or false", |value| value.as_bool()).map(|found| found.value)
+        self.scalar(key, "true or false", |value| value.as_bool())
+            .map(|found| found.value)
+    }
+
+    /// `true`, `false` or a table, which is then read with
+    /// [`Section::entries`].
+    pub fn flag_or_table(&mut self, key: &'static str) -> Option<FlagOrTable> {
+        let kind = |value: &DeValue<'_>| match (value.as_bool(), value.is_table()) {
+            (Some(flag), _) => Some(FlagOrTable::Flag(flag)),
+            (None, true) => Some(FlagOrTable::Table),
+            (None, false) => None,
+        };
+        self.scalar(key, "true, false or a table", kind)
+            .map(|found| found.value)
     }
 
     /// A whole number in `range`.
     pub fn number(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let found = self.scalar(key, "a whole number", whole_number)?;
-        match u64::try_from(found.value).ok().filter(|number| range.contains(number)) {
+        match u64::try_from(found.value)
+            .ok()
+            .filter(|number| range.contains(number))
+        {
             Some(number) => Some(number),
             None => {
                 let (low, high) = range.into_inner();
                 let what = match high {
                     u64::MAX => format!("expected a number from {low} up, found {}", found.value),
-                    _ => format!("expected a number from {low} to {high}, found {}", found.value),
+                    _ => format!(
+                        "expected a number from {low} to {high}, found {}",
+                        found.value
+                    ),
                 };
                 self.complain_about(&found, &what);
                 None
@@ -121,7 +157,11 @@ impl<'d> Section<'d> {
     pub fn duration_ms(&mut self, key: &'static str) -> Option<Value<u64>> {
         let found = self.text(key)?;
         match parse_duration_ms(&found.value) {
-            Ok(value) => Some(Value { value, key: found.key, offset: found.offset }),
+            Ok(value) => Some(Value {
+                value,
+                key: found.key,
+                offset: found.offset,
+            }),
             Err(error) => {
                 let what = format!(
                     "`{}` is not a duration: {error}, e.g. `90s`, `10m`, `1h30m`, `500ms`",
@@ -135,12 +175,15 @@ impl<'d> Section<'d> {
 
     /// A size as text (`"64M"`) or as a number of bytes.
     pub fn size_bytes(&mut self, key: &'static str) -> Option<u64> {
-        let found = self.scalar(key, "a size (`\"64M\"` or a number of bytes)", |value| {
-            match whole_number(value) {
-                Some(number) => Some(number.to_string()),
-                None => value.as_str().map(str::to_owned),
-            }
-        })?;
+        let found =
+            self.scalar(
+                key,
+                "a size (`\"64M\"` or a number of bytes)",
+                |value| match whole_number(value) {
+                    Some(number) => Some(number.to_string()),
+                    None => value.as_str().map(str::to_owned),
+                },
+            )?;
         match parse_size_bytes(&found.value) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
@@ -158,7 +201,11 @@ impl<'d> Section<'d> {
     pub fn address(&mut self, key: &'static str) -> Option<Value<SocketAddr>> {
         let found = self.text(key)?;
         match found.value.parse() {
-            Ok(value) => Some(Value { value, key: found.key, offset: found.offset }),
+            Ok(value) => Some(Value {
+                value,
+                key: found.key,
+                offset: found.offset,
+            }),
             Err(_) => {
                 let what = format!(
                     "`{}` is not an address with a port, e.g. `127.0.0.1:7411` or `[::1]:7411`",
@@ -238,7 +285,14 @@ impl<'d> Section<'d> {
             match item.value.as_str() {
                 Some(text) => {
                     let value = text.to_owned();
-                    pairs.push((name, Value { value, key: item.key, offset: item.offset }));
+                    pairs.push((
+                        name,
+                        Value {
+                            value,
+                            key: item.key,
+                            offset: item.offset,
+                        },
+                    ));
                 }
                 None => {
                     let what = format!("expected a string, found {}", item.value.type_str());
@@ -262,7 +316,14 @@ impl<'d> Section<'d> {
             let name: &std::borrow::Cow<'d, str> = name.get_ref();
             let key = format!("{path}.{name}");
             let offset = item.span().start;
-            (name.to_string(), Value { value: item.get_ref(), key, offset })
+            (
+                name.to_string(),
+                Value {
+                    value: item.get_ref(),
+                    key,
+                    offset,
+                },
+            )
         };
         Some(table.iter().map(entry).collect())
     }
@@ -280,16 +341,23 @@ impl<'d> Section<'d> {
                 None => format!("known here: {}", self.known.join(", ")),
             };
             let key = self.below(word);
-            self.collector.add(name.span().start, &key, &format!("unknown key; {help}"));
+            self.collector
+                .add(name.span().start, &key, &format!("unknown key; {help}"));
         }
     }
 
     fn below(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 
     fn find(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.table?.get(key)
     }
 
@@ -308,7 +376,11 @@ impl<'d> Section<'d> {
         let path = self.below(key);
         let found = self.find(key)?;
         match take(found.get_ref()) {
-            Some(value) => Some(Value { value, key: path, offset: found.span().start }),
+            Some(value) => Some(Value {
+                value,
+                key: path,
+                offset: found.span().start,
+            }),
             None => {
                 self.wrong_type(&path, found, expected);
                 None

@@ -1,0 +1,251 @@
+//! The end of what a dead shim left behind (R8), found by the task's marker.
+//!
+//! ```text
+//!            grace over, or all gone
+//!   TERM ───────────────────────────▶ KILL in rounds ──▶ two clear looks ──▶ empty
+//!    ▲ │ newcomers get theirs, too        │  ▲
+//!    └─┘                                  └──┘ until the deadline ──▶ survivors
+//! ```
+//!
+//! The marker cannot see a process that wiped its environment: the record says
+//! `marker_only`, and claims no more than that.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use protocol::limits::MAX_SURVIVORS;
+use protocol::shim::{ProcessId, SweepRecord};
+use protocol::view::Survivor;
+use protocol::{TaskId, Timestamp};
+use sys::clock;
+use sys::hook::SUP_SIGNAL;
+use sys::process;
+
+use super::marker;
+use super::scan::{self, Carrier, Found, Wanted};
+use crate::text::printable;
+
+/// How long KILL is repeated before what still lives is called a survivor: a
+/// process in state D may come back from a slow disk in that time.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long one round of KILL is waited for. An agent of 500 MB takes 23 ms to
+/// be a zombie.
+const ROUND: Duration = Duration::from_millis(500);
+
+/// Clear looks in a row that count as the end: a child whose parent ended
+/// between our looks at both is seen by the second one.
+const CLEAR_LOOKS: u32 = 2;
+
+/// Pause before an unreadable process is looked at again: an exec is over in
+/// far less, the end of a large process in 20 of them.
+const UNREADABLE_PAUSE: Duration = Duration::from_millis(2);
+
+/// So many looks find the same unreadable processes before they are let be: a
+/// process that overwrote both its environment and its arguments looks like
+/// that for ever.
+const UNREADABLE_LOOKS: u32 = 50;
+
+/// SIGTERM and SIGKILL.
+const TERM: i32 = 15;
+const KILL: i32 = 9;
+
+/// Longest command name in bytes in a record.
+const MAX_COMM: usize = 64;
+
+/// What is to be ended.
+#[derive(Clone, Debug)]
+pub struct SweepOrder {
+    /// The task.
+    pub task: TaskId,
+    /// Its marker's value.
+    pub nonce: String,
+    /// Its shim, which is dead. Every process of the task is younger.
+    pub shim: Option<ProcessId>,
+    /// The user that the agent ran as.
+    pub uid: u32,
+    /// Between TERM and KILL; 0 = KILL at once.
+    pub grace_ms: u64,
+}
+
+/// Ends every process that carries the task's marker. Blocks, for up to the
+/// grace and 30 s: not for a thread that serves others.
+#[must_use]
+pub fn run(order: &SweepOrder) -> SweepRecord {
+    let wanted = match wanted(order) {
+        Ok(Some(wanted)) => wanted,
+        // Another boot: none of its processes can live.
+        Ok(None) => {
+            return SweepRecord {
+                empty: true,
+                ..unproven(clock::now())
+            };
+        }
+        Err(error) => {
+            tracing::error!(task = %order.task, %error, "no sweep without /proc");
+            return unproven(clock::now());
+        }
+    };
+    let grace = Duration::from_millis(order.grace_ms);
+    let mut sweep = Sweep {
+        wanted,
+        ended: HashSet::new(),
+    };
+    let result = sweep
+        .ask(Instant::now() + grace)
+        .and_then(|()| sweep.end(Instant::now() + DEADLINE));
+    match result {
+        Ok(left) => SweepRecord {
+            at: clock::now(),
+            empty: left.is_empty(),
+            swept: u32::try_from(sweep.ended.len()).unwrap_or(u32::MAX),
+            survivors: left,
+            marker_only: true,
+        },
+        Err(error) => {
+            tracing::error!(task = %order.task, %error, "the sweep could not go on");
+            SweepRecord {
+                swept: u32::try_from(sweep.ended.len()).unwrap_or(u32::MAX),
+                ..unproven(clock::now())
+            }
+        }
+    }
+}
+
+/// The record of a sweep that could not be done: nothing is claimed.
+#[must_use]
+pub fn unproven(at: Timestamp) -> SweepRecord {
+    SweepRecord {
+        at,
+        empty: false,
+        swept: 0,
+        survivors: Vec::new(),
+        marker_only: true,
+    }
+}
+
+/// What to look for; `None` if nothing of this boot can be it.
+fn wanted(order: &SweepOrder) -> io::Result<Option<Wanted>> {
+    let here = process::here()?;
+    let since_ticks = match &order.shim {
+        Some(shim) if shim.boot_id != here.boot_id => return Ok(None),
+        Some(shim) => shim.start_time,
+        None => 0,
+    };
+    let entry = format!("{}={}", marker::marker_name(&order.task), order.nonce);
+    Ok(Some(Wanted {
+        entry: entry.into_bytes(),
+        uid: order.uid,
+        since_ticks,
+    }))
+}
+
+struct Sweep {
+    wanted: Wanted,
+    /// Those that were signalled, by number and start time.
+    ended: HashSet<(i32, u64)>,
+}
+
+impl Sweep {
+    /// TERM for each, once, until none is left or the time is over.
+    fn ask(&mut self, until: Instant) -> io::Result<()> {
+        while Instant::now() < until {
+            let found = scan::look(&self.wanted)?;
+            if found.carriers.is_empty() {
+                return Ok(());
+            }
+            for carrier in &found.carriers {
+                if self.ended.insert((carrier.pid, carrier.start_time)) {
+                    signal(carrier, TERM);
+                }
+            }
+            wait_for(found.carriers, until)?;
+        }
+        Ok(())
+    }
+
+    /// KILL in rounds; what is left at the deadline.
+    fn end(&mut self, deadline: Instant) -> io::Result<Vec<Survivor>> {
+        let mut clear_looks = 0;
+        let mut unreadable_looks = 0;
+        loop {
+            let mut found = scan::look(&self.wanted)?;
+            if found.unreadable > 0 && found.carriers.is_empty() {
+                unreadable_looks += 1;
+                if unreadable_looks <= UNREADABLE_LOOKS {
+                    std::thread::sleep(UNREADABLE_PAUSE);
+                    continue;
+                }
+                found.unreadable = 0;
+            }
+            if found.is_clear() {
+                clear_looks += 1;
+                if clear_looks >= CLEAR_LOOKS {
+                    return Ok(survivors(&found));
+                }
+                continue;
+            }
+            clear_looks = 0;
+            if Instant::now() >= deadline {
+                return Ok(survivors(&found));
+            }
+            for carrier in &found.carriers {
+                self.ended.insert((carrier.pid, carrier.start_time));
+                signal(carrier, KILL);
+            }
+            wait_for(found.carriers, deadline.min(Instant::now() + ROUND))?;
+        }
+    }
+}
+
+/// A failure shows as a survivor.
+fn signal(carrier: &Carrier, number: i32) {
+    if let Err(error) = carrier.pidfd.send_signal(number, &SUP_SIGNAL) {
+        tracing::warn!(pid = carrier.pid, signal = number, %error, "a left-over process could not be signalled");
+    }
+}
+
+/// Waits until all have ended, or until then.
+fn wait_for(mut carriers: Vec<Carrier>, until: Instant) -> io::Result<()> {
+    while !carriers.is_empty() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        // Rounded up, so that it does not spin in the last millisecond.
+        let timeout = PollTimeout::try_from(left + Duration::from_millis(1));
+        let mut fds: Vec<PollFd<'_>> = carriers
+            .iter()
+            .map(|carrier| PollFd::new(carrier.pidfd.as_fd(), PollFlags::POLLIN))
+            .collect();
+        match poll(&mut fds, timeout.unwrap_or(PollTimeout::MAX)) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let over: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+        let mut over = over.into_iter();
+        carriers.retain(|_| !over.next().unwrap_or(false));
+    }
+    Ok(())
+}
+
+fn survivors(found: &Found) -> Vec<Survivor> {
+    found
+        .carriers
+        .iter()
+        .chain(&found.of_others)
+        .take(MAX_SURVIVORS)
+        .map(|carrier| Survivor {
+            pid: carrier.pid,
+            start_time: carrier.start_time,
+            comm: printable(&carrier.comm, MAX_COMM),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "marker_sweep_tests.rs"]
+mod tests;
