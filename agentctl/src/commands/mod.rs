@@ -1,0 +1,67 @@
+//! The verbs: one file each.
+
+pub(crate) mod completions;
+pub(crate) mod events;
+pub(crate) mod list;
+pub(crate) mod logs;
+pub(crate) mod providers;
+pub(crate) mod run;
+pub(crate) mod sessions;
+pub(crate) mod show;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod wait;
+pub(crate) mod why;
+
+mod naming;
+
+use protocol::places::PlaceFlags;
+
+use crate::cli::{Cli, Verb};
+use crate::client::Client;
+use crate::errors::CliError;
+use crate::exit_code::Code;
+use crate::render::out::Format;
+
+/// What every verb knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    /// For people or for programs.
+    pub(crate) format: Format,
+    places: PlaceFlags,
+}
+
+impl Context {
+    /// The way to the supervisor; made only by verbs that need one.
+    ///
+    /// # Errors
+    /// When there is no place at all.
+    pub(crate) fn client(&self) -> Result<Client, CliError> {
+        Client::new(&self.places)
+    }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// What the verb could not do.
+pub(crate) fn execute(cli: Cli) -> Result<Code, CliError> {
+    let cx = Context {
+        format: cli.global.format(),
+        places: cli.global.places(),
+    };
+    match cli.verb {
+        Verb::Run(args) => run::execute(*args, &cx),
+        Verb::List(args) => list::execute(&args, &cx),
+        Verb::Show(args) => show::execute(args, &cx),
+        Verb::Why(args) => why::execute(args, &cx),
+        Verb::Logs(args) => logs::execute(args, &cx),
+        Verb::StopSession(args) => stop::execute(args, &cx),
+        Verb::Wait(args) => wait::execute(&args, &cx),
+        Verb::Events(args) => events::execute(args, &cx),
+        Verb::Sessions(args) => sessions::execute(args, &cx),
+        Verb::Status(args) => status::execute(&args, &cx),
+        Verb::Providers(args) => providers::execute(args, &cx),
+        Verb::Completions(args) => completions::execute(&args),
+    }
+}

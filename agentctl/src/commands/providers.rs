@@ -1,0 +1,113 @@
+//! `providers [list|show NAME|check FILE]`.
+
+use std::fs;
+
+use clap::Subcommand;
+use protocol::control::{ProvidersRequest, Request, Response};
+use serde_json::json;
+
+use super::Context;
+use crate::errors::CliError;
+use crate::exit_code::Code;
+use crate::render::out::{self, Format};
+use crate::render::task::Screen;
+use crate::render::text::clean;
+use crate::render::{json, service};
+
+/// Options of `providers`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// All providers, and whether their programs are installed
+    List,
+    /// A provider's file
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Is this a good provider file?
+    Check {
+        /// The file
+        file: String,
+    },
+}
+
+pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
+    match args.verb.unwrap_or(Verb::List) {
+        Verb::List => list(cx),
+        Verb::Show { name } => show(name, cx),
+        Verb::Check { file } => check(file, cx),
+    }
+}
+
+fn list(cx: &Context) -> Result<Code, CliError> {
+    let answer = cx
+        .client()?
+        .ask_or_read(&Request::Providers(ProvidersRequest::List))?;
+    let Response::Providers(providers) = answer else {
+        return Err(CliError::wrong_answer());
+    };
+    match cx.format {
+        Format::Json => out::json(&json!({ "providers": json::value(&providers)? }))?,
+        Format::Text => out::text(&service::providers(&providers, Screen::stdout()))?,
+    }
+    Ok(Code::OK)
+}
+
+fn show(name: String, cx: &Context) -> Result<Code, CliError> {
+    let answer = cx
+        .client()?
+        .ask_or_read(&Request::Providers(ProvidersRequest::Show { name }))?;
+    let Response::Providers(providers) = answer else {
+        return Err(CliError::wrong_answer());
+    };
+    let Some(provider) = providers.first() else {
+        return Err(CliError::wrong_answer());
+    };
+    match cx.format {
+        Format::Json => out::json(&json::value(provider)?)?,
+        Format::Text => {
+            let text = provider.text.as_deref().unwrap_or_default();
+            out::say(&format!(
+                "agentctl: {} ({})",
+                provider.name,
+                clean(&provider.source)
+            ));
+            out::text(&format!("{}\n", text.trim_end_matches('\n')))?;
+        }
+    }
+    Ok(Code::OK)
+}
+
+fn check(file: String, cx: &Context) -> Result<Code, CliError> {
+    let text = fs::read_to_string(&file)
+        .map_err(|error| CliError::usage(format!("cannot read {file}: {error}")))?;
+    let request = ProvidersRequest::Check {
+        file: file.clone(),
+        text,
+    };
+    let answer = cx.client()?.ask_or_read(&Request::Providers(request))?;
+    let Response::ProviderChecked { problems } = answer else {
+        return Err(CliError::wrong_answer());
+    };
+    match cx.format {
+        Format::Json => out::json(&json!({ "file": file, "problems": problems }))?,
+        Format::Text if problems.is_empty() => out::text(&format!("{}: ok\n", clean(&file)))?,
+        Format::Text => {
+            let lines = problems
+                .iter()
+                .map(|problem| format!("{}: {}\n", clean(&file), clean(problem)));
+            out::text(&lines.collect::<String>())?;
+        }
+    }
+    Ok(if problems.is_empty() {
+        Code::OK
+    } else {
+        Code::USAGE
+    })
+}

@@ -1,0 +1,240 @@
+//! The options of `run`.
+
+use protocol::{ProviderName, SessionId, TaskId};
+
+use crate::errors::CliError;
+use crate::values;
+
+/// Options of `run`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The command of provider `exec`; for others more arguments
+    #[arg(last = true, value_name = "ARGV")]
+    pub(super) argv: Vec<String>,
+    /// Print the task id once the agent is started, and leave
+    #[arg(short, long)]
+    pub(super) detach: bool,
+    /// The task's id, [A-Za-z0-9_-]{1,64}; repeated, it names the same task
+    #[arg(long)]
+    pub(super) id: Option<TaskId>,
+    /// The kind of agent; `exec` if a command is given
+    #[arg(long)]
+    pub(super) provider: Option<ProviderName>,
+    /// The conversation; at most one live task per key
+    #[arg(long)]
+    pub(super) key: Option<String>,
+    /// The prompt; - reads it from stdin
+    #[arg(
+        long,
+        value_name = "TEXT",
+        conflicts_with = "prompt_file",
+        allow_hyphen_values = true
+    )]
+    pub(super) prompt: Option<String>,
+    /// A file with the prompt
+    #[arg(long, value_name = "FILE")]
+    pub(super) prompt_file: Option<String>,
+    /// A model, by the provider's name for it
+    #[arg(long)]
+    pub(super) model: Option<String>,
+    /// A name for people
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// The working folder; the current one if left out
+    #[arg(long, value_name = "DIR")]
+    pub(super) cwd: Option<String>,
+    /// A variable for the agent
+    #[arg(long, value_name = "NAME=VALUE", value_parser = values::variable)]
+    pub(super) env: Vec<(String, String)>,
+    /// A file with variables, one NAME=VALUE a line; --env wins over it
+    #[arg(long, value_name = "FILE")]
+    pub(super) env_file: Vec<String>,
+    /// Your word for the agent
+    #[arg(long, help_heading = "Labels")]
+    pub(super) agent: Option<String>,
+    /// Your word for the kind of work
+    #[arg(long, value_name = "TYPE", help_heading = "Labels")]
+    pub(super) agent_type: Option<String>,
+    /// The repository that it works on
+    #[arg(long, help_heading = "Labels")]
+    pub(super) repo: Option<String>,
+    /// The issue that it works on
+    #[arg(long, value_name = "N", help_heading = "Labels")]
+    pub(super) issue: Option<i64>,
+    /// On whose behalf
+    #[arg(long, help_heading = "Labels")]
+    pub(super) user: Option<String>,
+    /// The id of the new session, where the provider lets it be chosen
+    #[arg(long, value_name = "ID", group = "session", help_heading = "Session")]
+    pub(super) session_id: Option<SessionId>,
+    /// Resume exactly this session
+    #[arg(long, value_name = "ID", group = "session", help_heading = "Session")]
+    pub(super) resume: Option<SessionId>,
+    /// Begin a new session
+    #[arg(long, group = "session", help_heading = "Session")]
+    pub(super) fresh: bool,
+    /// Resume although the session is quarantined
+    #[arg(long, help_heading = "Session")]
+    pub(super) unsafe_resume: bool,
+    /// End it after this time
+    #[arg(long, value_name = "DUR", value_parser = values::duration_ms, help_heading = "Limits")]
+    pub(super) timeout: Option<u64>,
+    /// End it after this much silence
+    #[arg(long, value_name = "DUR", value_parser = values::duration_ms, help_heading = "Limits")]
+    pub(super) idle_timeout: Option<u64>,
+    /// End it if it shows no sign of life in this time
+    #[arg(long, value_name = "DUR", value_parser = values::duration_ms, help_heading = "Limits")]
+    pub(super) start_timeout: Option<u64>,
+    /// Time between TERM and KILL, whenever it is stopped
+    #[arg(long, value_name = "DUR", value_parser = values::duration_ms, help_heading = "Limits")]
+    pub(super) grace: Option<u64>,
+    /// Output kept per stream
+    #[arg(long, value_name = "SIZE", value_parser = values::size_bytes, help_heading = "Limits")]
+    pub(super) max_log: Option<u64>,
+    /// One more argument for the provider's program; never shown
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    pub(super) provider_arg: Vec<String>,
+    /// What to do while the key has a live task
+    #[arg(long, value_enum, default_value = "refuse")]
+    pub(super) on_conflict: OnConflict,
+    /// Do not start a supervisor [env: AGENTCTL_NO_START=1]
+    #[arg(long)]
+    pub(super) no_start: bool,
+    #[command(flatten)]
+    pub(super) later: Later,
+}
+
+/// What to do while the key has a live task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum OnConflict {
+    /// Refuse with exit code 4
+    Refuse,
+    /// Wait for it (not in this version yet)
+    Queue,
+    /// Stop it first (not in this version yet)
+    Replace,
+}
+
+/// Options whose parts are not built yet: refused in words, never ignored.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Later {
+    /// Stop it when it has cost so much (not in this version yet)
+    #[arg(long, value_name = "USD", help_heading = "Not in this version yet")]
+    max_cost: Option<String>,
+    /// Most memory (not in this version yet)
+    #[arg(long, value_name = "SIZE", help_heading = "Not in this version yet")]
+    memory: Option<String>,
+    /// Run inside a container (not in this version yet)
+    #[arg(long, value_name = "NAME", help_heading = "Not in this version yet")]
+    container: Option<String>,
+    /// Run as another user (not in this version yet)
+    #[arg(
+        long = "as",
+        value_name = "USER",
+        help_heading = "Not in this version yet"
+    )]
+    as_user: Option<String>,
+    /// What to do when the session is not found (not in this version yet)
+    #[arg(long, value_name = "WHAT", help_heading = "Not in this version yet")]
+    on_not_found: Option<String>,
+}
+
+impl Args {
+    /// # Errors
+    /// Usage, with the name of the option that has to wait.
+    pub(super) fn refuse_later_parts(&self) -> Result<(), CliError> {
+        let conflict = match self.on_conflict {
+            OnConflict::Refuse => None,
+            OnConflict::Queue => Some("--on-conflict queue"),
+            OnConflict::Replace => Some("--on-conflict replace"),
+        };
+        let later = &self.later;
+        let named = [
+            (later.max_cost.is_some(), "--max-cost"),
+            (later.memory.is_some(), "--memory"),
+            (later.container.is_some(), "--container"),
+            (later.as_user.is_some(), "--as"),
+            (later.on_not_found.is_some(), "--on-not-found"),
+        ];
+        let named = named
+            .into_iter()
+            .find_map(|(given, name)| given.then_some(name));
+        match conflict.or(named) {
+            None => Ok(()),
+            Some(option) => Err(CliError::Usage {
+                message: format!("not in this version yet: {option}"),
+                hint: Some("leave it out; nothing was started".into()),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &[&str]) -> Result<Args, clap::Error> {
+        Line::try_parse_from(std::iter::once(&"run").chain(line)).map(|line| line.args)
+    }
+
+    #[test]
+    fn every_option_of_a_later_part_is_refused_by_name() {
+        for line in [
+            ["--on-conflict", "queue"],
+            ["--on-conflict", "replace"],
+            ["--max-cost", "1.5"],
+            ["--memory", "2G"],
+            ["--container", "c"],
+            ["--as", "u"],
+            ["--on-not-found", "fail"],
+        ] {
+            let error = parse(&line)
+                .expect("parsed")
+                .refuse_later_parts()
+                .expect_err("refused");
+            assert!(
+                error.to_string().starts_with("not in this version yet: "),
+                "{line:?}"
+            );
+            assert!(error.to_string().contains(line[0]), "{line:?}");
+            assert_eq!(error.code().0, 2);
+        }
+        let args = parse(&["--on-conflict", "refuse"]).expect("parsed");
+        args.refuse_later_parts().expect("the only way so far");
+    }
+
+    #[test]
+    fn one_word_on_the_session_is_enough() {
+        for line in [
+            ["--fresh", "--resume=a"],
+            ["--fresh", "--session-id=a"],
+            ["--resume=a", "--session-id=b"],
+            ["--prompt=a", "--prompt-file=b"],
+        ] {
+            assert_eq!(parse(&line).expect_err("too many").exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn bad_ids_and_durations_are_refused_in_words() {
+        let words = |line: &[&str]| parse(line).expect_err("refused").to_string();
+        assert!(words(&["--id", "a/b"]).contains("'/' is not allowed"));
+        assert!(words(&["--timeout", "5"]).contains("90s, 10m"));
+        assert!(words(&["--max-log", "5X"]).contains("512K"));
+        assert!(words(&["--resume=--x"]).contains("begins with `-`"));
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_the_command() {
+        let args = parse(&["-d", "--", "sh", "-c", "echo --json"]).expect("parsed");
+        assert_eq!(args.argv, ["sh", "-c", "echo --json"]);
+        assert!(args.detach);
+    }
+}

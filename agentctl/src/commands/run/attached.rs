@@ -1,0 +1,272 @@
+//! An attached run: the task's output or progress as it comes, its verdict at
+//! the end.
+//!
+//! Threads read (verdict, output, progress) and send what they learn to the
+//! main thread, which alone decides when the run is over.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+
+use protocol::control::{EventsRequest, LogChunk, RunRequest};
+use protocol::view::TaskView;
+use protocol::vocab::Stream;
+use protocol::{ArchiveReason, Status, TaskId};
+
+use super::interrupt::Signals;
+use super::{Dispatched, clock, dispatch, hint, tell_spawn_failure, warn};
+use crate::client::{Client, Start};
+use crate::commands::wait;
+use crate::errors::CliError;
+use crate::exit_code::Code;
+use crate::follow::{EventFollower, LogFollower};
+use crate::render::out::{self, Format};
+use crate::render::style::{Colour, Ink, stderr_width};
+use crate::render::text::{Stripper, clean_lines};
+use crate::render::{event, json, task, time};
+use crate::start::Permission;
+
+/// The provider whose output is its own words.
+const EXEC: &str = "exec";
+
+/// What a thread has to say.
+enum Learned {
+    /// The task ended.
+    Ended(Box<TaskView>),
+    /// The verdict cannot be had.
+    NoVerdict(CliError),
+    /// A stream is at its end, or failed.
+    StreamEnded(Result<(), CliError>),
+}
+
+/// Dispatches, follows, and gives the verdict.
+///
+/// # Errors
+/// Refused, or unreachable for too long.
+pub(super) fn run(
+    client: Client,
+    request: RunRequest,
+    permission: Permission,
+    format: Format,
+) -> Result<Code, CliError> {
+    let client = Arc::new(client);
+    let id = request.id.clone();
+    // Before the dispatch, so that Ctrl-C can never miss the task.
+    Signals::take()?.watch(Arc::clone(&client), id);
+    let dispatched = dispatch(&client, request, permission)?;
+    warn(&dispatched);
+    if dispatched.task.archive_reason == Some(ArchiveReason::SpawnFailed) {
+        return conclude(&client, &dispatched.task, format);
+    }
+    match follow(&client, &dispatched, format)? {
+        Some(ended) => conclude(&client, &ended, format),
+        None => Ok(Code::OK),
+    }
+}
+
+/// The task when it has ended and everything was shown; `None` if nobody
+/// reads our output any more.
+fn follow(
+    client: &Arc<Client>,
+    dispatched: &Dispatched,
+    format: Format,
+) -> Result<Option<Box<TaskView>>, CliError> {
+    let task = &dispatched.task;
+    let (sender, learned) = mpsc::channel();
+    let mut streams = match (format, task.provider.as_str() == EXEC) {
+        (Format::Json, _) => 0,
+        (Format::Text, true) => {
+            announce(task, io::stderr().is_terminal());
+            spawn_log(client, &task.id, Stream::Stdout, &sender);
+            spawn_log(client, &task.id, Stream::Stderr, &sender);
+            2
+        }
+        (Format::Text, false) => {
+            announce(task, true);
+            spawn_progress(client, &task.id, &sender);
+            1
+        }
+    };
+    spawn_verdict(client, &task.id, &sender);
+    let mut ended = None;
+    loop {
+        match ended {
+            Some(task) if streams == 0 => return Ok(Some(task)),
+            waiting => ended = waiting,
+        }
+        match learned.recv() {
+            Ok(Learned::Ended(task)) => ended = Some(task),
+            Ok(Learned::NoVerdict(error)) => return Err(error),
+            Ok(Learned::StreamEnded(Err(CliError::StdoutClosed))) => {
+                out::say(&format!(
+                    "agentctl: stdout was closed; the task goes on: {}",
+                    hint(&task.id)
+                ));
+                return Ok(None);
+            }
+            Ok(Learned::StreamEnded(result)) => {
+                streams -= 1;
+                if let Err(error) = result {
+                    out::say(&format!("agentctl: warning: {}", error.message()));
+                }
+            }
+            // Every thread sends before it ends.
+            Err(_) => return Err(CliError::wrong_answer()),
+        }
+    }
+}
+
+fn spawn_verdict(client: &Arc<Client>, id: &TaskId, sender: &Sender<Learned>) {
+    let (client, id, sender) = (Arc::clone(client), id.to_string(), sender.clone());
+    thread::spawn(move || {
+        let tasks = wait::until_ended(&client, &[id], None, Start::WasThere);
+        let learned = match tasks.map(|tasks| tasks.into_iter().next()) {
+            Ok(Some(task)) => Learned::Ended(Box::new(task)),
+            Ok(None) => Learned::NoVerdict(CliError::wrong_answer()),
+            Err(error) => Learned::NoVerdict(error),
+        };
+        // The main thread may have left.
+        let _unheard = sender.send(learned);
+    });
+}
+
+fn spawn_log(client: &Arc<Client>, id: &TaskId, stream: Stream, sender: &Sender<Learned>) {
+    let (client, id, sender) = (Arc::clone(client), id.clone(), sender.clone());
+    thread::spawn(move || {
+        let mut sink = Sink::of(stream);
+        let mut follower = LogFollower::whole(&id, stream);
+        let shown = follower
+            .run(&client, Start::WasThere, &hint(&id), |chunk| {
+                sink.chunk(chunk)
+            })
+            .and_then(|_| sink.end());
+        let _unheard = sender.send(Learned::StreamEnded(shown));
+    });
+}
+
+fn spawn_progress(client: &Arc<Client>, id: &TaskId, sender: &Sender<Learned>) {
+    let (client, id, sender) = (Arc::clone(client), id.clone(), sender.clone());
+    thread::spawn(move || {
+        let (width, colour) = (stderr_width(), Colour::stderr());
+        let request = EventsRequest {
+            from_seq: Some(1),
+            task: Some(id.to_string()),
+            follow: true,
+            progress: true,
+        };
+        let shown =
+            EventFollower::new(request).run(&client, Start::WasThere, &hint(&id), |event| {
+                if let Some(line) = event::progress(event, width, colour) {
+                    out::say(&line);
+                }
+                Ok(())
+            });
+        let _unheard = sender.send(Learned::StreamEnded(shown));
+    });
+}
+
+/// Where the output of an `exec` task goes: bytes as they are, but for a
+/// terminal, which is not to be steered by them.
+struct Sink {
+    stream: Stream,
+    stripper: Option<Stripper>,
+}
+
+impl Sink {
+    fn of(stream: Stream) -> Self {
+        let terminal = match stream {
+            Stream::Stdout => io::stdout().is_terminal(),
+            Stream::Stderr => io::stderr().is_terminal(),
+        };
+        Self {
+            stream,
+            stripper: terminal.then(Stripper::new),
+        }
+    }
+
+    fn chunk(&mut self, chunk: &LogChunk) -> Result<(), CliError> {
+        match &mut self.stripper {
+            Some(stripper) => {
+                let text = stripper.strip(&chunk.bytes);
+                self.write(text.as_bytes())
+            }
+            None => self.write(&chunk.bytes),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), CliError> {
+        match &mut self.stripper {
+            Some(stripper) => {
+                let text = stripper.finish();
+                self.write(text.as_bytes())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<(), CliError> {
+        match self.stream {
+            Stream::Stdout => out::bytes(bytes),
+            Stream::Stderr => {
+                // Whoever closed stderr does not want to know.
+                let _unheard = io::stderr().lock().write_all(bytes);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Which task it is, where people look.
+fn announce(task: &TaskView, wanted: bool) {
+    if !wanted {
+        return;
+    }
+    let colour = Colour::stderr();
+    let resumed = match &task.resumed {
+        Some(session) => format!(", resumes session {session}"),
+        None => String::new(),
+    };
+    let key = match task.key.as_str() == task.id.as_str() {
+        true => String::new(),
+        false => format!(", key {}", task.key),
+    };
+    let text = format!("task {} ({}{key}{resumed})", task.id, task.provider);
+    out::say(&format!(
+        "{} {}",
+        colour.paint(Ink::Dim, &clock()),
+        colour.paint(Ink::Bold, &text)
+    ));
+}
+
+fn conclude(client: &Client, ended: &TaskView, format: Format) -> Result<Code, CliError> {
+    let code = Code::of_verdict(ended.status);
+    if format == Format::Json {
+        out::json(&json::value(ended)?)?;
+        return Ok(code);
+    }
+    if ended.archive_reason == Some(ArchiveReason::SpawnFailed) {
+        tell_spawn_failure(client, ended);
+        return Ok(code);
+    }
+    let exec = ended.provider.as_str() == EXEC;
+    // A command that did well has said all there is to say.
+    if !(exec && ended.status == Status::Success) {
+        out::say(&task::verdict(ended, time::now(), Colour::stderr()));
+        if ended.status != Status::Success {
+            out::say(&format!("agentctl why {}", ended.id));
+        }
+    }
+    if let Some(text) = ended
+        .result
+        .as_ref()
+        .and_then(|result| result.text.as_deref())
+    {
+        let text = match io::stdout().is_terminal() {
+            true => clean_lines(text),
+            false => text.to_owned(),
+        };
+        out::text(&format!("{}\n", text.trim_end_matches('\n')))?;
+    }
+    Ok(code)
+}

@@ -1,0 +1,172 @@
+//! `run`: dispatch a task, and stay with it unless told otherwise.
+
+mod args;
+mod attached;
+mod interrupt;
+mod request;
+
+use protocol::control::{Request, Response, RunRequest};
+use protocol::view::TaskView;
+use protocol::{ArchiveReason, TaskId};
+
+pub(crate) use args::Args;
+
+use super::Context;
+use crate::client::{Client, Connection, Start, Trouble, accept, persist};
+use crate::errors::CliError;
+use crate::exit_code::Code;
+use crate::place::Kind;
+use crate::render::out::{self, Format};
+use crate::render::text::clean;
+use crate::render::{json, time};
+use crate::start::{self, Permission};
+
+/// A task that the supervisor has taken.
+#[derive(Debug)]
+struct Dispatched {
+    task: Box<TaskView>,
+    warnings: Vec<String>,
+    existing: bool,
+}
+
+pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
+    args.refuse_later_parts()?;
+    let (detach, permission) = (args.detach, args.permission());
+    let request = request::build(args)?;
+    let client = cx.client()?;
+    if detach {
+        let dispatched = dispatch(&client, request, permission)?;
+        detached(&client, &dispatched, cx.format)
+    } else {
+        attached::run(client, request, permission, cx.format)
+    }
+}
+
+fn detached(client: &Client, dispatched: &Dispatched, format: Format) -> Result<Code, CliError> {
+    let task = &dispatched.task;
+    warn(dispatched);
+    match format {
+        Format::Json => out::json(&json::value(task)?)?,
+        Format::Text => out::text(&format!("{}\n", task.id))?,
+    }
+    if task.archive_reason == Some(ArchiveReason::SpawnFailed) {
+        if format == Format::Text {
+            tell_spawn_failure(client, task);
+        }
+        return Ok(Code::of_verdict(task.status));
+    }
+    Ok(Code::OK)
+}
+
+/// Sends the request until it is answered: the id is ours, so that it can be
+/// sent again without starting a second task.
+fn dispatch(
+    client: &Client,
+    mut request: RunRequest,
+    permission: Permission,
+) -> Result<Dispatched, CliError> {
+    let hint = hint(&request.id);
+    let environment = std::mem::take(&mut request.client_env);
+    let mut attempts = 0_u32;
+    let mut send = || {
+        let stream = client.connect()?;
+        // The system's service uses its own environment; ours stays here.
+        if client
+            .place()
+            .is_none_or(|place| place.kind != Kind::System)
+            && request.client_env.is_empty()
+        {
+            request.client_env.clone_from(&environment);
+        }
+        attempts += 1;
+        let mut connection = Connection::open(stream, &Request::Run(Box::new(request.clone())))?;
+        let answer = accept(connection.answer()?)?;
+        let Response::Task {
+            task,
+            existing,
+            warnings,
+        } = answer
+        else {
+            return Err(Trouble::Fatal(CliError::wrong_answer()));
+        };
+        Ok(Dispatched {
+            task,
+            warnings,
+            existing: existing && attempts == 1,
+        })
+    };
+    let first = send();
+    match first {
+        Ok(dispatched) => Ok(dispatched),
+        Err(Trouble::Fatal(error)) => Err(error),
+        Err(Trouble::Lost(_)) => persist(Start::WasThere, &hint, send),
+        Err(Trouble::Absent { .. }) => {
+            start::start(client, permission)?;
+            persist(Start::WasThere, &hint, send)
+        }
+    }
+}
+
+/// What to do when contact is lost.
+fn hint(id: &TaskId) -> String {
+    format!("agentctl wait {id}")
+}
+
+fn warn(dispatched: &Dispatched) {
+    for warning in &dispatched.warnings {
+        out::say(&format!("agentctl: warning: {}", clean(warning)));
+    }
+    if dispatched.existing {
+        let id = &dispatched.task.id;
+        out::say(&format!(
+            "agentctl: task {id} was there already; nothing new was started"
+        ));
+    }
+}
+
+/// What was missing, in the supervisor's words.
+fn tell_spawn_failure(client: &Client, task: &TaskView) {
+    let label = task.archive_label.as_deref().unwrap_or("Could not start");
+    let mut told = false;
+    if let Ok(Response::Detail(detail)) = client.ask(&Request::Show {
+        id: task.id.to_string(),
+    }) {
+        for evidence in &detail.evidence {
+            out::say(&format!(
+                "agentctl: {}: {}",
+                clean(label),
+                clean(&evidence.detail)
+            ));
+            told = true;
+        }
+    }
+    if !told {
+        out::say(&format!(
+            "agentctl: {} (`agentctl why {}`)",
+            clean(label),
+            task.id
+        ));
+    }
+}
+
+/// The environment variable that forbids to start a supervisor.
+const NO_START_VAR: &str = "AGENTCTL_NO_START";
+
+impl Args {
+    fn permission(&self) -> Permission {
+        let refused = std::env::var_os(NO_START_VAR).is_some_and(|value| value == "1");
+        if self.no_start || refused {
+            Permission::Refuse
+        } else {
+            Permission::Start
+        }
+    }
+}
+
+/// A moment without its fraction, for lines on a terminal.
+fn clock() -> String {
+    let clock = time::clock(time::now());
+    clock
+        .split_once('.')
+        .map_or(clock.clone(), |(seconds, _)| seconds.to_owned())
+}

@@ -1,0 +1,173 @@
+//! `stop-session ID…`: stop with an intent, and prove it.
+
+use protocol::StopReason;
+use protocol::control::{ErrorBody, ErrorCode, Request, Response, StopRequest};
+use protocol::view::StopResult;
+use protocol::vocab::StopOutcome;
+use serde_json::json;
+
+use super::{Context, naming};
+use crate::client::{Client, Start, Trouble, persist};
+use crate::errors::CliError;
+use crate::exit_code::Code;
+use crate::render::out::{self, Format};
+use crate::render::{json, service};
+use crate::values;
+
+/// Options of `stop-session`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Task ids or their prefixes, session ids, keys, or names
+    #[arg(value_name = "ID", required_unless_present = "all")]
+    ids: Vec<String>,
+    /// Every live and queued task
+    #[arg(long)]
+    all: bool,
+    /// On whose behalf
+    #[arg(long, value_enum, default_value = "user")]
+    reason: Reason,
+    /// In your words; kept with the intent
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Time between TERM and KILL; the task's own if left out
+    #[arg(long, value_name = "DUR", value_parser = values::duration_ms, conflicts_with = "force")]
+    grace: Option<u64>,
+    /// No grace
+    #[arg(long)]
+    force: bool,
+    /// Return once the wish is on record
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// The reasons that may be declared from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Reason {
+    /// A person asks
+    #[value(name = "user")]
+    User,
+    /// Automation asks
+    #[value(name = "runner_stop")]
+    RunnerStop,
+}
+
+impl From<Reason> for StopReason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::User => Self::User,
+            Reason::RunnerStop => Self::RunnerStop,
+        }
+    }
+}
+
+pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
+    let client = cx.client()?;
+    let request = StopRequest {
+        ids: args.ids,
+        all: args.all,
+        reason: args.reason.into(),
+        note: args.note,
+        grace_ms: if args.force { Some(0) } else { args.grace },
+        force: args.force,
+        no_wait: args.no_wait,
+    };
+    let (results, failed) = stop(&client, request)?;
+    match cx.format {
+        Format::Json => out::json(&json!({ "results": json::value(&results)? }))?,
+        Format::Text if results.is_empty() && failed.is_empty() => {
+            out::say("agentctl: nothing to stop");
+        }
+        Format::Text => out::text(&results.iter().map(service::stopped).collect::<String>())?,
+    }
+    let code = exit_code(&results, &failed);
+    for (_, error) in failed {
+        let error = CliError::Refused(error);
+        out::say(
+            match cx.format {
+                Format::Json => error.json(),
+                Format::Text => error.text(),
+            }
+            .trim_end(),
+        );
+    }
+    Ok(code)
+}
+
+type Stopped = (Vec<StopResult>, Vec<(String, ErrorBody)>);
+
+/// A stop may be repeated over a lost connection only where it would mean the
+/// same tasks again.
+fn stop(client: &Client, request: StopRequest) -> Result<Stopped, CliError> {
+    let repeatable = !request.all && request.ids.iter().all(|id| naming::is_whole_id(id));
+    let hint = format!("agentctl wait {}", request.ids.join(" "));
+    let request = Request::Stop(request);
+    persist(Start::MustBeThere, hint.trim_end(), || {
+        let answer = client.try_ask(&request).map_err(|trouble| match trouble {
+            Trouble::Lost(_) if !repeatable => Trouble::Fatal(unanswered(trouble)),
+            Trouble::Lost(_) | Trouble::Absent { .. } | Trouble::Fatal(_) => trouble,
+        })?;
+        let Response::Stopped { results, failed } = answer else {
+            return Err(Trouble::Fatal(CliError::wrong_answer()));
+        };
+        Ok((results, failed))
+    })
+}
+
+fn unanswered(lost: Trouble) -> CliError {
+    CliError::Unreachable {
+        message: format!("{}: the stop may have been taken", CliError::from(lost)),
+        hint: Some("`agentctl list` shows what is still alive".into()),
+    }
+}
+
+/// 8 if any is alive, else 3 if any is unknown, else what else went wrong.
+fn exit_code(results: &[StopResult], failed: &[(String, ErrorBody)]) -> Code {
+    if results
+        .iter()
+        .any(|result| result.outcome == StopOutcome::StillAlive)
+    {
+        return Code::NOT_GONE;
+    }
+    if failed
+        .iter()
+        .any(|(_, error)| error.code == ErrorCode::NotFound)
+    {
+        return Code::NOT_FOUND;
+    }
+    Code::first_bad(failed.iter().map(|(_, error)| Code::of_error(error.code)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::{Status, TaskId};
+
+    fn result(outcome: StopOutcome) -> StopResult {
+        StopResult {
+            id: TaskId::new("t").expect("a valid id"),
+            outcome,
+            status: Status::Cancelled,
+            archive_reason: None,
+            survivors: vec![],
+        }
+    }
+
+    fn failure(code: ErrorCode) -> (String, ErrorBody) {
+        ("x".into(), ErrorBody::new(code, "no"))
+    }
+
+    #[test]
+    fn alive_beats_unknown_beats_the_rest() {
+        let alive = || result(StopOutcome::StillAlive);
+        let gone = || result(StopOutcome::AlreadyGone);
+        let (unknown, ambiguous) = (ErrorCode::NotFound, ErrorCode::Ambiguous);
+        let code = |results: &[StopResult], failed: &[ErrorCode]| {
+            let failed: Vec<_> = failed.iter().map(|code| failure(*code)).collect();
+            exit_code(results, &failed)
+        };
+        assert_eq!(code(&[gone(), alive()], &[unknown]), Code::NOT_GONE);
+        assert_eq!(code(&[gone()], &[ambiguous, unknown]), Code::NOT_FOUND);
+        assert_eq!(code(&[gone()], &[ambiguous]), Code(4));
+        assert_eq!(code(&[gone(), result(StopOutcome::Stopped)], &[]), Code::OK);
+    }
+}
