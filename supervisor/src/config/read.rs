@@ -1,5 +1,6 @@
 //! From the file's text to the configuration.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use protocol::ProviderName;
@@ -105,28 +106,40 @@ fn shutdown(section: &mut Section<'_>) -> Shutdown {
 }
 
 fn http(section: &mut Section<'_>) -> Http {
-    let listen = section.address("listen");
+    let listen = section.text("listen");
+    let address = listen.as_ref().and_then(|listen| address(section, listen));
     let token_file = section.text("token_file").map(|file| {
         if !file.value.starts_with('/') {
             section.complain_about(&file, "expected an absolute path");
         }
         PathBuf::from(file.value)
     });
-    if let Some(listen) = &listen
-        && !listen.value.ip().is_loopback()
+    if let (Some(listen), Some(address)) = (&listen, &address)
+        && !address.ip().is_loopback()
         && token_file.is_none()
     {
         let what = format!(
-            "{} is not a loopback address: other machines could start programs here; \
-             set `token_file`, or listen on 127.0.0.1",
-            listen.value
+            "{address} is not a loopback address: other machines could start programs here; \
+             set `token_file`, or listen on 127.0.0.1"
         );
         section.complain_about(listen, &what);
     }
     Http {
-        listen: listen.map(|listen| listen.value),
+        listen: address,
         token_file,
     }
+}
+
+fn address(section: &Section<'_>, text: &Value<String>) -> Option<SocketAddr> {
+    let address = text.value.parse().ok();
+    if address.is_none() {
+        let what = format!(
+            "`{}` is not an address with a port, e.g. `127.0.0.1:7411` or `[::1]:7411`",
+            text.value
+        );
+        section.complain_about(text, &what);
+    }
+    address
 }
 
 fn defaults(section: &mut Section<'_>) -> Defaults {

@@ -1,6 +1,5 @@
 //! One table of a document.
 
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use protocol::duration::{parse_duration_ms, parse_size_bytes};
@@ -189,26 +188,6 @@ impl<'d> Section<'d> {
             Err(error) => {
                 let what = format!(
                     "`{}` is not a size: {error}, e.g. `512K`, `64M`, `2G`",
-                    found.value
-                );
-                self.complain_about(&found, &what);
-                None
-            }
-        }
-    }
-
-    /// An address with a port (`"127.0.0.1:7411"`).
-    pub fn address(&mut self, key: &'static str) -> Option<Value<SocketAddr>> {
-        let found = self.text(key)?;
-        match found.value.parse() {
-            Ok(value) => Some(Value {
-                value,
-                key: found.key,
-                offset: found.offset,
-            }),
-            Err(_) => {
-                let what = format!(
-                    "`{}` is not an address with a port, e.g. `127.0.0.1:7411` or `[::1]:7411`",
                     found.value
                 );
                 self.complain_about(&found, &what);
