@@ -24,7 +24,7 @@ pub fn admit(spec: TaskSpec, at: Timestamp) -> (Task, Effects) {
     let mut events = vec![of_task(EventBody::Admitted { spec: spec.clone() })];
     events.extend(first_binding(&spec).map(of_task));
     let mut actions: Vec<Action> = vec![Action::SpawnShim];
-    actions.extend(initial_timers(&task));
+    actions.extend(initial_timers(&task, at));
     let live = events.iter().skip(1).fold(task, crate::task::evolve);
     (live, Effects { events, actions })
 }

@@ -103,18 +103,18 @@ pub struct Policy {
 
 impl Policy {
     /// The figures of one task alone: what the provider printed, less what the
-    /// conversation had before where it counts over the whole of it.
+    /// conversation had before where it counts over the whole of it. Not known
+    /// where that is not known.
     #[must_use]
     pub fn own_usage(&self, printed: &Usage, before: &Usage) -> Usage {
         let count = |printed: Option<u64>, before: Option<u64>, cumulative: bool| {
-            printed.map(|value| {
-                if cumulative {
-                    value.saturating_sub(before.unwrap_or(0))
-                } else {
-                    value
-                }
-            })
+            if cumulative {
+                Some(printed?.saturating_sub(before?))
+            } else {
+                printed
+            }
         };
+        let cost = |printed: f64, before: f64| (printed - before).max(0.0);
         Usage {
             turns: count(printed.turns, before.turns, self.cumulative_turns),
             input_tokens: count(
@@ -127,13 +127,14 @@ impl Policy {
                 before.output_tokens,
                 self.cumulative_tokens,
             ),
-            cost_usd: printed.cost_usd.map(|value| {
-                if self.cumulative_cost {
-                    (value - before.cost_usd.unwrap_or(0.0)).max(0.0)
-                } else {
-                    value
-                }
-            }),
+            cost_usd: if self.cumulative_cost {
+                printed
+                    .cost_usd
+                    .zip(before.cost_usd)
+                    .map(|(printed, before)| cost(printed, before))
+            } else {
+                printed.cost_usd
+            },
         }
     }
 }

@@ -31,7 +31,7 @@ pub struct Verdict {
 }
 
 /// Signals by which a program shows a fault of its own.
-const FAULT_SIGNALS: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
+pub(crate) const FAULT_SIGNALS: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
 
 /// `status = f(reason, basis)`. Every reason is named: a new one does not
 /// compile before it has its place here.
@@ -113,7 +113,7 @@ fn of_a_process(task: &Task) -> Verdict {
         reason,
         basis,
         ended_by,
-        exit: Some(exit_of(task)),
+        exit: (!task.provably_never_execd()).then(|| exit_of(task)),
         by_intent: by_intent.map(|intent| intent.id),
     }
 }
@@ -137,22 +137,20 @@ fn exit_of(task: &Task) -> Exit {
 fn by_itself(task: &Task) -> (ArchiveReason, Basis, Option<String>) {
     let agent = || Some("agent".to_string());
     let observed = |reason| (reason, Basis::Observed, agent());
-    match (&task.provider_error, &task.result) {
-        (Some((ProviderError::SessionNotFound, _)), None) => {
-            return observed(ArchiveReason::SessionNotFound);
-        }
-        (Some((ProviderError::MissingSkill, _)), None) => {
+    // The provider's words explain an end of its own: one with a result or an
+    // exit. Words in the output do not explain a kill.
+    let has_own_end = task.result.is_some() || has_own_exit(task);
+    let succeeded = task.result.as_ref().map(|result| result.success);
+    match (&task.provider_error, succeeded) {
+        (Some((ProviderError::MissingSkill, _)), _) if has_own_end => {
             return observed(ArchiveReason::AbortedNoSkill);
         }
-        (Some((ProviderError::SessionNotFound, _)), Some(result)) if !result.success => {
+        (_, Some(true)) => return observed(ArchiveReason::Completed),
+        (Some((ProviderError::SessionNotFound, _)), _) if has_own_end => {
             return observed(ArchiveReason::SessionNotFound);
         }
-        (Some((ProviderError::MissingSkill, _)), Some(_)) => {
-            return observed(ArchiveReason::AbortedNoSkill);
-        }
-        (_, Some(result)) if result.success => return observed(ArchiveReason::Completed),
-        (_, Some(_)) => return observed(ArchiveReason::Failed),
-        (Some((ProviderError::Transient, _)) | None, None) => {}
+        (_, Some(false)) => return observed(ArchiveReason::Failed),
+        (Some(_) | None, None) => {}
     }
     match (&task.exited, &task.lost) {
         (Some((_, exit)), _) => by_exit(task, exit),
@@ -163,6 +161,14 @@ fn by_itself(task: &Task) -> (ArchiveReason, Basis, Option<String>) {
         ),
         (None, Some(Lost::Host(_))) => (ArchiveReason::HostReboot, Basis::Inferred, None),
         (None, None) => (ArchiveReason::Unknown, Basis::Inferred, None),
+    }
+}
+
+/// It ended by a call of `exit`, or nobody could see how.
+const fn has_own_exit(task: &Task) -> bool {
+    match &task.exited {
+        Some((_, Exit::Exited { .. } | Exit::Unknown { .. })) => true,
+        Some((_, Exit::Signaled { .. })) | None => false,
     }
 }
 

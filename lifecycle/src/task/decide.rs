@@ -31,7 +31,7 @@ pub fn decide(task: &Task, presence: &Presence, input: Input, now: Now) -> Effec
                 note,
                 grace_ms,
             };
-            stop::requested(task, presence, request, now)
+            stop::requested(task, request, now)
         }
         Input::Timer(timer) => stop::timer_due(task, presence, timer, now),
         Input::Fact(fact) => happened(task, presence, fact, now),
@@ -71,7 +71,7 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
         Fact::NeverStarted { detail } => finish::never_started(task, presence, detail, now),
         Fact::TreeSwept(sweep) => finish::tree_swept(task, presence, sweep, now),
         Fact::HostRebooted { detail } => finish::host_rebooted(task, presence, detail, now),
-        Fact::Recovered => recovered(task),
+        Fact::Recovered => recovered(task, now),
     }
 }
 
@@ -87,12 +87,14 @@ fn link_up(task: &Task, _presence: &Presence, link: LinkKind, now: Now) -> Effec
     }
 }
 
-/// Timers are not durable: they are armed again from the facts.
-fn recovered(task: &Task) -> Effects {
-    let mut actions = initial_timers(task);
-    match (&task.lost, &task.swept) {
-        (Some(Lost::Shim), None) => actions.push(Action::SweepTree { grace_ms: 0 }),
-        (Some(Lost::Shim | Lost::Host(_)) | None, _) => {}
+/// Timers are not durable: they are armed again from the facts. A task whose
+/// shim was lost and that has not ended waits for a sweep that died with the
+/// supervisor before.
+fn recovered(task: &Task, now: Now) -> Effects {
+    let mut actions = initial_timers(task, now.at);
+    match &task.lost {
+        Some(Lost::Shim) => actions.push(Action::SweepTree { grace_ms: 0 }),
+        Some(Lost::Host(_)) | None => {}
     }
     Effects {
         events: Vec::new(),
@@ -100,8 +102,10 @@ fn recovered(task: &Task) -> Effects {
     }
 }
 
-/// The timers of a task that was just admitted or recovered.
-pub(crate) fn initial_timers(task: &Task) -> Vec<Action> {
+/// The timers of a task that was admitted or recovered at `listening_from`.
+/// Silence counts from there: what the agent printed before may not have
+/// reached us.
+pub(crate) fn initial_timers(task: &Task, listening_from: Timestamp) -> Vec<Action> {
     let limits = &task.spec.limits;
     let arm = |timer: Timer, from: Timestamp, after_ms: Option<u64>| {
         after_ms.map(|ms| Action::Arm {
@@ -115,11 +119,11 @@ pub(crate) fn initial_timers(task: &Task) -> Vec<Action> {
         limits.start_timeout_ms
     };
     let idle_from = match &task.start {
-        Start::Execd { at, .. } => Some(task.last_event_at.max(*at)),
+        Start::Execd { .. } => Some(task.last_event_at.max(listening_from)),
         Start::Pending | Start::Failed { .. } | Start::Never { .. } => None,
     };
     [
-        arm(Timer::Start, task.started_at, start_limit),
+        arm(Timer::Start, listening_from, start_limit),
         arm(Timer::Timeout, task.started_at, limits.timeout_ms),
         idle_from.and_then(|from| arm(Timer::Idle, from, limits.idle_timeout_ms)),
     ]

@@ -1,14 +1,18 @@
 //! The only writer of a task's durable state.
 
-use protocol::shim::{SupersededBy, Usage};
+use alloc::string::ToString;
+
+use protocol::shim::{ProviderError, SupersededBy, Usage};
 use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{Exit, Timestamp};
 
 use super::{Cause, Intent, Lost, Start, Task};
-use crate::event::{Ending, Event, EventBody};
+use crate::event::{BindKind, Ending, Event, EventBody};
+use crate::verdict::FAULT_SIGNALS;
 
 /// How long after an exit a signal at the shim may still explain it: the
-/// shim's settle window, and one millisecond of rounding at either end.
+/// shim's settle window, and one millisecond of rounding at either end. A shim
+/// stays that long only where the end may be the answer to such a signal.
 const SETTLE_MS: u64 = 22;
 
 /// The task after `event`. Total: an event that does not fit changes nothing
@@ -21,6 +25,9 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
     }
     task.version += 1;
     task.last_event_at = task.last_event_at.max(event.at);
+    if event.record.is_some() {
+        task.heard_at = task.heard_at.max(event.at);
+    }
     match &event.body {
         EventBody::Admitted { .. }
         | EventBody::Adopted { .. }
@@ -35,37 +42,52 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         | EventBody::SupervisorStopped { .. } => {}
         EventBody::Claimed { shim } => task.shim = Some(shim.clone()),
         EventBody::Started { agent, .. } => {
-            task.start = Start::Execd {
-                at: event.at,
-                agent: agent.clone(),
-            };
+            let agent = agent.clone();
+            began(
+                &mut task,
+                Start::Execd {
+                    at: event.at,
+                    agent,
+                },
+            );
         }
         EventBody::SpawnFailed { stage, errno, path } => {
-            task.start = Start::Failed {
+            let failed = Start::Failed {
                 at: event.at,
                 stage: *stage,
                 errno: *errno,
                 path: path.clone(),
             };
+            began(&mut task, failed);
         }
         EventBody::NeverStarted { detail } => {
-            task.start = Start::Never {
-                at: event.at,
-                detail: detail.clone(),
-            };
+            let detail = detail.clone();
+            began(
+                &mut task,
+                Start::Never {
+                    at: event.at,
+                    detail,
+                },
+            );
         }
         EventBody::FirstOutput {} => task.had_output = true,
         EventBody::ModelSeen { model } => task.model = Some(model.clone()),
-        EventBody::SessionBound { session_id, .. } => task.session = Some(session_id.clone()),
+        EventBody::SessionBound {
+            session_id, how, ..
+        } => {
+            task.session = Some(session_id.clone());
+            task.had_output |= match how {
+                BindKind::Reported | BindKind::Confirmed => true,
+                BindKind::Chosen | BindKind::Resumed => false,
+            };
+        }
         EventBody::Result(result) => {
             merge_usage(&mut task.usage, &result.usage);
             task.result = Some(result.clone());
+            ended_unsignalled(&mut task, SupersededBy::Result);
         }
         EventBody::ProviderFailed { error, detail } => {
-            // The first failure explains the later ones.
-            if task.provider_error.is_none() {
-                task.provider_error = Some((*error, detail.clone()));
-            }
+            provider_failed(&mut task, *error, detail);
         }
         EventBody::UsageSeen { usage } => merge_usage(&mut task.usage, usage),
         EventBody::StopRequested { .. } => request(&mut task, event),
@@ -75,13 +97,57 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
             signalled(&mut task, *intent_id, event.at, *by);
         }
         EventBody::SignalSeen { .. } => signal_seen(&mut task, event),
-        EventBody::Exited { exit } => task.exited = Some((event.at, exit.clone())),
+        EventBody::Exited { exit } => exited(&mut task, event.at, exit),
         EventBody::Swept { sweep, .. } => task.swept = Some(sweep.clone()),
-        EventBody::ShimLost {} => task.lost = Some(Lost::Shim),
-        EventBody::HostRebooted { detail } => task.lost = Some(Lost::Host(detail.clone())),
+        EventBody::ShimLost {} => lost(&mut task, Lost::Shim),
+        EventBody::HostRebooted { detail } => lost(&mut task, Lost::Host(detail.clone())),
         EventBody::Ended(ending) => end(&mut task, ending),
     }
     task
+}
+
+/// The first report stands; a second one could only contradict it.
+fn began(task: &mut Task, start: Start) {
+    match &task.start {
+        Start::Pending => task.start = start,
+        Start::Execd { .. } | Start::Failed { .. } | Start::Never { .. } => {}
+    }
+}
+
+/// The first report stands here as well.
+fn exited(task: &mut Task, at: Timestamp, exit: &Exit) {
+    if task.exited.is_none() {
+        task.exited = Some((at, exit.clone()));
+        ended_unsignalled(task, SupersededBy::Exited);
+    }
+}
+
+/// A machine that is booted again had lost its shims before.
+fn lost(task: &mut Task, lost: Lost) {
+    task.lost.get_or_insert(lost);
+}
+
+/// The first failure explains the later ones, but one that may pass by itself
+/// does not explain one that cannot.
+fn provider_failed(task: &mut Task, error: ProviderError, detail: &str) {
+    let explains = match &task.provider_error {
+        None | Some((ProviderError::Transient, _)) => true,
+        Some((ProviderError::SessionNotFound | ProviderError::MissingSkill, _)) => false,
+    };
+    if explains {
+        task.provider_error = Some((error, detail.to_string()));
+    }
+}
+
+/// The agent shows an end of its own. Under an intent that is the reason only
+/// if a signal went out before it (the shim looks right before its signal, so
+/// the order in the journal is the order of the facts).
+fn ended_unsignalled(task: &mut Task, by: SupersededBy) {
+    let signalled = task.intents.iter().any(|intent| intent.signalled.is_some());
+    match task.cause {
+        Some(Cause::Intent(id)) if !signalled => superseded(task, id, by),
+        Some(Cause::Intent(_) | Cause::ShimSignalled { .. }) | None => {}
+    }
 }
 
 /// Newer figures replace older ones; what was not printed again stays.
@@ -122,8 +188,8 @@ fn request(task: &mut Task, event: &Event) {
     });
 }
 
-/// A journalled intent is the cause, unless something else was before it: an
-/// exit, a signal at the shim, or another intent.
+/// A journalled intent is the cause, unless something else was before it: a
+/// result, an exit, a signal at the shim, or another intent.
 fn journalled(task: &mut Task, intent_id: u64, at: Timestamp) {
     let Some(intent) = task
         .intents
@@ -133,7 +199,14 @@ fn journalled(task: &mut Task, intent_id: u64, at: Timestamp) {
         return;
     };
     intent.journalled_at = intent.journalled_at.or(Some(at));
-    if !intent.joined && task.cause.is_none() && task.exited.is_none() {
+    if intent.joined || task.cause.is_some() {
+        return;
+    }
+    if task.exited.is_some() {
+        task.superseded.get_or_insert(SupersededBy::Exited);
+    } else if task.result.is_some() {
+        task.superseded.get_or_insert(SupersededBy::Result);
+    } else {
         task.cause = Some(Cause::Intent(intent_id));
     }
 }
@@ -162,11 +235,11 @@ fn signal_seen(task: &mut Task, event: &Event) {
     let explains = match &task.exited {
         None => true,
         Some((exited_at, exit)) => {
-            let looks_killed = match exit {
-                Exit::Signaled { .. } | Exit::Unknown { .. } => true,
-                Exit::Exited { code } => *code >= 128 || task.spec.policy.promises_result,
+            let own_fault = match exit {
+                Exit::Signaled { signal, .. } => FAULT_SIGNALS.contains(signal),
+                Exit::Exited { .. } | Exit::Unknown { .. } => false,
             };
-            looks_killed && event.at.since_ms(*exited_at) <= SETTLE_MS
+            !own_fault && event.at.since_ms(*exited_at) <= SETTLE_MS
         }
     };
     if explains && task.cause.is_none() && task.superseded.is_none() && task.result.is_none() {

@@ -1,14 +1,14 @@
 //! The end of a task: by its shim's last record, or without a shim.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use protocol::shim::SweepRecord;
+use protocol::shim::{AlarmKind, ProviderError, SweepRecord};
 use protocol::vocab::{IntentOutcome, SignalledBy};
-use protocol::{FinishedBasis, Status, Timestamp};
+use protocol::{ArchiveReason, FinishedBasis, Status, Timestamp};
 
-use super::record::provably_never_execd;
 use super::{Lost, Presence, Start, Task, evolve};
 use crate::effect::{Action, Effects};
 use crate::event::{Ending, Event, EventBody};
@@ -32,8 +32,21 @@ pub(super) fn shim_gone(task: &Task, presence: &Presence, now: Now) -> Effects {
     }
 }
 
-/// The supervisor won the claim.
+/// The supervisor won the claim. That it did so although a shim had claimed
+/// cannot be; if it is (a deleted claim file), nothing is concluded from it.
 pub(super) fn never_started(task: &Task, presence: &Presence, detail: String, now: Now) -> Effects {
+    if task.shim.is_some() || task.start != Start::Pending {
+        let alarm = EventBody::Alarm {
+            kind: AlarmKind::Unexpected,
+            detail: format!(
+                "the supervisor won the claim of a task that a shim had claimed: {detail}"
+            ),
+        };
+        return Effects {
+            events: vec![task.event(now.at, alarm)],
+            actions: Vec::new(),
+        };
+    }
     with_conclusion(
         task,
         presence,
@@ -41,7 +54,8 @@ pub(super) fn never_started(task: &Task, presence: &Presence, detail: String, no
     )
 }
 
-/// What a dead shim left was looked for.
+/// What a dead shim left was looked for. A sweep beside a shim that is not
+/// known to be dead ends nothing: the shim will tell the end, or die.
 pub(super) fn tree_swept(
     task: &Task,
     presence: &Presence,
@@ -49,11 +63,14 @@ pub(super) fn tree_swept(
     now: Now,
 ) -> Effects {
     let by = SignalledBy::Supervisor;
-    with_conclusion(
-        task,
-        presence,
-        task.event(now.at, EventBody::Swept { sweep, by }),
-    )
+    let event = task.event(now.at, EventBody::Swept { sweep, by });
+    if task.lost.is_none() {
+        return Effects {
+            events: vec![event],
+            actions: Vec::new(),
+        };
+    }
+    with_conclusion(task, presence, event)
 }
 
 /// Another boot: no process of the task can be alive.
@@ -76,10 +93,6 @@ fn with_conclusion(task: &Task, presence: &Presence, event: Event) -> Effects {
 pub(super) fn conclude(task: &Task, presence: &Presence, at: Timestamp) -> Effects {
     let verdict = verdict(task);
     let (finished_at, finished_basis) = finished(task, at);
-    let usage = task
-        .spec
-        .policy
-        .own_usage(&task.usage, &totals_before(task));
     let ending = Ending {
         status: verdict.status,
         reason: verdict.reason,
@@ -89,7 +102,7 @@ pub(super) fn conclude(task: &Task, presence: &Presence, at: Timestamp) -> Effec
         finished_at,
         finished_basis,
         last_seen_at: last_seen(task, presence).min(finished_at),
-        usage,
+        usage: task.own_usage(),
         intents: outcomes(task, &verdict),
         survivors: task
             .swept
@@ -113,26 +126,12 @@ fn finished(task: &Task, at: Timestamp) -> (Timestamp, FinishedBasis) {
     }
 }
 
+/// What the shim said, durably or not. A loss is no sign of life, nor is
+/// anything else that the supervisor found out by itself.
 fn last_seen(task: &Task, presence: &Presence) -> Timestamp {
-    let told = presence.last_seen.unwrap_or(task.started_at);
-    let durable = match &task.lost {
-        // The loss itself is not a sign of life.
-        Some(_) => match &task.start {
-            Start::Execd { at, .. } => *at,
-            Start::Pending | Start::Failed { .. } | Start::Never { .. } => task.started_at,
-        },
-        None => task.last_event_at,
-    };
-    told.max(durable)
-}
-
-fn totals_before(task: &Task) -> protocol::shim::Usage {
-    match &task.spec.session {
-        SessionPlan::Resume(row) if task.session.as_ref() == Some(&row.session_id) => row.totals,
-        SessionPlan::Resume(_) | SessionPlan::Chosen(_) | SessionPlan::Fresh => {
-            protocol::shim::Usage::default()
-        }
-    }
+    presence
+        .last_seen
+        .map_or(task.heard_at, |told| told.max(task.heard_at))
 }
 
 fn outcomes(task: &Task, verdict: &Verdict) -> Vec<(u64, IntentOutcome)> {
@@ -162,7 +161,7 @@ fn session_end(task: &Task, verdict: &Verdict, at: Timestamp) -> Vec<Event> {
         return Vec::new();
     };
     let (key, provider) = (task.spec.key.clone(), task.spec.provider.clone());
-    let body = if provably_never_execd(task) {
+    let body = if task.provably_never_execd() {
         match &task.spec.session {
             SessionPlan::Resume(row) => EventBody::SessionRestored { row: row.clone() },
             SessionPlan::Chosen(_) | SessionPlan::Fresh => EventBody::SessionRemoved {
@@ -191,11 +190,8 @@ fn session_end(task: &Task, verdict: &Verdict, at: Timestamp) -> Vec<Event> {
 }
 
 fn quarantine_reason(task: &Task, verdict: &Verdict) -> String {
-    let transient = matches!(
-        &task.provider_error,
-        Some((protocol::shim::ProviderError::Transient, _))
-    );
-    if transient && verdict.status == Status::Failure {
+    let transient = matches!(&task.provider_error, Some((ProviderError::Transient, _)));
+    if transient && verdict.reason == ArchiveReason::Failed {
         return String::from("transient");
     }
     String::from(verdict.reason.as_str())

@@ -22,7 +22,7 @@ use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{Exit, Phase, Presence as PresenceWord, SessionId, StopReason, TaskId, Timestamp};
 
 use crate::event::{Ending, Event, EventBody};
-use crate::spec::TaskSpec;
+use crate::spec::{SessionPlan, TaskSpec};
 
 /// The durable facts of one task: a fold over its events.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,9 @@ pub struct Task {
     pub started_at: Timestamp,
     /// The newest time in any of its events.
     pub last_event_at: Timestamp,
+    /// The newest time in any record of its shim: what the task was last known
+    /// to be alive by. The admission before the first.
+    pub heard_at: Timestamp,
     /// Journal records that are in the ledger.
     pub journal: u64,
     /// The shim that won the claim.
@@ -43,7 +46,7 @@ pub struct Task {
     pub session: Option<SessionId>,
     /// The model that the output named.
     pub model: Option<String>,
-    /// Something was printed.
+    /// Something was printed: output, or a session id in it.
     pub had_output: bool,
     /// The provider's own result.
     pub result: Option<ResultRecord>,
@@ -55,7 +58,7 @@ pub struct Task {
     pub intents: Vec<Intent>,
     /// What ended the agent before it ended by itself, if something did.
     pub cause: Option<Cause>,
-    /// The agent ended by itself before the first intent's signal.
+    /// The agent ended by itself before the first signal of an intent.
     pub superseded: Option<SupersededBy>,
     /// How and when the leader ended.
     pub exited: Option<(Timestamp, Exit)>,
@@ -189,6 +192,7 @@ impl Task {
             spec,
             started_at: at,
             last_event_at: at,
+            heard_at: at,
             journal: 0,
             shim: None,
             start: Start::Pending,
@@ -229,14 +233,58 @@ impl Task {
     /// Where it is in its life.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        let stopping = self.exited.is_some() || self.lost.is_some() || !self.intents.is_empty();
+        let stopping = self.is_ending() || !self.intents.is_empty();
         match (&self.ending, stopping, &self.start) {
             (Some(_), _, _) => Phase::Ended,
-            (None, true, _) => Phase::Stopping,
-            (None, false, Start::Execd { .. }) => Phase::Running,
-            (None, false, Start::Pending | Start::Failed { .. } | Start::Never { .. }) => {
-                Phase::Starting
+            (None, true, _) | (None, false, Start::Failed { .. } | Start::Never { .. }) => {
+                Phase::Stopping
             }
+            (None, false, Start::Execd { .. }) => Phase::Running,
+            (None, false, Start::Pending) => Phase::Starting,
+        }
+    }
+
+    /// Nothing can keep it running: its end is being established.
+    pub(crate) const fn is_ending(&self) -> bool {
+        let never_runs = match &self.start {
+            Start::Failed { .. } | Start::Never { .. } => true,
+            Start::Pending | Start::Execd { .. } => false,
+        };
+        never_runs || self.exited.is_some() || self.lost.is_some()
+    }
+
+    /// Its agent was not exec'd, and that is proven: by the shim's own word,
+    /// by the claim, or by a shim that lived to its last record without one.
+    pub(crate) const fn provably_never_execd(&self) -> bool {
+        match &self.start {
+            Start::Failed { .. } | Start::Never { .. } => true,
+            // Behind the claim of a shim that died nobody can tell.
+            Start::Pending => self.exited.is_none() && self.lost.is_none(),
+            Start::Execd { .. } => false,
+        }
+    }
+
+    /// The figures of this task alone.
+    #[must_use]
+    pub fn own_usage(&self) -> Usage {
+        self.spec
+            .policy
+            .own_usage(&self.usage, &self.usage_before())
+    }
+
+    /// What the conversation had before: nothing in a new one, and what its
+    /// row says in a resumed one.
+    fn usage_before(&self) -> Usage {
+        match &self.spec.session {
+            SessionPlan::Resume(row) if self.session.as_ref() == Some(&row.session_id) => {
+                row.totals
+            }
+            SessionPlan::Resume(_) | SessionPlan::Chosen(_) | SessionPlan::Fresh => Usage {
+                turns: Some(0),
+                input_tokens: Some(0),
+                output_tokens: Some(0),
+                cost_usd: Some(0.0),
+            },
         }
     }
 
@@ -265,10 +313,8 @@ impl Task {
 
     /// It gave a sign of life: a session id or any output.
     #[must_use]
-    pub fn shows_life(&self) -> bool {
-        let told_a_session =
-            self.session.is_some() && self.session.as_ref() != self.spec.session.known_id();
-        self.had_output || told_a_session || self.result.is_some()
+    pub const fn shows_life(&self) -> bool {
+        self.had_output || self.result.is_some()
     }
 
     /// The intent with this id.

@@ -1,13 +1,14 @@
 //! A record of the shim's journal becomes events.
 
+use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use protocol::shim::{IntentRecord, Record};
+use protocol::shim::{AlarmKind, IntentRecord, Record};
 use protocol::vocab::SignalledBy;
 use protocol::{SessionId, Timestamp};
 
-use super::{Presence, Start, Task, evolve, finish};
+use super::{Presence, Task, evolve, finish};
 use crate::effect::{Action, Effects};
 use crate::event::{BindKind, Event, EventBody};
 use crate::timer::Timer;
@@ -23,6 +24,9 @@ pub(super) fn reported(task: &Task, presence: &Presence, number: u64, record: Re
     }
     let finished = matches!(record, Record::Finished { .. });
     let mut events = translate(task, number, record);
+    if let Some(gap) = events.first().and_then(|event| gap(task, number, event.at)) {
+        events.insert(0, gap);
+    }
     let mut actions = timers_after(task, &events);
     actions.push(acknowledge);
     if finished {
@@ -85,6 +89,24 @@ fn timers_after(task: &Task, events: &[Event]) -> Vec<Action> {
         }
     }
     actions
+}
+
+/// A record was skipped, or never written: what it said is not known.
+fn gap(task: &Task, number: u64, at: Timestamp) -> Option<Event> {
+    let expected = task.journal + 1;
+    (number > expected).then(|| Event {
+        record: Some(number),
+        ..task.event(
+            at,
+            EventBody::Alarm {
+                kind: AlarmKind::Unexpected,
+                detail: format!(
+                    "records {expected} to {} of the journal are missing",
+                    number - 1
+                ),
+            },
+        )
+    })
 }
 
 /// Every record becomes at least one event, so that its number is durable.
@@ -165,8 +187,8 @@ fn session_seen(task: &Task, number: u64, at: Timestamp, text: &str) -> Vec<Even
     };
     let Ok(session_id) = SessionId::new(text) else {
         return vec![of_record(EventBody::Alarm {
-            kind: protocol::shim::AlarmKind::InvalidSessionId,
-            detail: alloc::format!("the output names the session id {text:?}, which cannot be one"),
+            kind: AlarmKind::InvalidSessionId,
+            detail: format!("the output names the session id {text:?}, which cannot be one"),
         })];
     };
     let (key, provider) = (task.spec.key.clone(), task.spec.provider.clone());
@@ -192,13 +214,4 @@ fn session_seen(task: &Task, number: u64, at: Timestamp, text: &str) -> Vec<Even
         how,
     }));
     events
-}
-
-/// Did the agent run, as far as anybody can prove?
-pub(super) const fn provably_never_execd(task: &Task) -> bool {
-    match &task.start {
-        Start::Failed { .. } | Start::Never { .. } => true,
-        // Between the claim and the report of the exec nobody can tell.
-        Start::Pending | Start::Execd { .. } => false,
-    }
 }

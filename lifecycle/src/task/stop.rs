@@ -4,12 +4,12 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use protocol::StopReason;
 use protocol::shim::StopOrder;
 use protocol::view::Requester;
 use protocol::vocab::Via;
+use protocol::{StopReason, Timestamp};
 
-use super::{Presence, Start, Task};
+use super::{Presence, Task};
 use crate::effect::{Action, Effects};
 use crate::event::EventBody;
 use crate::input::Now;
@@ -25,7 +25,10 @@ pub(super) struct Request {
 
 /// The first intent is the reason; a later one joins it, and may shorten the
 /// grace.
-pub(super) fn requested(task: &Task, presence: &Presence, request: Request, now: Now) -> Effects {
+///
+/// The order is sent whether or not a link is known to be up: without one the
+/// shell drops it, and it is said again when the next one comes up.
+pub(super) fn requested(task: &Task, request: Request, now: Now) -> Effects {
     let grace_ms = request.grace_ms.unwrap_or(task.spec.limits.grace_ms);
     let event = task.event(
         now.at,
@@ -43,58 +46,52 @@ pub(super) fn requested(task: &Task, presence: &Presence, request: Request, now:
         reason: request.reason,
         grace_ms,
     };
-    // With the link down the order is sent as soon as it is up again.
-    let actions = if presence.attached {
-        vec![Action::SendStop(order)]
-    } else {
-        Vec::new()
-    };
     Effects {
         events: vec![event],
-        actions,
+        actions: vec![Action::SendStop(order)],
     }
 }
 
 /// A limit is reached, unless it has lost its meaning meanwhile.
 pub(super) fn timer_due(task: &Task, presence: &Presence, timer: Timer, now: Now) -> Effects {
-    let ending_already = !task.intents.is_empty() || task.exited.is_some() || task.lost.is_some();
-    if ending_already {
+    let limits = &task.spec.limits;
+    let limit_ms = match timer {
+        Timer::Start => limits.start_timeout_ms,
+        Timer::Timeout => limits.timeout_ms,
+        Timer::Idle => limits.idle_timeout_ms,
+    };
+    let Some(limit_ms) = limit_ms else {
+        return Effects::default();
+    };
+    if !task.intents.is_empty() || task.is_ending() {
         return Effects::default();
     }
     match timer {
+        Timer::Timeout => limit(task, StopReason::Timeout, now),
         Timer::Start if task.shows_life() => Effects::default(),
-        Timer::Start => limit(task, presence, StopReason::StartTimeout, now),
-        Timer::Timeout => limit(task, presence, StopReason::Timeout, now),
-        Timer::Idle => idle_due(task, presence, now),
+        // Without the shim nobody knows what the agent prints.
+        Timer::Start | Timer::Idle if !presence.attached => again(timer, now.at.plus_ms(limit_ms)),
+        Timer::Start => limit(task, StopReason::StartTimeout, now),
+        Timer::Idle => {
+            let silent_from = presence.last_output.max(Some(task.last_event_at));
+            let due = silent_from.unwrap_or(now.at).plus_ms(limit_ms);
+            if due > now.at {
+                again(timer, due)
+            } else {
+                limit(task, StopReason::IdleTimeout, now)
+            }
+        }
     }
 }
 
-fn idle_due(task: &Task, presence: &Presence, now: Now) -> Effects {
-    let Some(idle_ms) = task.spec.limits.idle_timeout_ms else {
-        return Effects::default();
-    };
-    let since = match (&task.start, presence.last_output) {
-        (_, Some(at)) => at.max(task.last_event_at),
-        (
-            Start::Execd { .. } | Start::Pending | Start::Failed { .. } | Start::Never { .. },
-            None,
-        ) => task.last_event_at,
-    };
-    let due = since.plus_ms(idle_ms);
-    if due > now.at {
-        let again = Action::Arm {
-            timer: Timer::Idle,
-            due,
-        };
-        return Effects {
-            events: Vec::new(),
-            actions: vec![again],
-        };
+fn again(timer: Timer, due: Timestamp) -> Effects {
+    Effects {
+        events: Vec::new(),
+        actions: vec![Action::Arm { timer, due }],
     }
-    limit(task, presence, StopReason::IdleTimeout, now)
 }
 
-fn limit(task: &Task, presence: &Presence, reason: StopReason, now: Now) -> Effects {
+fn limit(task: &Task, reason: StopReason, now: Now) -> Effects {
     let supervisor = Requester {
         uid: None,
         pid: None,
@@ -110,5 +107,5 @@ fn limit(task: &Task, presence: &Presence, reason: StopReason, now: Now) -> Effe
         note: None,
         grace_ms: None,
     };
-    requested(task, presence, request, now)
+    requested(task, request, now)
 }

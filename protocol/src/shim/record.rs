@@ -290,4 +290,6 @@ pub enum AlarmKind {
     TooManySessions,
     /// The output named a session id that the provider's rule refuses.
     InvalidSessionId,
+    /// Something that does not fit what is known; the detail says what.
+    Unexpected,
 }

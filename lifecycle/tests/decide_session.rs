@@ -1,0 +1,297 @@
+//! What a task's end means for its conversation (R6).
+
+use lifecycle::event::BindKind;
+use lifecycle::{EventBody, Fact, Policy, SessionPlan, TaskSpec};
+use protocol::StopReason;
+use protocol::shim::{AlarmKind, ProviderError, Record, Usage};
+
+use crate::support::*;
+
+fn chosen() -> TaskSpec {
+    with_session(SessionPlan::Chosen(session("s-1")))
+}
+
+fn resumed() -> TaskSpec {
+    with_session(SessionPlan::Resume(row("s-1", Usage::default())))
+}
+
+/// The events of the task's session, in order.
+fn of_session(run: &Run) -> Vec<EventBody> {
+    let bodies = run.events.iter().map(|event| event.body.clone());
+    bodies
+        .filter(|body| body.kind().starts_with("session."))
+        .collect()
+}
+
+#[test]
+fn a_known_session_is_bound_in_the_commit_of_the_row() {
+    for (spec, how) in [(chosen(), BindKind::Chosen), (resumed(), BindKind::Resumed)] {
+        let (task, first) = lifecycle::admit::admit(spec.clone(), at(0));
+        let admitted = event(0, EventBody::Admitted { spec });
+        assert_eq!(first.events, [admitted, event(0, bound("s-1", how))]);
+        assert_eq!(task.session, Some(session("s-1")));
+        assert!(!task.shows_life());
+        assert_eq!(lifecycle::Task::fold(&first.events), Some(task));
+    }
+}
+
+#[test]
+fn a_chosen_session_that_was_never_used_is_removed() {
+    let removed = EventBody::SessionRemoved {
+        key: key(),
+        provider: provider(),
+        session_id: session("s-1"),
+    };
+    let detail = String::from("the claim was free");
+    let mut never = Run::admitted(chosen());
+    never.fact(5, Fact::NeverStarted { detail });
+    let mut failed = Run::admitted(chosen());
+    failed.record(claimed(1));
+    failed.record(spawn_failed(2));
+    failed.record(finished(3));
+    // Bug: an agent that was never exec'd, as the whole journal proves.
+    let mut signalled = Run::admitted(chosen());
+    signalled.record(claimed(1));
+    signalled.record(signal_seen(2));
+    signalled.record(finished(3));
+    for run in [never, failed, signalled] {
+        let expected = [bound("s-1", BindKind::Chosen), removed.clone()];
+        assert_eq!(of_session(&run), expected);
+    }
+}
+
+#[test]
+fn a_resumed_session_that_was_never_used_is_restored_as_it_was() {
+    let mut run = Run::admitted(resumed());
+    run.record(claimed(1));
+    run.record(spawn_failed(2));
+    run.record(finished(3));
+    let restored = EventBody::SessionRestored {
+        row: row("s-1", Usage::default()),
+    };
+    assert_eq!(
+        of_session(&run),
+        [bound("s-1", BindKind::Resumed), restored]
+    );
+}
+
+#[test]
+fn where_nobody_can_tell_the_session_counts_as_used() {
+    let mut run = Run::admitted(resumed());
+    run.record(claimed(1));
+    run.fact(5, Fact::ShimGone);
+    run.fact(6, Fact::TreeSwept(sweep(6)));
+    assert_eq!(
+        of_session(&run)[1],
+        quarantined("s-1", "shim_lost", Some(Usage::default()))
+    );
+}
+
+#[test]
+fn only_a_success_makes_it_resumable() {
+    let figures = Usage {
+        turns: Some(3),
+        ..Usage::default()
+    };
+    let mut run = Run::running(chosen());
+    run.record(Record::Usage {
+        at: at(5),
+        usage: figures,
+    });
+    let end = run.finish(9, code(0));
+    assert_eq!(end.events[1], event(9, resumable("s-1", figures)));
+    assert_eq!(end.events[2].body.kind(), "task.ended");
+}
+
+#[test]
+fn anything_else_quarantines_it_with_the_reason() {
+    let mut stopped = Run::running(chosen());
+    stopped.stop(5, StopReason::User);
+    stopped.record(intent(6, 1));
+    stopped.record(signalled(7, 1, TERM));
+    stopped.finish(9, code(0));
+    let mut failed = Run::running(chosen());
+    failed.finish(9, code(3));
+    let mut killed = Run::running(chosen());
+    killed.finish(9, signal(KILL));
+    let mut crashed = Run::running(chosen());
+    crashed.finish(9, signal(SEGV));
+    for (run, reason) in [
+        (stopped, "user"),
+        (failed, "failed"),
+        (killed, "external_signal"),
+        (crashed, "crashed"),
+    ] {
+        let expected = quarantined("s-1", reason, Some(Usage::default()));
+        assert_eq!(of_session(&run)[1], expected);
+    }
+}
+
+fn provider_error(error: ProviderError) -> Record {
+    Record::ProviderError {
+        at: at(5),
+        error,
+        detail: "in words".to_string(),
+    }
+}
+
+#[test]
+fn a_transient_failure_says_so() {
+    let mut failed = Run::running(resumed());
+    failed.record(provider_error(ProviderError::Transient));
+    failed.finish(9, code(1));
+    assert_eq!(
+        of_session(&failed)[1],
+        quarantined("s-1", "transient", Some(Usage::default()))
+    );
+    // It did not end for that: somebody stopped it.
+    let mut stopped = Run::running(resumed());
+    stopped.record(provider_error(ProviderError::Transient));
+    stopped.stop(6, StopReason::User);
+    stopped.record(intent(7, 1));
+    stopped.record(signalled(8, 1, TERM));
+    stopped.finish(9, code(1));
+    assert_eq!(
+        of_session(&stopped)[1],
+        quarantined("s-1", "user", Some(Usage::default()))
+    );
+}
+
+/// Bug: a crash after an overcome hiccup was called transient.
+#[test]
+fn a_crash_is_not_transient() {
+    let mut run = Run::running(resumed());
+    run.record(provider_error(ProviderError::Transient));
+    run.finish(9, signal(SEGV));
+    assert_eq!(
+        of_session(&run)[1],
+        quarantined("s-1", "crashed", Some(Usage::default()))
+    );
+}
+
+#[test]
+fn a_session_that_the_output_tells_is_bound_at_once() {
+    let mut run = Run::running(spec());
+    assert_eq!(
+        run.record(seen(4, "s-9")),
+        effects(
+            vec![of_record(3, 4, bound("s-9", BindKind::Reported))],
+            vec![ack(3)]
+        )
+    );
+    assert_eq!(run.task.session, Some(session("s-9")));
+    run.finish(9, code(0));
+    assert_eq!(of_session(&run)[1], resumable("s-9", Usage::default()));
+}
+
+#[test]
+fn a_session_that_was_known_is_confirmed() {
+    let mut run = Run::running(chosen());
+    assert_eq!(
+        run.record(seen(4, "s-1")),
+        effects(
+            vec![of_record(3, 4, bound("s-1", BindKind::Confirmed))],
+            vec![ack(3)]
+        )
+    );
+}
+
+#[test]
+fn another_id_than_the_known_one_takes_its_place_and_the_first_is_kept() {
+    let mut run = Run::running(resumed());
+    assert_eq!(
+        run.record(seen(4, "s-2")),
+        effects(
+            vec![
+                of_record(3, 4, quarantined("s-1", "replaced by session s-2", None)),
+                of_record(3, 4, bound("s-2", BindKind::Reported)),
+            ],
+            vec![ack(3)]
+        )
+    );
+    run.finish(9, code(0));
+    let last = of_session(&run).pop();
+    assert_eq!(last, Some(resumable("s-2", Usage::default())));
+}
+
+#[test]
+fn an_impossible_id_is_an_alarm() {
+    let mut run = Run::running(spec());
+    let alarm = EventBody::Alarm {
+        kind: AlarmKind::InvalidSessionId,
+        detail: "the output names the session id \"--rm\", which cannot be one".to_string(),
+    };
+    assert_eq!(
+        run.record(seen(4, "--rm")),
+        effects(vec![of_record(3, 4, alarm)], vec![ack(3)])
+    );
+    assert_eq!(run.task.session, None);
+}
+
+fn cumulative() -> Policy {
+    Policy {
+        cumulative_cost: true,
+        cumulative_turns: true,
+        ..Policy::default()
+    }
+}
+
+fn printed(turns: u64, output_tokens: u64, cost_usd: f64) -> Usage {
+    Usage {
+        turns: Some(turns),
+        input_tokens: None,
+        output_tokens: Some(output_tokens),
+        cost_usd: Some(cost_usd),
+    }
+}
+
+fn resumed_with(totals: Usage) -> Run {
+    Run::running(TaskSpec {
+        policy: cumulative(),
+        session: SessionPlan::Resume(row("s-1", totals)),
+        ..spec()
+    })
+}
+
+#[test]
+fn figures_over_the_whole_conversation_are_split_by_task() {
+    let mut run = resumed_with(printed(2, 100, 0.25));
+    run.record(Record::Usage {
+        at: at(5),
+        usage: printed(5, 30, 0.75),
+    });
+    run.finish(9, code(0));
+    assert_eq!(run.ending().usage, printed(3, 30, 0.5));
+    assert_eq!(of_session(&run)[1], resumable("s-1", printed(5, 30, 0.75)));
+}
+
+/// What the conversation has cost is not known behind a task that was killed
+/// before it could print it.
+#[test]
+fn figures_that_were_not_printed_again_are_not_known_any_more() {
+    let mut run = resumed_with(printed(2, 100, 0.25));
+    run.finish(9, signal(KILL));
+    assert_eq!(run.ending().usage, Usage::default());
+    assert_eq!(
+        of_session(&run)[1],
+        quarantined("s-1", "external_signal", Some(Usage::default()))
+    );
+}
+
+/// Bug: figures of a whole conversation were given to one task of it, where
+/// those before it are not known.
+#[test]
+fn figures_that_cannot_be_split_are_not_told() {
+    let mut run = resumed_with(Usage::default());
+    run.record(Record::Usage {
+        at: at(5),
+        usage: printed(5, 30, 0.75),
+    });
+    run.finish(9, code(0));
+    let own = Usage {
+        output_tokens: Some(30),
+        ..Usage::default()
+    };
+    assert_eq!(run.ending().usage, own);
+    assert_eq!(of_session(&run)[1], resumable("s-1", printed(5, 30, 0.75)));
+}

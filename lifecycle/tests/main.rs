@@ -1,0 +1,13 @@
+//! Tests of the pure core: whole effect lists, the table of verdicts, random
+//! and exhaustive histories.
+
+mod decide_late;
+mod decide_limits;
+mod decide_lost;
+mod decide_records;
+mod decide_run;
+mod decide_session;
+mod decide_signal;
+mod decide_stop;
+mod json;
+mod support;
