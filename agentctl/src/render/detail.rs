@@ -41,8 +41,67 @@ pub(crate) fn show(detail: &TaskDetail, now: Timestamp, screen: Screen) -> Strin
     out
 }
 
+type Field = (&'static str, Option<String>);
+
 fn fields(task: &TaskView, now: Timestamp) -> Vec<(&'static str, String)> {
-    let text = |value: &Option<String>| value.as_deref().map(clean);
+    let all = verdict_fields(task)
+        .into_iter()
+        .chain(identity_fields(task))
+        .chain(life_fields(task, now));
+    all.filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+}
+
+/// Which task it is, and how it stands or ended.
+fn verdict_fields(task: &TaskView) -> [Field; 7] {
+    let reason = task.archive_reason.map(|reason| match task.archive_basis {
+        Some(basis) => format!("{reason} ({basis})"),
+        None => reason.to_string(),
+    });
+    let (status, phase, presence) = (task.status, task.phase, task.presence);
+    [
+        ("id", Some(task.id.to_string())),
+        ("name", safe(&task.name)),
+        ("key", Some(clean(task.key.as_str()))),
+        (
+            "status",
+            Some(format!("{status}, phase {phase}, presence {presence}")),
+        ),
+        ("reason", reason),
+        ("ended by", safe(&task.ended_by)),
+        (
+            "exit",
+            task.exit.as_ref().map(|exit| clean(&exit.to_string())),
+        ),
+    ]
+}
+
+/// What was asked for.
+fn identity_fields(task: &TaskView) -> [Field; 9] {
+    let session = task.session_id.as_ref().map(|id| match &task.resumed {
+        Some(resumed) => format!("{id}, resumed {resumed}"),
+        None => format!("{id}, fresh"),
+    });
+    let issue = task.issue_number.map(|issue| format!("#{issue}"));
+    let repo = [safe(&task.repo), issue]
+        .into_iter()
+        .flatten()
+        .collect::<String>();
+    [
+        ("provider", Some(task.provider.to_string())),
+        ("model", safe(&task.model)),
+        ("agent", safe(&task.agent)),
+        ("agent type", safe(&task.agent_type)),
+        ("session", session),
+        ("repo", non_empty(repo)),
+        ("user", safe(&task.user)),
+        ("cwd", safe(&task.cwd)),
+        ("command", non_empty(command(&task.argv))),
+    ]
+}
+
+/// When it did what, and at which cost.
+fn life_fields(task: &TaskView, now: Timestamp) -> [Field; 12] {
     let moment =
         |at: Option<Timestamp>| at.map(|at| format!("{} ({})", time::date(at), time::ago(at, now)));
     let pids = [
@@ -50,92 +109,56 @@ fn fields(task: &TaskView, now: Timestamp) -> Vec<(&'static str, String)> {
         ("shim", task.shim_pid),
         ("agent", task.agent_pid),
     ];
-    let pids: Vec<String> = pids
+    let pids = pids
         .iter()
-        .filter_map(|(name, pid)| Some(format!("{name} {}", (*pid)?)))
-        .collect();
+        .filter_map(|(name, pid)| Some(format!("{name} {}", (*pid)?)));
     let ended = moment(task.finished_at).map(|at| match task.finished_basis {
         Some(basis) => format!("{at}, {basis}"),
         None => at,
-    });
-    let reason = task.archive_reason.map(|reason| match task.archive_basis {
-        Some(basis) => format!("{reason} ({basis})"),
-        None => reason.to_string(),
-    });
-    let session = task.session_id.as_ref().map(|id| match &task.resumed {
-        Some(resumed) => format!("{id}, resumed {resumed}"),
-        None => format!("{id}, fresh"),
     });
     let links = [
         ("retry of", &task.links.retry_of),
         ("fresh after", &task.links.fresh_after),
         ("reopened from", &task.links.reopened_from),
     ];
-    let links: Vec<String> = links
+    let links = links
         .iter()
-        .filter_map(|(name, id)| Some(format!("{name} {}", id.as_ref()?)))
-        .collect();
-    let issue = match (&task.repo, task.issue_number) {
-        (Some(repo), Some(issue)) => Some(format!("{}#{issue}", clean(repo))),
-        (Some(repo), None) => Some(clean(repo)),
-        (None, Some(issue)) => Some(format!("#{issue}")),
-        (None, None) => None,
-    };
+        .filter_map(|(name, id)| Some(format!("{name} {}", id.as_ref()?)));
     let progress = task.last_progress.as_ref();
-    let archived = task
-        .archived
-        .then(|| match (&task.archived_by, task.archived_at) {
-            (Some(by), Some(at)) => format!("by {}, {}", clean(by), time::date(at)),
-            (Some(by), None) => format!("by {}", clean(by)),
-            (None, Some(at)) => time::date(at),
-            (None, None) => "yes".to_owned(),
-        });
-    let some = |text: String| (!text.is_empty()).then_some(text);
+    let by = task
+        .archived_by
+        .as_deref()
+        .map(|by| format!("by {}", clean(by)));
+    let archived = [by, task.archived_at.map(time::date)].into_iter().flatten();
     [
-        ("id", Some(task.id.to_string())),
-        ("name", text(&task.name)),
-        ("key", Some(clean(task.key.as_str()))),
-        (
-            "status",
-            Some(format!(
-                "{}, phase {}, presence {}",
-                task.status, task.phase, task.presence
-            )),
-        ),
-        ("reason", reason),
-        ("ended by", text(&task.ended_by)),
-        (
-            "exit",
-            task.exit.as_ref().map(|exit| clean(&exit.to_string())),
-        ),
-        ("provider", Some(task.provider.to_string())),
-        ("model", text(&task.model)),
-        ("agent", text(&task.agent)),
-        ("agent type", text(&task.agent_type)),
-        ("session", session),
-        ("repo", issue),
-        ("user", text(&task.user)),
-        ("cwd", text(&task.cwd)),
-        ("command", some(command(&task.argv))),
-        ("pids", some(pids.join(", "))),
+        ("pids", non_empty(pids.collect::<Vec<_>>().join(", "))),
         ("queued", moment(task.queued_at)),
         ("started", moment(task.started_at)),
         ("ended", ended),
         ("last seen", moment(task.last_seen_at)),
         ("ran", ran_ms(task, now).map(time::duration)),
         ("turns", task.turns.map(|turns| turns.to_string())),
-        ("usage", some(usage(task))),
+        ("usage", non_empty(usage(task))),
         (
             "progress",
             progress.map(|last| format!("{} ({})", clean(&last.text), time::ago(last.at, now))),
         ),
-        ("links", some(links.join(", "))),
-        ("archived", archived),
+        ("links", non_empty(links.collect::<Vec<_>>().join(", "))),
+        (
+            "archived",
+            task.archived
+                .then(|| archived.collect::<Vec<_>>().join(", ")),
+        ),
         ("version", Some(task.version.to_string())),
     ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?)))
-    .collect()
+}
+
+fn safe(text: &Option<String>) -> Option<String> {
+    text.as_deref().map(clean)
+}
+
+fn non_empty(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
 }
 
 /// The words of a command, quoted where a shell would need it.
@@ -260,15 +283,8 @@ mod tests {
     use protocol::view::Ancestor;
     use protocol::vocab::{IntentOutcome, SignalledBy, Via};
 
-    #[test]
-    fn a_task_is_shown_whole() {
-        let mut task = ended_task();
-        task.result = Some(ResultView {
-            success: false,
-            text: Some("half a\u{1b}[31m story\nend".into()),
-            truncated: false,
-        });
-        let intent = IntentView {
+    fn intent() -> IntentView {
+        IntentView {
             id: 4,
             reason: StopReason::User,
             requested_by: Requester {
@@ -295,7 +311,17 @@ mod tests {
             signalled_at: Some(Timestamp(NOW.0 - 7)),
             signalled_by: Some(SignalledBy::Shim),
             outcome: IntentOutcome::Effective,
-        };
+        }
+    }
+
+    #[test]
+    fn a_task_is_shown_whole() {
+        let mut task = ended_task();
+        task.result = Some(ResultView {
+            success: false,
+            text: Some("half a\u{1b}[31m story\nend".into()),
+            truncated: false,
+        });
         let evidence = EvidenceView {
             kind: "exit".into(),
             at: NOW,
@@ -303,7 +329,7 @@ mod tests {
         };
         let whole = TaskDetail {
             task,
-            intents: vec![intent],
+            intents: vec![intent()],
             evidence: vec![evidence],
         };
         let expected = "\
