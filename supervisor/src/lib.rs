@@ -2,19 +2,23 @@
 //! ledger.
 //!
 //! Edge modules never import each other; they meet in `runtime`. Leaves that
-//! any of them may use: [`document`], [`fswatch`], [`reply`], [`socket`],
+//! any of them may use: [`document`], [`exit_code`], [`fswatch`], [`reply`], [`socket`],
 //! [`text`].
 
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod document;
 pub mod events;
+pub mod exit_code;
 pub mod fswatch;
 pub mod logs;
+pub mod places;
 pub mod process;
 pub mod provider;
 mod readiness;
 pub mod reply;
 pub mod shim;
 pub mod socket;
+pub mod telemetry;
 pub mod text;
