@@ -1,1 +1,2 @@
+//! The shim's program.
 fn main() {}

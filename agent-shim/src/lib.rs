@@ -1,0 +1,2 @@
+//! The shim.
+pub mod scan;
