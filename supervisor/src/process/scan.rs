@@ -94,7 +94,7 @@ enum Verdict {
 /// everything was read by number, all of it was read of that process.
 fn examine(pid: i32, wanted: &Wanted) -> io::Result<Verdict> {
     // Cheap, and true of almost every process: too old.
-    if !young(pid, wanted).is_some_and(|stat| stat.flags & PF_KTHREAD == 0) {
+    if young(pid, wanted).is_none_or(|stat| stat.flags & PF_KTHREAD != 0) {
         return Ok(Verdict::NotIt);
     }
     let Some(pidfd) = PidFd::open(pid)? else {

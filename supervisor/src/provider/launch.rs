@@ -151,7 +151,8 @@ impl Provider {
         } else {
             input.argv
         };
-        if !self.has(Place::Args) && !(input.provider_args.is_empty() && further.is_empty()) {
+        let has_further = !(input.provider_args.is_empty() && further.is_empty());
+        if has_further && !self.has(Place::Args) {
             return Err(LaunchError::ArgumentsNotTaken(self.name.clone()));
         }
         let mut words = Words {
@@ -213,26 +214,21 @@ impl Provider {
         &'a self,
         session: LaunchSession<'a>,
     ) -> Result<(&'a [Template], Option<&'a SessionId>), LaunchError> {
-        let rules = self.session.as_ref();
-        let (id, words, refusal): (_, Option<&[Template]>, fn(ProviderName) -> LaunchError) =
-            match session {
-                LaunchSession::None => return Ok((&[], None)),
-                LaunchSession::Chosen(id) => (
-                    id,
-                    rules.map(|rules| &*rules.choose),
-                    LaunchError::CannotChooseSession,
-                ),
-                LaunchSession::Resume(id) => (
-                    id,
-                    rules.map(|rules| &*rules.resume),
-                    LaunchError::CannotResume,
-                ),
-            };
-        let (Some(rules), Some(words)) = (rules, words.filter(|words| !words.is_empty())) else {
-            return Err(refusal(self.name.clone()));
-        };
-        self.check_session_id(rules, id)?;
-        Ok((words, Some(id)))
+        match (session, &self.session) {
+            (LaunchSession::None, _) => Ok((&[], None)),
+            (LaunchSession::Chosen(id), Some(rules)) if !rules.choose.is_empty() => {
+                self.check_session_id(rules, id)?;
+                Ok((&rules.choose, Some(id)))
+            }
+            (LaunchSession::Resume(id), Some(rules)) if !rules.resume.is_empty() => {
+                self.check_session_id(rules, id)?;
+                Ok((&rules.resume, Some(id)))
+            }
+            (LaunchSession::Chosen(_), _) => {
+                Err(LaunchError::CannotChooseSession(self.name.clone()))
+            }
+            (LaunchSession::Resume(_), _) => Err(LaunchError::CannotResume(self.name.clone())),
+        }
     }
 
     fn check_session_id(&self, rules: &Session, id: &SessionId) -> Result<(), LaunchError> {
