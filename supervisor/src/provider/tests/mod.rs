@@ -1,6 +1,7 @@
 //! The built-in files, the commands they make, and every message literally.
 
 mod built_in;
+mod documents;
 mod launch;
 mod messages;
 mod reader;
