@@ -1,7 +1,10 @@
 //! The command line: global options and the verbs. Each verb's own options
 //! stand beside its code in `commands`.
 
-use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::mem::ManuallyDrop;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use protocol::places::PlaceFlags;
 
 use crate::commands::{
@@ -98,10 +101,63 @@ pub(crate) enum Verb {
     Completions(completions::Args),
 }
 
+/// A command line of one verb, without the verb.
+#[derive(Debug, Parser)]
+#[command(name = "agentctl", no_binary_name = true)]
+struct Line<A: Args> {
+    #[command(flatten)]
+    global: Global,
+    #[command(flatten)]
+    args: A,
+}
+
+impl Cli {
+    /// Reads a command line, with the program's name in front.
+    ///
+    /// # Errors
+    /// What is wrong with it, or the help that it asks for.
+    pub(crate) fn read(words: Vec<OsString>) -> Result<Self, clap::Error> {
+        match Self::read_quickly(&words) {
+            Some(cli) => Ok(cli),
+            None => Self::try_parse_from(words),
+        }
+    }
+
+    /// Building the options of all verbs takes longer than everything else
+    /// that a verb does here, so the named one is tried alone. Whatever is
+    /// not plainly right is left to the whole definition and its messages.
+    fn read_quickly(words: &[OsString]) -> Option<Self> {
+        let (verb, rest) = words.get(1..)?.split_first()?;
+        match verb.to_str()? {
+            "run" => line(rest, |args| Verb::Run(Box::new(args))),
+            "list" | "ls" | "ps" => line(rest, Verb::List),
+            "show" => line(rest, Verb::Show),
+            "why" => line(rest, Verb::Why),
+            "logs" => line(rest, Verb::Logs),
+            "stop-session" | "stop" => line(rest, Verb::StopSession),
+            "wait" => line(rest, Verb::Wait),
+            "events" => line(rest, Verb::Events),
+            "sessions" => line(rest, Verb::Sessions),
+            "status" => line(rest, Verb::Status),
+            _ => None,
+        }
+    }
+}
+
+fn line<A: Args>(rest: &[OsString], verb: impl FnOnce(A) -> Verb) -> Option<Cli> {
+    // Taking the definition apart again would be a seventh of the start.
+    let mut command = ManuallyDrop::new(Line::<A>::command());
+    let mut matches = command.try_get_matches_from_mut(rest).ok()?;
+    let line = Line::<A>::from_arg_matches_mut(&mut matches).ok()?;
+    Some(Cli {
+        global: line.global,
+        verb: verb(line.args),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_is_sound() {
@@ -135,6 +191,39 @@ mod tests {
         }
         let cli = Cli::try_parse_from(["agentctl", "stop", "x"]).expect("valid");
         assert!(matches!(cli.verb, Verb::StopSession(_)));
+    }
+
+    #[test]
+    fn the_quick_way_knows_the_same_verbs_and_says_the_same() {
+        let words = |line: &str| -> Vec<OsString> { line.split(' ').map(OsString::from).collect() };
+        for good in [
+            "agentctl run -d --json --key k -- sh --json",
+            "agentctl list -a",
+            "agentctl ls --watch",
+            "agentctl ps -q --state-dir x",
+            "agentctl show i",
+            "agentctl why i",
+            "agentctl logs -f i",
+            "agentctl stop --all",
+            "agentctl stop-session a b --grace 2s",
+            "agentctl wait a b --timeout 2s",
+            "agentctl events --from 3",
+            "agentctl sessions",
+            "agentctl sessions release k --json",
+            "agentctl status",
+        ] {
+            let quick = Cli::read_quickly(&words(good)).unwrap_or_else(|| panic!("{good}"));
+            let whole = Cli::try_parse_from(words(good)).expect("valid");
+            assert_eq!(format!("{quick:?}"), format!("{whole:?}"), "{good}");
+        }
+        for other in [
+            "agentctl",
+            "agentctl --json list",
+            "agentctl run --help",
+            "agentctl wait",
+        ] {
+            assert!(Cli::read_quickly(&words(other)).is_none(), "{other}");
+        }
     }
 
     #[test]

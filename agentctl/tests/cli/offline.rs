@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::mpsc;
 
 use protocol::codec;
 use protocol::control::{Request, Response};
@@ -130,11 +131,13 @@ fn play_supervisor() {
     }
     let runtime_dir =
         PathBuf::from(std::env::var("AGENTCTL_TEST_RUNTIME").expect("set by the script"));
-    let server = Server::start_at(&runtime_dir, |request, peer| {
+    let (answered, was_answered) = mpsc::channel();
+    let _server = Server::start_at(&runtime_dir, move |request, peer| {
         let Request::Run(run) = request else {
             panic!("{request:?}")
         };
         peer.send(&accepted(running(run.id.as_str())));
+        answered.send(()).expect("the test program waits");
     });
     let mut ready = fs::OpenOptions::new()
         .write(true)
@@ -142,7 +145,7 @@ fn play_supervisor() {
         .expect("the script's");
     ready.write_all(b"READY\n").expect("agentctl waits");
     drop(ready);
-    server.next();
+    was_answered.recv().expect("a request");
 }
 
 #[test]
