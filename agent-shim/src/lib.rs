@@ -1,2 +1,3 @@
 //! The shim.
+pub mod ladder;
 pub mod scan;

@@ -1,0 +1,409 @@
+use proptest::prelude::*;
+use protocol::StopReason;
+
+use super::*;
+
+const POLICY: Policy = Policy {
+    stop_signal: 15,
+    grace_ms: 60_000,
+    leftovers: Leftovers::End,
+};
+
+fn order(intent_id: u64, grace_ms: u64) -> StopOrder {
+    StopOrder {
+        intent_id,
+        reason: StopReason::User,
+        grace_ms,
+    }
+}
+
+fn stop(intent_id: u64, grace_ms: u64) -> Input {
+    Input::Stop(order(intent_id, grace_ms))
+}
+
+fn intent(intent_id: u64, grace_ms: u64, joined: bool) -> Command {
+    Command::RecordIntent {
+        order: order(intent_id, grace_ms),
+        joined,
+    }
+}
+
+fn superseded(intent_id: u64, by: SupersededBy) -> Command {
+    Command::RecordSuperseded { intent_id, by }
+}
+
+fn group(signal: i32, intent_id: Option<u64>) -> Command {
+    Command::SignalGroup { signal, intent_id }
+}
+
+fn tree(signal: i32, intent_id: Option<u64>) -> Command {
+    Command::SignalTree { signal, intent_id }
+}
+
+fn ended(settle: Settle, tree: Tree) -> Input {
+    Input::LeaderEnded(settle, tree)
+}
+
+const EMPTY: Command = Command::Conclude(Conclusion::Empty);
+
+/// Steps through `inputs` at the given times and compares every answer.
+fn check(policy: Policy, steps: Vec<(u64, Input, Vec<Command>)>) -> Ladder {
+    let mut ladder = Ladder::new(policy);
+    for (at, (now, input, expected)) in steps.into_iter().enumerate() {
+        assert_eq!(
+            ladder.step(input.clone(), now),
+            expected,
+            "step {at}: {input:?}"
+        );
+    }
+    ladder
+}
+
+#[test]
+fn an_agent_that_ends_by_itself_and_leaves_nothing_is_over_at_once() {
+    let ladder = check(
+        POLICY,
+        vec![(5, ended(Settle::AtOnce, Tree::Empty), vec![EMPTY])],
+    );
+    assert_eq!(ladder.deadline(), None);
+}
+
+#[test]
+fn a_stop_looks_signals_and_waits() {
+    let ladder = check(
+        POLICY,
+        vec![
+            (
+                0,
+                stop(7, 1000),
+                vec![intent(7, 1000, false), Command::Look],
+            ),
+            (1, Input::Looked(None), vec![group(15, Some(7))]),
+            (2, stop(7, 1000), vec![]),
+            (3, Input::Tick, vec![]),
+        ],
+    );
+    assert_eq!(ladder.deadline(), Some(1001));
+    assert!(ladder.end_is_explained());
+}
+
+#[test]
+fn an_agent_that_ignores_the_signal_is_killed_after_its_grace() {
+    let ladder = check(
+        POLICY,
+        vec![
+            (
+                0,
+                stop(7, 1000),
+                vec![intent(7, 1000, false), Command::Look],
+            ),
+            (0, Input::Looked(None), vec![group(15, Some(7))]),
+            (1000, Input::Tick, vec![tree(15, Some(7))]),
+            (1499, Input::Tick, vec![]),
+            (1500, Input::Tick, vec![tree(9, Some(7))]),
+            (1502, Input::Tick, vec![Command::KillRound]),
+            (1503, Input::TreeShrank, vec![Command::KillRound]),
+            (
+                1504,
+                ended(Settle::AtOnce, Tree::Populated),
+                vec![Command::KillRound],
+            ),
+            (1505, Input::TreeEmptied, vec![EMPTY]),
+            (1506, stop(8, 0), vec![]),
+            (1507, Input::Signalled, vec![]),
+        ],
+    );
+    assert_eq!(ladder.deadline(), None);
+}
+
+#[test]
+fn force_kills_at_once() {
+    check(
+        POLICY,
+        vec![
+            (0, stop(7, 0), vec![intent(7, 0, false), Command::Look]),
+            (
+                0,
+                Input::Looked(None),
+                vec![group(9, Some(7)), tree(9, Some(7))],
+            ),
+            (1, ended(Settle::Wait, Tree::Empty), vec![EMPTY]),
+        ],
+    );
+}
+
+#[test]
+fn a_later_stop_joins_and_may_only_shorten() {
+    let ladder = check(
+        POLICY,
+        vec![
+            (
+                0,
+                stop(7, 1000),
+                vec![intent(7, 1000, false), Command::Look],
+            ),
+            (0, Input::Looked(None), vec![group(15, Some(7))]),
+            (10, stop(8, 9000), vec![intent(8, 9000, true)]),
+            (20, stop(9, 100), vec![intent(9, 100, true)]),
+            (120, Input::Tick, vec![tree(15, Some(7))]),
+            (
+                130,
+                stop(10, 0),
+                vec![intent(10, 0, true), tree(9, Some(7))],
+            ),
+        ],
+    );
+    assert_eq!(ladder.deadline(), Some(132));
+}
+
+#[test]
+fn what_ended_by_itself_supersedes_the_stop_and_the_rest_is_ended() {
+    check(
+        POLICY,
+        vec![
+            (
+                0,
+                stop(7, 1000),
+                vec![intent(7, 1000, false), Command::Look],
+            ),
+            (
+                0,
+                Input::Looked(Some(SupersededBy::Exiting)),
+                vec![superseded(7, SupersededBy::Exiting)],
+            ),
+            (
+                5,
+                ended(Settle::AtOnce, Tree::Populated),
+                vec![tree(15, None)],
+            ),
+            (6, Input::TreeEmptied, vec![EMPTY]),
+        ],
+    );
+}
+
+#[test]
+fn an_agent_that_lingers_after_its_result_is_signalled_without_an_intent() {
+    check(
+        POLICY,
+        vec![
+            (
+                0,
+                stop(7, 1000),
+                vec![intent(7, 1000, false), Command::Look],
+            ),
+            (
+                0,
+                Input::Looked(Some(SupersededBy::Result)),
+                vec![superseded(7, SupersededBy::Result), group(15, None)],
+            ),
+            (9, ended(Settle::AtOnce, Tree::Empty), vec![EMPTY]),
+        ],
+    );
+}
+
+#[test]
+fn a_stop_after_the_exit_ends_even_what_would_only_be_named() {
+    let policy = Policy {
+        leftovers: Leftovers::Report,
+        ..POLICY
+    };
+    check(
+        policy,
+        vec![
+            (0, ended(Settle::Wait, Tree::Populated), vec![]),
+            (
+                5,
+                stop(7, 1000),
+                vec![intent(7, 1000, false), superseded(7, SupersededBy::Exited)],
+            ),
+            (20, Input::Tick, vec![tree(15, None)]),
+            (520, Input::Tick, vec![tree(9, None)]),
+        ],
+    );
+}
+
+#[test]
+fn leftovers_are_named_where_the_provider_says_so() {
+    let policy = Policy {
+        leftovers: Leftovers::Report,
+        ..POLICY
+    };
+    let left = Command::Conclude(Conclusion::LeftAlone);
+    check(
+        policy,
+        vec![(0, ended(Settle::AtOnce, Tree::Populated), vec![left])],
+    );
+}
+
+#[test]
+fn an_end_that_settles_waits_for_its_explanation() {
+    check(
+        POLICY,
+        vec![
+            (0, ended(Settle::Wait, Tree::Empty), vec![]),
+            (19, Input::Tick, vec![]),
+            (20, Input::Tick, vec![EMPTY]),
+        ],
+    );
+    check(
+        POLICY,
+        vec![
+            (0, ended(Settle::Wait, Tree::Empty), vec![]),
+            (3, Input::Signalled, vec![EMPTY]),
+        ],
+    );
+    check(
+        POLICY,
+        vec![
+            (0, Input::Signalled, vec![group(15, None)]),
+            (3, ended(Settle::Wait, Tree::Empty), vec![EMPTY]),
+        ],
+    );
+}
+
+#[test]
+fn a_signal_at_the_shim_has_a_short_grace() {
+    let ladder = check(
+        POLICY,
+        vec![
+            (0, Input::Signalled, vec![group(15, None)]),
+            (1, stop(7, 60_000), vec![intent(7, 60_000, false)]),
+        ],
+    );
+    assert_eq!(ladder.deadline(), Some(OWN_GRACE_MS));
+    let ladder = check(
+        POLICY,
+        vec![
+            (
+                0,
+                stop(7, 60_000),
+                vec![intent(7, 60_000, false), Command::Look],
+            ),
+            (0, Input::Looked(None), vec![group(15, Some(7))]),
+            (10, Input::Disowned, vec![]),
+        ],
+    );
+    assert_eq!(ladder.deadline(), Some(10 + OWN_GRACE_MS));
+}
+
+#[test]
+fn what_cannot_be_killed_is_named_after_30_s() {
+    let mut ladder = Ladder::new(POLICY);
+    assert_eq!(
+        ladder.step(ended(Settle::AtOnce, Tree::Populated), 0),
+        [tree(15, None)]
+    );
+    assert_eq!(ladder.step(Input::Tick, 500), [tree(9, None)]);
+    let mut rounds = 0;
+    loop {
+        let now = ladder.deadline().expect("it waits");
+        match &ladder.step(Input::Tick, now)[..] {
+            [Command::KillRound] => rounds += 1,
+            [Command::Conclude(Conclusion::Unkillable)] => {
+                assert_eq!(now, 500 + KILL_FOR_MS);
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((600..700).contains(&rounds), "{rounds}");
+}
+
+#[test]
+fn a_flood_of_stops_is_bounded() {
+    let mut ladder = Ladder::new(POLICY);
+    let mut recorded = 0;
+    for id in 0..1000 {
+        let commands = ladder.step(stop(id, 5000 - id), 0);
+        recorded += commands
+            .iter()
+            .filter(|one| matches!(one, Command::RecordIntent { .. }))
+            .count();
+        if id == 0 {
+            let _ = ladder.step(Input::Looked(None), 0);
+        }
+    }
+    assert_eq!(recorded, MAX_INTENTS);
+    assert_eq!(
+        ladder.deadline(),
+        Some(4001),
+        "they still shorten the grace"
+    );
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    let seen = prop_oneof![
+        Just(None),
+        Just(Some(SupersededBy::Result)),
+        Just(Some(SupersededBy::Zombie)),
+        Just(Some(SupersededBy::Exiting)),
+    ];
+    let settle = prop_oneof![Just(Settle::Wait), Just(Settle::AtOnce)];
+    let tree = prop_oneof![Just(Tree::Populated), Just(Tree::Empty)];
+    prop_oneof![
+        (0u64..5, prop_oneof![Just(0u64), Just(100), Just(10_000)])
+            .prop_map(|(id, grace_ms)| stop(id, grace_ms)),
+        seen.prop_map(Input::Looked),
+        Just(Input::Signalled),
+        Just(Input::Disowned),
+        (settle, tree).prop_map(|(settle, tree)| ended(settle, tree)),
+        Just(Input::TreeShrank),
+        Just(Input::TreeEmptied),
+        Just(Input::Tick),
+    ]
+}
+
+proptest! {
+    /// Whatever happens in whatever order: nothing is signalled under an
+    /// intent that was not recorded before it, or was superseded; one intent
+    /// alone is not joined; there is one conclusion, and nothing behind it;
+    /// once an end has begun, time alone brings it about.
+    #[test]
+    fn every_history_keeps_the_promises(
+        inputs in proptest::collection::vec((0u64..800, input()), 0..40),
+        report: bool,
+    ) {
+        let leftovers = if report { Leftovers::Report } else { Leftovers::End };
+        let mut ladder = Ladder::new(Policy { leftovers, ..POLICY });
+        let (mut now, mut first, mut over, mut superseded) = (0, None, false, false);
+        let mut leader_ended = false;
+        let mut check = |commands: Vec<Command>| {
+            for command in commands {
+                assert!(!over, "nothing follows the conclusion");
+                match command {
+                    Command::RecordIntent { order, joined } => {
+                        assert_eq!(joined, first.is_some());
+                        first.get_or_insert(order.intent_id);
+                    }
+                    Command::RecordSuperseded { intent_id, .. } => {
+                        assert_eq!(Some(intent_id), first);
+                        superseded = true;
+                    }
+                    Command::SignalGroup { intent_id, .. } | Command::SignalTree { intent_id, .. } => {
+                        assert!(intent_id.is_none() || (intent_id == first && !superseded));
+                    }
+                    Command::Conclude(_) => over = true,
+                    Command::Look | Command::KillRound => {}
+                }
+            }
+        };
+        for (pause, input) in inputs {
+            now += pause;
+            // A leader ends once, and a tree is not empty before.
+            match input {
+                Input::LeaderEnded(..) if leader_ended => continue,
+                Input::LeaderEnded(..) => leader_ended = true,
+                Input::TreeEmptied if !leader_ended => continue,
+                Input::TreeEmptied | Input::Stop(_) | Input::Looked(_) | Input::Signalled
+                | Input::Disowned | Input::TreeShrank | Input::Tick => {}
+            }
+            check(ladder.step(input, now));
+        }
+        for _ in 0..2000 {
+            let Some(deadline) = ladder.deadline() else { break };
+            now = now.max(deadline);
+            check(ladder.step(Input::Tick, now));
+        }
+        prop_assert_eq!(ladder.deadline(), None, "it ends");
+    }
+}
