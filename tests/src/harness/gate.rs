@@ -2,6 +2,7 @@
 //! sides know then that the other one is there; nobody sleeps.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -44,13 +45,21 @@ impl Gate {
     /// # Panics
     /// When nobody comes.
     pub fn open(&self) {
-        wait_for("somebody at the gate", GENEROUS, || {
-            // Without a reader a non-blocking open for writing says ENXIO.
-            OpenOptions::new()
-                .write(true)
-                .custom_flags(OFlag::O_NONBLOCK.bits())
-                .open(&self.path)
-                .map(drop)
-        });
+        wait_for("somebody at the gate", GENEROUS, || self.let_pass());
+    }
+
+    /// Lets somebody pass who stands there now, and says whether anybody did.
+    #[must_use]
+    pub fn try_open(&self) -> bool {
+        self.let_pass().is_ok()
+    }
+
+    /// Without a reader a non-blocking open for writing says ENXIO.
+    fn let_pass(&self) -> io::Result<()> {
+        OpenOptions::new()
+            .write(true)
+            .custom_flags(OFlag::O_NONBLOCK.bits())
+            .open(&self.path)
+            .map(drop)
     }
 }

@@ -1,5 +1,6 @@
 //! The world of a system test.
 
+mod background;
 mod bins;
 mod ctl;
 mod gate;
@@ -14,6 +15,7 @@ mod supervisor;
 mod wait;
 mod world;
 
+pub use background::Background;
 pub use bins::{Bins, cli_dir};
 pub use ctl::Output;
 pub use gate::Gate;
@@ -25,5 +27,5 @@ pub use run::{Dispatched, Run};
 pub use skip::record_skip;
 pub use stub::{Stub, StubRequest};
 pub use supervisor::Supervisor;
-pub use wait::{GENEROUS, wait_for, wait_until};
+pub use wait::{GENEROUS, wait_explained, wait_for, wait_until};
 pub use world::{Oracle, World, WorldBuilder};

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::background::Background;
 use super::ctl::Output;
 use super::process::Process;
 use super::record::Records;
@@ -19,6 +20,7 @@ pub struct Run<'world> {
     steps: Vec<String>,
     provider: Option<String>,
     argv: Option<Vec<String>>,
+    prompt: Option<String>,
 }
 
 /// A dispatched task.
@@ -63,6 +65,7 @@ impl<'world> Run<'world> {
             steps: Vec::new(),
             provider: None,
             argv: None,
+            prompt: None,
         }
     }
 
@@ -108,6 +111,13 @@ impl<'world> Run<'world> {
         self
     }
 
+    /// What a provider's agent is told, where that is not a list of steps.
+    #[must_use]
+    pub fn prompt(mut self, prompt: &str) -> Self {
+        self.prompt = Some(prompt.to_string());
+        self
+    }
+
     /// Another command than the fake agent.
     #[must_use]
     pub fn argv<'a>(mut self, argv: impl IntoIterator<Item = &'a str>) -> Self {
@@ -144,13 +154,17 @@ impl<'world> Run<'world> {
     /// acknowledged for the invariants.
     #[must_use]
     pub fn try_detached(self) -> Output {
-        let (world, records) = (self.world, self.records());
+        let world = self.world;
         let output = world.finish(self.command(&["-d", "--json"]));
-        let answer: Option<Value> = serde_json::from_str(&output.stdout).ok();
-        if let Some(id) = answer.as_ref().and_then(|task| task["id"].as_str()) {
-            world.oracle().dispatched.push((id.to_string(), records));
-        }
+        world.acknowledge(&output);
         output
+    }
+
+    /// `agentctl run -d --json` while the test goes on; its answer is for
+    /// [`World::acknowledge`].
+    #[must_use]
+    pub fn in_background(self) -> Background {
+        Background::start(self.command(&["-d", "--json"]))
     }
 
     /// `agentctl run`, attached, to its end.
@@ -163,7 +177,9 @@ impl<'world> Run<'world> {
     /// `agentctl run` with these options, for the test to start.
     #[must_use]
     pub fn command(self, options: &[&str]) -> Command {
-        let record = format!("record:{}", self.records().path().display());
+        let records = self.records();
+        let record = format!("record:{}", records.path().display());
+        self.world.oracle().agents.push((self.id.clone(), records));
         let mut steps = vec![record];
         steps.extend(self.steps);
         let mut command = self.world.ctl_command(&["run", "--id", &self.id]);
@@ -171,7 +187,7 @@ impl<'world> Run<'world> {
         if let Some(provider) = &self.provider {
             command
                 .args(["--provider", provider, "--prompt"])
-                .arg(steps.join("\n"));
+                .arg(self.prompt.unwrap_or_else(|| steps.join("\n")));
         } else if let Some(argv) = &self.argv {
             command.arg("--").args(argv);
         } else {

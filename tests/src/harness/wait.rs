@@ -35,12 +35,30 @@ pub fn wait_for<T, S: Debug>(
     }
 }
 
+/// Looks again and again until `holds` is true; `explain` is asked only when it
+/// never is.
+///
+/// # Panics
+/// When the deadline passes first.
+pub fn wait_explained<S: Debug>(
+    what: &str,
+    deadline: Duration,
+    mut holds: impl FnMut() -> bool,
+    explain: impl FnOnce() -> S,
+) {
+    let started = Instant::now();
+    while !holds() {
+        if started.elapsed() >= deadline {
+            panic!("waited {deadline:?} for: {what}; {:#?}", explain());
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+}
+
 /// Looks again and again until `holds` is true.
 ///
 /// # Panics
 /// When the deadline passes first.
-pub fn wait_until(what: &str, deadline: Duration, mut holds: impl FnMut() -> bool) {
-    wait_for(what, deadline, || {
-        if holds() { Ok(()) } else { Err("not yet") }
-    });
+pub fn wait_until(what: &str, deadline: Duration, holds: impl FnMut() -> bool) {
+    wait_explained(what, deadline, holds, || "nothing more is known");
 }

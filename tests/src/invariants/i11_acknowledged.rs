@@ -7,7 +7,7 @@ pub(super) fn violations(world: &World) -> Vec<String> {
     let ledger = world.ledger();
     let oracle = world.oracle().clone();
     let mut found = Vec::new();
-    for (task, _) in &oracle.dispatched {
+    for task in &oracle.acknowledged {
         if ledger.task(task).is_none() {
             found.push(format!("{task} was acknowledged and has no row"));
         }

@@ -10,13 +10,13 @@ pub(super) fn violations(world: &World) -> Vec<String> {
 
 /// The live processes of ended tasks, in words.
 pub fn left_behind(world: &World) -> Vec<String> {
-    let dispatched = world.oracle().dispatched.clone();
+    let agents = world.oracle().agents.clone();
     let ledger = world.ledger();
     let mut found = Vec::new();
     for row in ledger.tasks().iter().filter(|row| is_terminal(row)) {
         let task = id(row);
         let survivors = survivors(world, task);
-        let recorded = dispatched
+        let recorded = agents
             .iter()
             .filter(|(known, _)| known == task)
             .flat_map(|(_, records)| records.alive());

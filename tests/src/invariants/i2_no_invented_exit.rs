@@ -10,11 +10,11 @@ use crate::harness::{Records, Row, World};
 const SHELL_SIGNAL_BASE: i64 = 128;
 
 pub(super) fn violations(world: &World) -> Vec<String> {
-    let dispatched = world.oracle().dispatched.clone();
+    let agents = world.oracle().agents.clone();
     let mut found = Vec::new();
     for row in world.ledger().tasks() {
         let task = id(&row);
-        let records = dispatched
+        let records = agents
             .iter()
             .find(|(known, _)| known == task)
             .map(|(_, records)| records);

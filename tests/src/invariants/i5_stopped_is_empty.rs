@@ -15,7 +15,7 @@ pub(super) fn violations(world: &World) -> Vec<String> {
                 "{task} is {outcome}, and these carry its marker: {marked:?}"
             ));
         }
-        for (_, records) in oracle.dispatched.iter().filter(|(known, _)| known == task) {
+        for (_, records) in oracle.agents.iter().filter(|(known, _)| known == task) {
             let alive = records.alive();
             if !alive.is_empty() {
                 found.push(format!("{task} is {outcome}, and these live: {alive:?}"));

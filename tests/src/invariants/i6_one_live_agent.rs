@@ -17,8 +17,8 @@ pub(super) fn violations(world: &World) -> Vec<String> {
 
 /// Tasks whose agent was started more than once, by its own record.
 fn doubled(world: &World) -> Vec<String> {
-    let dispatched = world.oracle().dispatched.clone();
-    dispatched
+    let agents = world.oracle().agents.clone();
+    agents
         .into_iter()
         .filter(|(_, records)| records.leaders().len() > 1)
         .map(|(task, records)| format!("{task} was started twice: {:?}", records.leaders()))

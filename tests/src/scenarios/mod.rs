@@ -1,1 +1,7 @@
 //! What several test files do to a world.
+
+mod crash;
+mod expect;
+
+pub use crash::{Path, crash_at};
+pub use expect::{assert_ended, exit_code_of, signal_of};

@@ -32,8 +32,10 @@ const WORLD_VAR: &str = "AGENT_TEST_WORLD";
 /// What the test itself knows, owing nothing to the programs under test.
 #[derive(Clone, Debug, Default)]
 pub struct Oracle {
-    /// Tasks whose dispatch was acknowledged, with their agents' own records.
-    pub dispatched: Vec<(String, Records)>,
+    /// Every task that anybody tried to dispatch, with its agent's own record.
+    pub agents: Vec<(String, Records)>,
+    /// Tasks whose dispatch was acknowledged.
+    pub acknowledged: Vec<String>,
     /// Answers to stops: task and outcome.
     pub stops: Vec<(String, String)>,
     /// Signals that the test sent to agents from outside.

@@ -1,0 +1,210 @@
+//! A process dies at a hook point; what comes after must still be right.
+
+use std::sync::Arc;
+
+use crate::harness::{Background, GENEROUS, Gate, Supervisor, World, wait_explained, wait_until};
+
+/// What happens while the point is armed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// The start of the supervisor on a fresh place.
+    Boot,
+    /// From `run` to the agent's own end.
+    Life,
+    /// A stop of an agent that ignores TERM and has left a daemon behind.
+    Stop,
+    /// The shim was killed, and its agent has left a daemon behind.
+    ShimLost,
+    /// The supervisor was killed before it spawned the shim.
+    NeverStarted,
+}
+
+/// Runs the scenario, in which the hit number `occurrence` (from 0) of `point`
+/// kills its process; brings the task to its end and checks every invariant.
+/// Gives whether the point was hit so often.
+#[must_use]
+pub fn crash_at(path: Path, point: &str, occurrence: usize) -> bool {
+    let mut points = vec![point];
+    if path == Path::NeverStarted {
+        points.push("sup.spawn.before");
+    }
+    let world = World::builder().hooks(points).build();
+    let case = Case {
+        gate: world.gate("end"),
+        world: &world,
+        point,
+        occurrence,
+    };
+    match path {
+        Path::Boot => case.boot(),
+        Path::Life => case.life(),
+        Path::Stop => case.stop(),
+        Path::ShimLost => case.shim_lost(),
+        Path::NeverStarted => case.never_started(),
+    }
+    world.check();
+    world.hooks().has_died(point)
+}
+
+struct Case<'world> {
+    world: &'world World,
+    gate: Gate,
+    point: &'world str,
+    occurrence: usize,
+}
+
+impl Case<'_> {
+    fn arm(&self) {
+        self.world
+            .hooks()
+            .arm_death_after(self.point, self.occurrence);
+    }
+
+    fn boot(&self) {
+        self.arm();
+        let first = self.world.spawn_supervisor();
+        wait_until("the supervisor's start, or its death", GENEROUS, || {
+            first.was_killed() || self.world.ctl(&["status"]).status.success()
+        });
+        self.world.hooks().disarm();
+        let _supervisor = self.alive(first);
+        let task = self.world.run().steps(["exit:0"]).detached();
+        let _ended = self.world.ended(&task.id);
+    }
+
+    fn life(&self) {
+        let supervisor = self.world.start();
+        self.arm();
+        let gate = self.gate.step();
+        let run = self
+            .world
+            .run()
+            .key("crash:life")
+            .steps(["print:hello", &gate, "exit:3"]);
+        let task = run.task_id().to_string();
+        let client = run.in_background();
+        let supervisor = self.to_the_end(supervisor, &task, Some(&client));
+        self.answered(client);
+        self.the_key_is_free(&supervisor);
+    }
+
+    fn stop(&self) {
+        let supervisor = self.world.start();
+        let task = self
+            .world
+            .run()
+            .key("crash:stop")
+            .option("--grace", "50ms")
+            .steps([
+                "ignore:TERM",
+                "spawn:daemon:1:ignore=TERM,forever",
+                "mark:ready",
+                "forever",
+            ])
+            .detached();
+        task.marked("ready");
+        self.arm();
+        let client = self.world.stop_in_background(&task.id, &[]);
+        let supervisor = self.to_the_end(supervisor, &task.id, Some(&client));
+        let outcome = self.world.stop_answered(&task.id, &client.output());
+        assert!(
+            outcome == "stopped" || outcome == "already_gone",
+            "{outcome} after {}",
+            self.point
+        );
+        self.the_key_is_free(&supervisor);
+    }
+
+    fn shim_lost(&self) {
+        let supervisor = self.world.start();
+        let task = self
+            .world
+            .run()
+            .key("crash:shim")
+            .steps(["spawn:daemon:1:forever", "mark:ready", "forever"])
+            .detached();
+        task.marked("ready");
+        let shim = self.world.shim_of(&task.id).expect("the shim lives");
+        self.arm();
+        self.world.kill(&shim, nix::sys::signal::Signal::SIGKILL);
+        let supervisor = self.to_the_end(supervisor, &task.id, None);
+        self.the_key_is_free(&supervisor);
+    }
+
+    fn never_started(&self) {
+        let first = self.world.start();
+        self.world.hooks().arm_death("sup.spawn.before");
+        let run = self.world.run().key("crash:never").steps(["exit:0"]);
+        let task = run.task_id().to_string();
+        let client = run.in_background();
+        let _dead = self.world.hooks().died("sup.spawn.before");
+        let _status = first.ended();
+        self.arm();
+        let second = self.world.spawn_supervisor();
+        let supervisor = self.to_the_end(second, &task, Some(&client));
+        self.answered(client);
+        self.the_key_is_free(&supervisor);
+    }
+
+    /// Starts the supervisor again where it died, opens the gate where the
+    /// agent stands at it, until the row is terminal and the client answered.
+    fn to_the_end(
+        &self,
+        supervisor: Arc<Supervisor>,
+        task: &str,
+        client: Option<&Background>,
+    ) -> Arc<Supervisor> {
+        let mut supervisor = supervisor;
+        let what = format!("the end of {task} after a death at {}", self.point);
+        let row = || self.world.ledger().task(task);
+        wait_explained(
+            &what,
+            GENEROUS,
+            || {
+                supervisor = self.alive(Arc::clone(&supervisor));
+                let _passed = self.gate.try_open();
+                let ended = row()
+                    .is_some_and(|row| !matches!(row.text("status"), Some("queued" | "running")));
+                ended && client.is_none_or(Background::has_ended)
+            },
+            || (row(), self.world.hooks().log(), self.world.log()),
+        );
+        // It may have died after the last answer.
+        self.alive(supervisor)
+    }
+
+    fn alive(&self, supervisor: Arc<Supervisor>) -> Arc<Supervisor> {
+        match supervisor.has_ended() {
+            None => supervisor,
+            Some(status) => {
+                assert!(
+                    supervisor.was_killed(),
+                    "the supervisor ended by itself ({status}):\n{}",
+                    supervisor.log()
+                );
+                self.world.start()
+            }
+        }
+    }
+
+    /// The dispatch was answered with the task, however it went on.
+    fn answered(&self, client: Background) {
+        let output = client.output();
+        let known = self.world.acknowledge(&output);
+        assert!(known.is_some(), "no task in {output:#?}");
+        // Started, or one of the verdicts of a task that ended meanwhile.
+        assert!(matches!(output.code(), 0 | 10 | 12), "{output:#?}");
+    }
+
+    /// Whatever happened, the same conversation can go on.
+    fn the_key_is_free(&self, supervisor: &Supervisor) {
+        self.world.hooks().disarm();
+        assert!(supervisor.has_ended().is_none(), "{}", supervisor.log());
+        for task in self.world.ledger().tasks() {
+            let key = task.text("key").expect("a task has a key").to_string();
+            let next = self.world.run().key(&key).steps(["exit:0"]).detached();
+            let ended = self.world.ended(&next.id);
+            assert_eq!(ended["status"], "success", "{ended:#}");
+        }
+    }
+}

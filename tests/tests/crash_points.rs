@@ -1,0 +1,136 @@
+//! Supervisor and shim die at each hook point of each path (MATRIX.md, F1 and
+//! F2): the supervisor is started again, and every invariant holds.
+
+use std::collections::BTreeSet;
+
+use sys::hook::POINTS;
+use tests::scenarios::{Path, crash_at};
+
+/// At most so many hits of one point are tried: each path has fewer.
+const MOST_OCCURRENCES: usize = 40;
+
+/// The paths, and the points that each must pass at least once.
+const EXPECTED: [(Path, &[&str]); 5] = [
+    (Path::Boot, &["sup.commit", "sup.runtime_dir_write"]),
+    (
+        Path::Life,
+        &[
+            "sup.commit",
+            "sup.spec_write",
+            "sup.spawn",
+            "sup.shim_send",
+            "sup.control_send",
+            "sup.settled_write",
+            "shim.before_claim",
+            "shim.claim",
+            "shim.exec",
+            "shim.journal_write",
+            "shim.journal_sync",
+            "shim.send",
+            "shim.reap",
+        ],
+    ),
+    (
+        Path::Stop,
+        &[
+            "sup.commit",
+            "sup.shim_send",
+            "sup.control_send",
+            "sup.settled_write",
+            "shim.journal_write",
+            "shim.journal_sync",
+            "shim.send",
+            "shim.signal",
+            "shim.reap",
+        ],
+    ),
+    (
+        Path::ShimLost,
+        &["sup.commit", "sup.signal", "sup.settled_write"],
+    ),
+    (
+        Path::NeverStarted,
+        &["sup.commit", "sup.claim", "sup.settled_write"],
+    ),
+];
+
+/// The two points of a step, or the point itself.
+fn points_of(step: &str) -> Vec<&'static str> {
+    POINTS
+        .iter()
+        .copied()
+        .filter(|point| {
+            *point == step
+                || point
+                    .strip_prefix(step)
+                    .is_some_and(|rest| matches!(rest, ".before" | ".after"))
+        })
+        .collect()
+}
+
+/// Every hit of every point of a path, one after the other.
+fn crash_everywhere(path: Path, process: &str) {
+    let (_, steps) = EXPECTED
+        .iter()
+        .find(|(known, _)| *known == path)
+        .expect("every path has its points");
+    let mut cases = 0;
+    for step in steps.iter().filter(|step| step.starts_with(process)) {
+        for point in points_of(step) {
+            let hits = (0..MOST_OCCURRENCES)
+                .take_while(|occurrence| {
+                    println!("{path:?}: {point}, hit {occurrence}");
+                    crash_at(path, point, *occurrence)
+                })
+                .count();
+            assert!(hits > 0, "{path:?} never reached {point}");
+            cases += hits;
+        }
+    }
+    println!("{path:?}: {cases} deaths of {process}");
+}
+
+#[test]
+fn the_supervisor_dies_in_its_boot() {
+    crash_everywhere(Path::Boot, "sup.");
+}
+
+#[test]
+fn the_supervisor_dies_in_a_dispatch() {
+    crash_everywhere(Path::Life, "sup.");
+}
+
+#[test]
+fn the_shim_dies_in_a_dispatch() {
+    crash_everywhere(Path::Life, "shim.");
+}
+
+#[test]
+fn the_supervisor_dies_in_a_stop() {
+    crash_everywhere(Path::Stop, "sup.");
+}
+
+#[test]
+fn the_shim_dies_in_a_stop() {
+    crash_everywhere(Path::Stop, "shim.");
+}
+
+#[test]
+fn the_supervisor_dies_while_it_ends_a_lost_shims_tree() {
+    crash_everywhere(Path::ShimLost, "sup.");
+}
+
+#[test]
+fn the_supervisor_dies_while_it_concludes_never_started() {
+    crash_everywhere(Path::NeverStarted, "sup.");
+}
+
+#[test]
+fn every_point_is_on_a_path() {
+    let covered: BTreeSet<&str> = EXPECTED
+        .iter()
+        .flat_map(|(_, steps)| steps.iter().flat_map(|step| points_of(step)))
+        .collect();
+    let all: BTreeSet<&str> = POINTS.iter().copied().collect();
+    assert_eq!(covered, all, "a hook point that no crash test reaches");
+}

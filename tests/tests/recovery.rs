@@ -1,0 +1,289 @@
+//! The supervisor, the shim or both die; what is found again is the truth.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+use tests::harness::{GENEROUS, World, wait_until};
+use tests::scenarios::{assert_ended, exit_code_of};
+
+#[test]
+fn an_agent_lives_through_the_death_of_its_supervisor() {
+    let world = World::new();
+    let first = world.start();
+    let gate = world.gate("end");
+    let task = world
+        .run()
+        .key("k")
+        .steps(["mark:up", &gate.step(), "exit:3"])
+        .detached();
+    task.marked("up");
+    let leader = task.leader();
+    first.kill();
+    assert!(leader.is_alive());
+    let second = world.start();
+    wait_until("the shim is back", GENEROUS, || {
+        world.show(&task.id)["presence"] == "attached"
+    });
+    let shown = world.show(&task.id);
+    assert_eq!(shown["status"], "running");
+    assert_eq!(shown["agent_pid"], json!(leader.pid));
+    assert_eq!(shown["supervisor_pid"], json!(second.process.pid));
+    let _busy = world
+        .run()
+        .key("k")
+        .steps(["exit:0"])
+        .try_detached()
+        .expect_code(4);
+    gate.open();
+    let ended = world.ended(&task.id);
+    assert_ended(&ended, "failure", "failed", "observed");
+    assert_eq!(exit_code_of(&ended), Some(3));
+    assert_eq!(ended["finished_basis"], "exact");
+    world.check();
+}
+
+#[test]
+fn an_end_in_the_supervisors_absence_is_told_afterwards() {
+    let world = World::new();
+    let first = world.start();
+    let gate = world.gate("end");
+    let task = world
+        .run()
+        .steps([gate.step().as_str(), "exit:7"])
+        .detached();
+    let leader = task.leader();
+    first.kill();
+    gate.open();
+    wait_until("the agent's end", GENEROUS, || !leader.is_alive());
+    let _second = world.start();
+    let ended = world.ended(&task.id);
+    assert_ended(&ended, "failure", "failed", "observed");
+    assert_eq!(exit_code_of(&ended), Some(7));
+    world.check();
+}
+
+#[test]
+fn the_journal_tells_it_when_both_are_gone() {
+    let world = World::new();
+    let first = world.start();
+    let gate = world.gate("end");
+    let task = world
+        .run()
+        .steps([gate.step().as_str(), "exit:7"])
+        .detached();
+    let leader = task.leader();
+    let shim = world.shim_of(&task.id).expect("the shim lives");
+    first.kill();
+    gate.open();
+    wait_until("the agent's end", GENEROUS, || !leader.is_alive());
+    // The exit is in the journal before the zombie is reaped.
+    world.kill(&shim, Signal::SIGKILL);
+    let _second = world.start();
+    let ended = world.ended(&task.id);
+    assert_ended(&ended, "failure", "failed", "observed");
+    assert_eq!(exit_code_of(&ended), Some(7));
+    world.check();
+}
+
+#[test]
+fn a_killed_shim_takes_its_tree_along() {
+    let world = World::running();
+    let task = world
+        .run()
+        .steps(["spawn:daemon:2:ignore=TERM,forever", "mark:up", "forever"])
+        .detached();
+    task.marked("up");
+    let shim = world.shim_of(&task.id).expect("the shim lives");
+    world.kill(&shim, Signal::SIGKILL);
+    let ended = world.ended(&task.id);
+    assert_eq!(ended["status"], "interrupted");
+    assert_eq!(ended["archive_reason"], "shim_lost");
+    assert_eq!(task.records.alive(), []);
+    world.check();
+}
+
+#[test]
+fn both_killed_and_nothing_is_left() {
+    let world = World::new();
+    let first = world.start();
+    let task = world
+        .run()
+        .steps(["spawn:daemon:2:ignore=TERM,forever", "mark:up", "forever"])
+        .detached();
+    task.marked("up");
+    let shim = world.shim_of(&task.id).expect("the shim lives");
+    first.kill();
+    world.kill(&shim, Signal::SIGKILL);
+    wait_until("the shim's end", GENEROUS, || !shim.is_alive());
+    assert!(!task.records.alive().is_empty(), "daemons live on");
+    let _second = world.start();
+    let ended = world.ended(&task.id);
+    assert_eq!(ended["status"], "interrupted", "{ended:#}");
+    assert_eq!(ended["archive_reason"], "shim_lost", "{ended:#}");
+    assert_eq!(ended["finished_basis"], "detected", "{ended:#}");
+    assert!(ended["cost_usd"].is_null() && ended["turns"].is_null());
+    let hint = world
+        .log()
+        .lines()
+        .any(|line| line.contains("[recovery]") && line.contains(&task.id));
+    assert!(hint, "no hint: {}", world.log());
+    world.check();
+}
+
+#[test]
+fn a_signal_at_the_shim_ends_its_task() {
+    let world = World::running();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let task = world
+            .run()
+            .steps(["spawn:daemon:1:forever", "mark:up", "forever"])
+            .detached();
+        task.marked("up");
+        let shim = world.shim_of(&task.id).expect("the shim lives");
+        world.kill(&shim, signal);
+        let ended = world.ended(&task.id);
+        assert_eq!(ended["status"], "interrupted", "{signal}: {ended:#}");
+        assert_eq!(
+            ended["archive_reason"], "external_signal",
+            "{signal}: {ended:#}"
+        );
+        assert_eq!(task.records.alive(), [], "{signal}");
+        let evidence = ended["evidence"].to_string();
+        assert!(
+            evidence.contains(&std::process::id().to_string()),
+            "the sender: {evidence}"
+        );
+    }
+    world.check();
+}
+
+/// F1 × S2: the shim is there and has not claimed; the next supervisor wins
+/// the claim, and the shim exits without starting anything.
+#[test]
+fn a_late_shim_finds_its_claim_taken() {
+    let world = World::builder().hooks(["shim.before_claim"]).build();
+    let first = world.start();
+    world.hooks().arm("shim.before_claim");
+    let run = world.run().key("k").steps(["exit:0"]);
+    let (id, records) = (run.task_id().to_string(), run.records());
+    let client = run.in_background();
+    let paused = world.hooks().reached();
+    let shim = paused.process.clone();
+    first.kill();
+    let _second = world.start();
+    let ended = world.ended(&id);
+    assert_ended(&ended, "interrupted", "spawn_failed", "inferred");
+    assert!(ended["exit"].is_null(), "{ended:#}");
+    paused.go();
+    wait_until("the shim gives up", GENEROUS, || !shim.is_alive());
+    assert_eq!(records.lines(), []);
+    let _task = world.acknowledge(&client.output());
+    let next = world.run().key("k").steps(["exit:0"]).detached();
+    assert_ended(&world.ended(&next.id), "success", "completed", "observed");
+    world.check();
+}
+
+#[test]
+fn a_stop_of_a_supervisor_leaves_its_agents_running() {
+    let world = World::new();
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let supervisor = world.start();
+        let task = world.run().steps(["mark:up", "forever"]).detached();
+        task.marked("up");
+        supervisor.signal(signal);
+        let status = supervisor.ended();
+        assert_eq!(
+            (status.code(), status.signal()),
+            (Some(0), None),
+            "{}",
+            supervisor.log()
+        );
+        assert!(task.leader().is_alive());
+        let next = world.start();
+        assert_eq!(world.stop(&task.id, &[]), "stopped");
+        assert_ended(&world.show(&task.id), "cancelled", "user", "declared");
+        world.check();
+        let _status = next.terminate();
+    }
+}
+
+#[test]
+fn one_supervisor_per_place() {
+    let world = World::running();
+    let second = world.spawn_supervisor();
+    assert_eq!(second.ended().code(), Some(3), "{}", world.log());
+    let _status = world.ctl(&["status"]).ok();
+    world.forgive("another");
+    world.forgive("lock");
+}
+
+#[test]
+fn a_newer_or_damaged_ledger_is_refused_untouched() {
+    let world = World::new();
+    world.start().kill();
+    let path = world.ledger().path().to_path_buf();
+    let connection = rusqlite::Connection::open(&path).expect("the ledger");
+    connection
+        .pragma_update(None, "journal_mode", "DELETE")
+        .expect("a plain file");
+    drop(connection);
+    let mut bytes = fs::read(&path).expect("the ledger");
+    for at in 100..bytes.len() {
+        bytes[at] ^= 0x5a;
+    }
+    fs::write(&path, &bytes).expect("damaged");
+    let supervisor = world.spawn_supervisor();
+    assert_eq!(supervisor.ended().code(), Some(4), "{}", world.log());
+    assert!(world.log().contains("recover"), "{}", world.log());
+    assert_eq!(fs::read(&path).expect("the ledger"), bytes);
+    world.forgive("ledger");
+    fs::remove_file(&path).expect("ours");
+}
+
+#[test]
+fn a_session_without_its_task_is_quarantined_at_boot() {
+    let world = World::new();
+    world.install_fake("claude");
+    let first = world.start();
+    let task = world
+        .run()
+        .provider("claude")
+        .key("k")
+        .steps(["hello"])
+        .detached();
+    assert_eq!(world.ended(&task.id)["status"], "success");
+    first.kill();
+    let connection = rusqlite::Connection::open(world.ledger().path()).expect("the ledger");
+    let deleted = connection
+        .execute("DELETE FROM task_history WHERE id = ?1", [&task.id])
+        .expect("the ledger can be written");
+    assert_eq!(deleted, 1);
+    drop(connection);
+    world.oracle().acknowledged.clear();
+    let _second = world.start();
+    let session = world.ledger().sessions_of("k").pop().expect("kept");
+    assert_eq!(session.text("state"), Some("quarantined"));
+    assert_eq!(session.text("quarantine_reason"), Some("task_missing"));
+}
+
+#[test]
+fn a_client_that_waits_lives_through_a_restart() {
+    let world = World::new();
+    let first = world.start();
+    let gate = world.gate("end");
+    let task = world
+        .run()
+        .steps([gate.step().as_str(), "exit:3"])
+        .detached();
+    let _leader = task.leader();
+    let waiting =
+        tests::harness::Background::start(world.ctl_command(&["wait", &task.id, "--json"]));
+    first.kill();
+    let _second = world.start();
+    gate.open();
+    let output = waiting.output().expect_code(10);
+    assert_eq!(output.json()["tasks"][0]["id"], json!(task.id));
+    world.check();
+}
