@@ -50,6 +50,11 @@ pub enum PlacesError {
     /// A directory cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The directory of the provider files was named, and is not there.
+    #[error(
+        "the providers directory {0} is not there: make it, or name another one with --providers-dir"
+    )]
+    NoProviders(String),
     /// The file that names the runtime directory.
     #[error("cannot write {path}")]
     Announce {
@@ -65,7 +70,7 @@ impl PlacesError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Rules(_) => crate::exit_code::EXIT_USAGE,
+            Self::Rules(_) | Self::NoProviders(_) => crate::exit_code::EXIT_USAGE,
             Self::Announce { .. } => crate::exit_code::EXIT_ERROR,
             Self::Folder(error) => match error {
                 FolderError::Held { .. } => crate::exit_code::EXIT_LOCKED,
@@ -83,14 +88,23 @@ impl PlacesError {
 /// The system's state directory makes it the system's service.
 ///
 /// # Errors
-/// [`PlacesError::Rules`].
+/// [`PlacesError::Rules`], [`PlacesError::NoProviders`].
 pub fn find(flags: PlaceFlags, owner: Owner) -> Result<(Places, Mode), PlacesError> {
     let cwd = std::env::current_dir().unwrap_or_default();
     let variable = |name: &str| std::env::var(name).ok();
-    find_from(
-        &PlaceInputs::new(flags, variable, cwd.to_string_lossy()),
-        owner,
-    )
+    let inputs = PlaceInputs::new(flags, variable, cwd.to_string_lossy());
+    let (places, mode) = find_from(&inputs, owner)?;
+    check_providers(&places)?;
+    Ok((places, mode))
+}
+
+/// What was named has to be there.
+fn check_providers(places: &Places) -> Result<(), PlacesError> {
+    let missing = !Path::new(&places.providers_dir).is_dir();
+    if places.providers_origin == Origin::Named && missing {
+        return Err(PlacesError::NoProviders(places.providers_dir.clone()));
+    }
+    Ok(())
 }
 
 fn find_from(inputs: &PlaceInputs, owner: Owner) -> Result<(Places, Mode), PlacesError> {

@@ -212,3 +212,26 @@ fn a_vanished_runtime_directory_is_made_again() {
     );
     temp.remove().expect("ours");
 }
+
+#[test]
+fn a_named_providers_directory_has_to_be_there() {
+    let places = |providers_dir: Option<&str>| {
+        let flags = PlaceFlags {
+            providers_dir: providers_dir.map(str::to_owned),
+            ..PlaceFlags::default()
+        };
+        find_from(&inputs(flags), Owner::User).expect("a home").0
+    };
+    assert!(
+        check_providers(&places(None)).is_ok(),
+        "the usual one need not be"
+    );
+    assert!(check_providers(&places(Some("/"))).is_ok());
+    let error = check_providers(&places(Some("/nonexistent"))).expect_err("named");
+    assert_eq!(error.exit_code(), crate::exit_code::EXIT_USAGE);
+    assert_eq!(
+        error.to_string(),
+        "the providers directory /nonexistent is not there: make it, or name another one with \
+         --providers-dir"
+    );
+}
