@@ -230,8 +230,8 @@ fn a_newer_or_damaged_ledger_is_refused_untouched() {
         .expect("a plain file");
     drop(connection);
     let mut bytes = fs::read(&path).expect("the ledger");
-    for at in 100..bytes.len() {
-        bytes[at] ^= 0x5a;
+    for byte in bytes.iter_mut().skip(100) {
+        *byte ^= 0x5a;
     }
     fs::write(&path, &bytes).expect("damaged");
     let supervisor = world.spawn_supervisor();
