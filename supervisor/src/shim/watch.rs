@@ -75,6 +75,7 @@ mod tests {
         TaskId::new("t1").expect("valid")
     }
 
+    #[expect(clippy::zombie_processes, reason = "the watch takes it away")]
     #[tokio::test]
     async fn a_child_is_reaped_with_its_exit() {
         let child = Command::new("sh")

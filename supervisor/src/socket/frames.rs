@@ -143,11 +143,13 @@ fn read_now(stream: &UnixStream, bytes: &mut Vec<u8>) -> Result<bool, WireError>
     match stream.try_read_buf(bytes) {
         Ok(0) => Err(WireError::HungUp),
         Ok(_) => Ok(true),
-        Err(error) => match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(false),
-            // It left something of ours unread: it has hung up all the same.
-            io::ErrorKind::ConnectionReset => Err(WireError::HungUp),
-            _ => Err(error.into()),
-        },
+        Err(error) if not_yet(error.kind()) => Ok(false),
+        // It left something of ours unread: it has hung up all the same.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(WireError::HungUp),
+        Err(error) => Err(error.into()),
     }
+}
+
+fn not_yet(kind: io::ErrorKind) -> bool {
+    kind == io::ErrorKind::WouldBlock || kind == io::ErrorKind::Interrupted
 }

@@ -31,11 +31,11 @@ impl Peer {
     }
 }
 
-/// Who may connect: the owner, root, and the members of one group, if any.
+/// Who may connect: some users, and the members of one group, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// The supervisor's own user.
-    pub owner: u32,
+    /// The supervisor's own user, and root.
+    pub users: [u32; 2],
     /// `[control] group`.
     pub group: Option<u32>,
 }
@@ -45,7 +45,7 @@ impl Admission {
     #[must_use]
     pub fn own() -> Self {
         Self {
-            owner: nix::unistd::geteuid().as_raw(),
+            users: [nix::unistd::geteuid().as_raw(), 0],
             group: None,
         }
     }
@@ -62,8 +62,7 @@ impl Admission {
     /// May this peer talk to us?
     #[must_use]
     pub fn admits(&self, peer: &Peer) -> bool {
-        peer.uid == 0
-            || peer.uid == self.owner
+        self.users.contains(&peer.uid)
             || self
                 .group
                 .is_some_and(|group| peer.gid == group || has_group(peer.pid, group))
@@ -98,11 +97,11 @@ mod tests {
     #[test]
     fn only_owner_root_and_group_are_admitted() {
         let alone = Admission {
-            owner: 1000,
+            users: [1000, 0],
             group: None,
         };
         let shared = Admission {
-            owner: 1000,
+            users: [1000, 0],
             group: Some(77),
         };
         let peer = |uid, gid| Peer { uid, gid, pid: 0 };
