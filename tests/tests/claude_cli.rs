@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use tests::harness::{Dispatched, GENEROUS, Run, Stub, World, cli_dir, wait_until};
+use tests::harness::{Dispatched, GENEROUS, Run, Stub, StubRequest, World, cli_dir, wait_until};
 use tests::scenarios::assert_ended;
 use tests::skip;
 
@@ -56,16 +56,9 @@ fn state_of(world: &World, session: &str) -> Option<String> {
     row.text("state").map(str::to_string)
 }
 
-#[test]
-fn four_runs_of_one_conversation() {
-    let Some(path) = installed() else {
-        skip!("the Claude Code CLI is not installed; tests/install-clis does it");
-    };
-    let world = World::running();
-    let stub = Stub::start(&world);
-
-    // The first run: bound while it runs, then a success with its figures.
-    let first = claude(&world, &stub, &path, "SLOW 2 ALPHA").detached();
+/// Bound while it runs, then a success with its figures. Gives the session.
+fn first_run(world: &World, stub: &Stub, path: &str) -> String {
+    let first = claude(world, stub, path, "SLOW 2 ALPHA").detached();
     wait_until("the first request", GENEROUS, || {
         !stub.requests().is_empty()
     });
@@ -75,7 +68,7 @@ fn four_runs_of_one_conversation() {
         .pop()
         .expect("bound while it runs");
     assert_eq!(live.text("state"), Some("live"));
-    let (task, session) = ended(&world, &first);
+    let (task, session) = ended(world, &first);
     assert_ended(&task, "success", "completed", "observed");
     assert_eq!(live.text("session_id"), Some(session.as_str()));
     assert_eq!(task["turns"], json!(1), "{task:#}");
@@ -91,23 +84,35 @@ fn four_runs_of_one_conversation() {
         "{task:#}"
     );
     assert_eq!(task["result"]["text"], "piece 1 of 2. piece 2 of 2. ");
+    session
+}
 
-    // The second: the same conversation, with the first turn in the request.
+/// The same conversation, with the first turn in the request.
+fn second_run_resumes(world: &World, stub: &Stub, path: &str, session: &str) {
     let before = stub.requests().len();
-    let second = claude(&world, &stub, &path, "hello BETA").detached();
-    let (task, again) = ended(&world, &second);
+    let second = claude(world, stub, path, "hello BETA").detached();
+    let (task, again) = ended(world, &second);
     assert_ended(&task, "success", "completed", "observed");
     assert_eq!(again, session);
     assert_eq!(task["resumed"], json!(session));
     let sent = stub.requests().split_off(before);
-    let carries = |request: &&tests::harness::StubRequest| {
+    let carries = |request: &StubRequest| {
         let body = request.body();
         body.contains("ALPHA") && body.contains("BETA")
     };
-    assert!(
-        sent.iter().any(|request| carries(&request)),
-        "the first turn is missing"
-    );
+    assert!(sent.iter().any(carries), "the first turn is missing");
+}
+
+#[test]
+fn four_runs_of_one_conversation() {
+    let Some(path) = installed() else {
+        skip!("the Claude Code CLI is not installed; tests/install-clis does it");
+    };
+    let world = World::running();
+    let stub = Stub::start(&world);
+
+    let session = first_run(&world, &stub, &path);
+    second_run_resumes(&world, &stub, &path, &session);
 
     // The third is stopped in mid-answer.
     let before = stub.requests().len();

@@ -21,8 +21,9 @@ const CRATES: [(&str, &[&str]); 9] = [
 /// Where the supervisor's edges meet.
 const MEETING: [&str; 5] = ["main", "lib", "cli", "background", "runtime"];
 /// Small modules without a part in the domain, for all edges.
-const LEAVES: [&str; 6] = [
+const LEAVES: [&str; 7] = [
     "document",
+    "exit_code",
     "fswatch",
     "readiness",
     "reply",
