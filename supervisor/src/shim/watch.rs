@@ -2,13 +2,16 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
+use crate::readiness;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use protocol::{Exit, TaskId};
 use sys::PidFd;
-use tokio::io::unix::AsyncFd;
 
-use crate::readiness;
+/// How often a process is looked at that the kernel would not watch for us, for
+/// lack of memory.
+const UNWATCHED: Duration = Duration::from_secs(1);
 
 /// Whose child a shim is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,23 +34,30 @@ pub struct ShimGone {
 /// Waits until the shim's process has ended, and reaps it if it is our child.
 /// Must be called within the runtime. Not cancel-safe for a child: it would
 /// stay a zombie.
-///
-/// # Errors
-/// The process cannot be watched: nothing is known about its end.
-pub async fn watch(task_id: TaskId, pidfd: PidFd, kinship: Kinship) -> io::Result<ShimGone> {
-    let process = readiness::of(pidfd)?;
-    wait_for_end(&process).await?;
-    let exit = exit_of(process.get_ref(), kinship);
-    Ok(ShimGone { task_id, exit })
+pub async fn watch(task_id: TaskId, pidfd: PidFd, kinship: Kinship) -> ShimGone {
+    if let Err(error) = wait_for_end(&pidfd).await {
+        tracing::warn!(task = %task_id, %error, "a shim's process is looked at once a second");
+        look_for_end(&pidfd).await;
+    }
+    let exit = exit_of(&pidfd, kinship);
+    ShimGone { task_id, exit }
 }
 
-async fn wait_for_end(process: &AsyncFd<PidFd>) -> io::Result<()> {
+async fn wait_for_end(pidfd: &PidFd) -> io::Result<()> {
+    let process = readiness::of(pidfd.as_fd())?;
     loop {
         let mut ready = process.readable().await?;
-        if process.get_ref().has_ended()? {
+        if pidfd.has_ended()? {
             return Ok(());
         }
         ready.clear_ready();
+    }
+}
+
+/// A failure to look is no end either.
+async fn look_for_end(pidfd: &PidFd) {
+    while !pidfd.has_ended().unwrap_or(false) {
+        tokio::time::sleep(UNWATCHED).await;
     }
 }
 
@@ -84,9 +94,7 @@ mod tests {
             .expect("sh exists");
         let pid = child.id().cast_signed();
         let pidfd = PidFd::open(pid).expect("allowed").expect("not reaped");
-        let gone = watch(task(), pidfd, Kinship::Child)
-            .await
-            .expect("watchable");
+        let gone = watch(task(), pidfd, Kinship::Child).await;
         assert_eq!(
             gone,
             ShimGone {
@@ -111,9 +119,7 @@ mod tests {
             .expect("it lives");
         child.kill().expect("ours");
         // Until its parent takes it away nobody else learns how it ended.
-        let gone = watch(task(), pidfd, Kinship::Adopted)
-            .await
-            .expect("watchable");
+        let gone = watch(task(), pidfd, Kinship::Adopted).await;
         assert_eq!(gone.exit, None);
         child.wait().expect("ours");
     }
