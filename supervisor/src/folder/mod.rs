@@ -1,0 +1,224 @@
+//! A task's folder, `<state>/tasks/<id>/`: 0700, and what the supervisor
+//! writes into it.
+//!
+//! | file | by | what |
+//! |---|---|---|
+//! | `spec` | supervisor, before the row is committed | the dispatch, secrets included |
+//! | `claim` | shim or supervisor | who decided the start |
+//! | `stdout.log`, `stderr.log`, `journal` | shim | |
+//! | `settled` | supervisor, after the end | what the ledger says of it |
+//!
+//! None of the supervisor's files is synced: the ledger is what counts, and
+//! both matter only together with it.
+
+mod settled;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use protocol::TaskId;
+
+pub use spec::{Shown, SpecFile};
+
+/// The files' names.
+const SPEC: &str = "spec";
+const SETTLED: &str = "settled";
+const STDOUT: &str = "stdout.log";
+const STDERR: &str = "stderr.log";
+
+/// Only the owner may look into a task's folder: its `spec` has secrets.
+const FOLDER_MODE: u32 = 0o700;
+
+/// A task's folder could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The file system refused.
+    #[error("{operation} {}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("read {}", path.display())]
+    Form {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The file is from a newer program.
+    #[error("{} has the unknown version {version}", path.display())]
+    Version {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+}
+
+impl FolderError {
+    fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            operation,
+            path,
+            source,
+        }
+    }
+
+    fn form(path: &Path) -> impl FnOnce(serde_json::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Form { path, source }
+    }
+}
+
+/// Every task's folder. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    tasks_dir: Arc<Path>,
+}
+
+impl Folders {
+    /// The folders in `<state>/tasks`.
+    #[must_use]
+    pub fn new(tasks_dir: &Path) -> Self {
+        Self {
+            tasks_dir: tasks_dir.into(),
+        }
+    }
+
+    /// `<state>/tasks`.
+    #[must_use]
+    pub fn tasks_dir(&self) -> &Path {
+        &self.tasks_dir
+    }
+
+    /// A task's folder, whether it is there or not.
+    #[must_use]
+    pub fn task_dir(&self, id: &TaskId) -> PathBuf {
+        self.tasks_dir.join(id.as_str())
+    }
+
+    /// What the agent printed.
+    #[must_use]
+    pub fn stdout(&self, id: &TaskId) -> PathBuf {
+        self.task_dir(id).join(STDOUT)
+    }
+
+    /// What the agent printed on its other stream.
+    #[must_use]
+    pub fn stderr(&self, id: &TaskId) -> PathBuf {
+        self.task_dir(id).join(STDERR)
+    }
+
+    /// The shim's journal.
+    #[must_use]
+    pub fn journal(&self, id: &TaskId) -> PathBuf {
+        self.task_dir(id).join(sys::journal::FILE_NAME)
+    }
+
+    /// Makes a task's folder and its `spec`, whole or not at all. A folder of
+    /// an attempt whose row was never committed is used again.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn create(&self, id: &TaskId, spec: &SpecFile) -> Result<(), FolderError> {
+        let folder = self.task_dir(id);
+        match make(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make(&self.tasks_dir)
+                    .map_err(FolderError::io("make the folder", &self.tasks_dir))?;
+                make(&folder)
+            }
+            made => made,
+        }
+        .map_err(FolderError::io("make the folder", &folder))?;
+        spec.write(&folder.join(SPEC))
+    }
+
+    /// The dispatch; none if the folder is gone.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn spec(&self, id: &TaskId) -> Result<Option<SpecFile>, FolderError> {
+        SpecFile::read(&self.task_dir(id).join(SPEC))
+    }
+
+    /// What of the command may be shown; nothing where it cannot be read.
+    #[must_use]
+    pub fn shown(&self, id: &TaskId) -> Shown {
+        Shown::read(&self.task_dir(id).join(SPEC))
+    }
+
+    /// The search path of the task's command, if it had one.
+    #[must_use]
+    pub fn search_path(&self, id: &TaskId) -> Option<String> {
+        self.spec(id).ok().flatten()?.search_path
+    }
+
+    /// The task has ended: its environment is not kept any longer. Nothing to
+    /// do where there is no `spec`.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn wipe_env(&self, id: &TaskId) -> Result<(), FolderError> {
+        match self.spec(id)? {
+            Some(spec) if spec.has_env() => spec.without_env().write(&self.task_dir(id).join(SPEC)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Keeps what the ledger says of a task that has ended, so that a lost
+    /// ledger can be rebuilt. Nothing to do where the folder is gone.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn settle(&self, id: &TaskId, rows: &serde_json::Value) -> Result<(), FolderError> {
+        settled::write(&self.task_dir(id).join(SETTLED), rows)
+    }
+
+    /// Was that kept?
+    #[must_use]
+    pub fn is_settled(&self, id: &TaskId) -> bool {
+        self.task_dir(id).join(SETTLED).exists()
+    }
+
+    /// A task folder that exists, if there is any.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn any(&self) -> Result<Option<TaskId>, FolderError> {
+        let failed = || FolderError::io("look through", &self.tasks_dir);
+        let entries = match fs::read_dir(&self.tasks_dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed()(error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(failed())?;
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let name = entry.file_name();
+            if let (true, Some(Ok(id))) = (is_folder, name.to_str().map(TaskId::new)) {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn make(folder: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}

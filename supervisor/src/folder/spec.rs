@@ -1,0 +1,216 @@
+//! `spec`: every field of a dispatch, as JSON. It has secrets in it; nothing
+//! of it but [`Shown`] is ever shown.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::Path;
+
+use lifecycle::TaskSpec;
+use protocol::control::{RunRequest, SessionChoice};
+use protocol::shim::{Leftovers, Start};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use sys::{atomic_file, hook};
+
+use super::FolderError;
+
+/// The version of the file's form: fields are added, never changed.
+const VERSION: u32 = 1;
+
+/// What of a task's command may be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// As started, with `<prompt>` and `<arg>` in place of what may be secret.
+    pub argv: Vec<String>,
+    /// The working folder.
+    pub cwd: Option<String>,
+}
+
+/// The whole file. `shown` stands first, so that a list of tasks needs to read
+/// no prompt.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpecFile {
+    version: u32,
+    /// What may be shown.
+    pub shown: Shown,
+    /// What the core and the ledger know.
+    pub task: TaskSpec,
+    /// The command's search path; it stays when the environment goes, because
+    /// it explains why a command was not found.
+    pub search_path: Option<String>,
+    /// What the caller asked for, less the environment.
+    pub asked: Asked,
+    /// How the agent was started.
+    pub started: Started,
+    /// `--env` and `--env-file`; gone once the task has ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chosen_env: Vec<(String, String)>,
+    /// The caller's own environment; gone once the task has ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub client_env: Vec<(String, String)>,
+    /// The agent's whole environment; gone once the task has ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<(String, String)>,
+}
+
+/// What the caller asked for, where [`TaskSpec`] does not say it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The command of provider `exec`; more arguments for others.
+    pub argv: Vec<String>,
+    /// Further arguments for the provider's command.
+    pub provider_args: Vec<String>,
+    /// The prompt.
+    pub prompt: Option<String>,
+    /// Which conversation.
+    pub session: SessionChoice,
+    /// Resume although quarantined.
+    pub unsafe_resume: bool,
+    /// The key, if the caller gave one.
+    pub key: Option<String>,
+}
+
+/// How the agent was started.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// Its whole argument vector.
+    pub argv: Vec<String>,
+    /// Its working folder.
+    pub cwd: String,
+    /// Output kept per stream, in bytes.
+    pub max_log_bytes: u64,
+    /// The first signal of a stop.
+    pub stop_signal: i32,
+    /// Exit codes that may be the provider's way to die by TERM.
+    pub term_exit: Vec<i32>,
+    /// What to do with processes that outlive their leader.
+    pub leftovers: Leftovers,
+}
+
+impl SpecFile {
+    /// Of a dispatch that is about to be committed.
+    #[must_use]
+    pub fn new(request: &RunRequest, task: &TaskSpec, start: &Start, shown: &Shown) -> Self {
+        let path = start.env.iter().find(|(name, _)| name == "PATH");
+        Self {
+            version: VERSION,
+            shown: shown.clone(),
+            task: task.clone(),
+            search_path: path.map(|(_, value)| value.clone()),
+            asked: Asked {
+                argv: request.argv.clone(),
+                provider_args: request.provider_args.clone(),
+                prompt: request.prompt.clone(),
+                session: request.session.clone(),
+                unsafe_resume: request.unsafe_resume,
+                key: request.key.clone(),
+            },
+            started: Started {
+                argv: start.argv.clone(),
+                cwd: start.cwd.clone(),
+                max_log_bytes: start.max_log_bytes,
+                stop_signal: start.stop_signal,
+                term_exit: start.term_exit.clone(),
+                leftovers: start.leftovers,
+            },
+            chosen_env: request.env.clone(),
+            client_env: request.client_env.clone(),
+            env: start.env.clone(),
+        }
+    }
+
+    pub(super) fn has_env(&self) -> bool {
+        !(self.chosen_env.is_empty() && self.client_env.is_empty() && self.env.is_empty())
+    }
+
+    pub(super) fn without_env(mut self) -> Self {
+        self.chosen_env.clear();
+        self.client_env.clear();
+        self.env.clear();
+        self
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<(), FolderError> {
+        let bytes = serde_json::to_vec(self).map_err(FolderError::form(path))?;
+        atomic_file::write(path, &bytes, &hook::SUP_SPEC_WRITE)
+            .map_err(FolderError::io("write", path))
+    }
+
+    pub(super) fn read(path: &Path) -> Result<Option<Self>, FolderError> {
+        #[derive(Deserialize)]
+        struct Form {
+            version: u32,
+        }
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(FolderError::io("read", path)(error)),
+        };
+        match serde_json::from_slice(&bytes) {
+            Ok(spec) => Ok(Some(spec)),
+            Err(error) => match serde_json::from_slice::<Form>(&bytes) {
+                Ok(Form { version }) if version > VERSION => Err(FolderError::Version {
+                    path: path.to_owned(),
+                    version,
+                }),
+                Ok(_) | Err(_) => Err(FolderError::form(path)(error)),
+            },
+        }
+    }
+}
+
+/// Environment, arguments and prompt never appear in `Debug`.
+impl fmt::Debug for SpecFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpecFile")
+            .field("task", &self.task.id)
+            .field("shown", &self.shown)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shown {
+    /// Reads no further than it has to: a prompt may have megabytes.
+    pub(super) fn read(path: &Path) -> Self {
+        let Ok(file) = File::open(path) else {
+            return Self::default();
+        };
+        let mut found = None;
+        let mut json = serde_json::Deserializer::from_reader(BufReader::new(file));
+        // The first field that is found ends the reading, with an error.
+        let _ = UpToShown { found: &mut found }.deserialize(&mut json);
+        found.unwrap_or_default()
+    }
+}
+
+struct UpToShown<'f> {
+    found: &'f mut Option<Shown>,
+}
+
+impl<'de> DeserializeSeed<'de> for UpToShown<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for UpToShown<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a spec file")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "shown" {
+                *self.found = Some(map.next_value()?);
+                return Ok(());
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! What can go wrong with the ledger.
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use protocol::TaskId;
+use rusqlite::ErrorCode;
+
+/// The ledger cannot be used. Whatever is there was left as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no ledger, but there are tasks.
+    #[error("the ledger {} is missing, while task folders like {folder} exist", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+        /// One of the folders.
+        folder: TaskId,
+    },
+    /// There is nothing to read.
+    #[error("there is no ledger at {}", .0.display())]
+    Absent(PathBuf),
+    /// The file is of another kind.
+    #[error("{} is not a ledger: {detail}", path.display())]
+    NotALedger {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        detail: &'static str,
+    },
+    /// The file is a ledger, and damaged.
+    #[error("the ledger {} is damaged: {detail}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// A newer program made it unusable for this one.
+    #[error(
+        "the ledger {} is from a newer program: it needs one that knows schema {compat}, and this one knows {known}",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The oldest schema number that a program must know to use it.
+        compat: u32,
+        /// The newest schema number that this program knows.
+        known: u32,
+    },
+    /// An older program made it, and it was opened only to read.
+    #[error("the ledger {} has schema {schema}, and this program reads {known}", path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its schema number.
+        schema: u32,
+        /// The schema number that this program reads.
+        known: u32,
+    },
+    /// The file system refused.
+    #[error("{operation} {}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// The database refused.
+    #[error("{operation} of the ledger {}", path.display())]
+    Sql {
+        /// What was tried.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+/// The exit code of `agent-supervisor` when the ledger cannot be used.
+pub const EXIT_LEDGER_UNUSABLE: u8 = 4;
+
+impl OpenError {
+    /// What can be done about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Missing { .. } => {
+                "put the ledger back from a backup; `agent-supervisor recover` \
+                (from the next release on) rebuilds it from the task folders; a ledger is never \
+                started empty over tasks that exist"
+                    .to_owned()
+            }
+            Self::Damaged { .. } => "the file was left as it is; put a backup back, or rebuild it \
+                from the task folders with `agent-supervisor recover` (from the next release on)"
+                .to_owned(),
+            Self::NotALedger { .. } => "the file was left as it is; move it away, or name another \
+                state folder with --state-dir; `agent-supervisor recover` (from the next release \
+                on) rebuilds a ledger from the task folders"
+                .to_owned(),
+            Self::Newer { .. } => "the file was left as it is; run the newer program, or put back \
+                the copy that it kept beside the ledger; `agent-supervisor recover` cannot read it \
+                either"
+                .to_owned(),
+            Self::Older { .. } => {
+                "start the supervisor once: it brings the ledger up to date".to_owned()
+            }
+            Self::Absent(_) => "nothing was ever dispatched here; check --state-dir".to_owned(),
+            Self::Io { path, .. } | Self::Sql { path, .. } => format!(
+                "check the permissions and the file system of {}; if the file itself is the \
+                 trouble, `agent-supervisor recover` (from the next release on) rebuilds it",
+                path.parent().unwrap_or(path).display()
+            ),
+        }
+    }
+
+    pub(super) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            operation,
+            path,
+            source,
+        }
+    }
+
+    /// Damage has its own words, whichever statement met it.
+    pub(super) fn sql(operation: &'static str, path: &Path) -> impl Fn(rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        move |source| match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
+                path: path.clone(),
+                detail: source.to_string(),
+            },
+            Some(_) | None => Self::Sql {
+                operation,
+                path: path.clone(),
+                source: Box::new(source),
+            },
+        }
+    }
+}
+
+/// A running ledger could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// No room on the disk. Nothing was written, and it may be tried again.
+    #[error("{operation}: the disk is full")]
+    Full {
+        /// What was tried.
+        operation: &'static str,
+        /// What SQLite said.
+        source: Box<StoreError>,
+    },
+    /// The file cannot be trusted to hold what is written from now on.
+    #[error("{operation}: the ledger cannot be trusted any more")]
+    Fatal {
+        /// What was tried.
+        operation: &'static str,
+        /// What SQLite said.
+        source: Box<StoreError>,
+    },
+    /// A question could not be answered; the ledger itself is fine.
+    #[error("{operation}")]
+    Read {
+        /// What was tried.
+        operation: &'static str,
+        /// What SQLite said.
+        source: Box<StoreError>,
+    },
+    /// An earlier write failed; nothing is written after that.
+    #[error("an earlier write to the ledger failed")]
+    Poisoned,
+    /// The ledger was closed.
+    #[error("the ledger is closed")]
+    Closed,
+}
+
+/// What SQLite or the encoding said.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite.
+    #[error(transparent)]
+    Sql(#[from] rusqlite::Error),
+    /// An event has no JSON form, or a stored one is none.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// An event's JSON does not have the form that the log needs.
+    #[error("event {0} has no payload of its own")]
+    Payload(&'static str),
+}
+
+impl StoreError {
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Sql(error) => error.sqlite_error_code(),
+            Self::Json(_) | Self::Payload(_) => None,
+        }
+    }
+
+    /// The verdict on a failed write.
+    pub(super) fn of_write(self, operation: &'static str) -> LedgerError {
+        let source = Box::new(self);
+        match source.code() {
+            Some(ErrorCode::DiskFull) => LedgerError::Full { operation, source },
+            Some(_) | None => LedgerError::Fatal { operation, source },
+        }
+    }
+
+    /// The verdict on a failed read.
+    pub(super) fn of_read(self, operation: &'static str) -> LedgerError {
+        let source = Box::new(self);
+        match source.code() {
+            Some(
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SystemIoFailure,
+            ) => LedgerError::Fatal { operation, source },
+            Some(_) | None => LedgerError::Read { operation, source },
+        }
+    }
+}

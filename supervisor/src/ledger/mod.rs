@@ -1,0 +1,39 @@
+//! The ledger: one SQLite file, one writer.
+//!
+//! ```text
+//! handle ──bounded queue──▶ owner thread   the connection that writes; small looks
+//!    └─────bounded queue──▶ reader thread  a connection that only reads; long lists
+//! ```
+//!
+//! A commit is one transaction and one sync: the events into the log, and what
+//! they mean into the tables. `seq` has no holes, because it counts in memory
+//! and moves on only with a transaction that succeeded. Checkpoints are never
+//! on the way of a commit: see [`checkpoint`].
+//!
+//! Everything that can be asked stands in [`Reader`], which needs a connection
+//! and nothing else, so that the ledger can be read without a supervisor.
+//!
+//! **Architecture invariant:** SQL and rusqlite stand in this module alone.
+
+mod checkpoint;
+mod error;
+mod handle;
+mod inspect;
+mod log;
+mod meta;
+mod migrate;
+mod open;
+mod owner;
+mod project;
+mod read;
+mod secret;
+pub mod syncs;
+#[cfg(test)]
+mod tests;
+
+pub use error::{EXIT_LEDGER_UNUSABLE, LedgerError, OpenError, StoreError};
+pub use handle::LedgerHandle;
+pub use open::{Before, Ledger, OpenOptions, OpenReport, ReadLedger, open};
+pub use owner::LedgerThreads;
+pub use read::{AdmissionFacts, LedgerInfo, LiveTask, MAX_MATCHES, Reader, TaskRow};
+pub use secret::TaskSecret;

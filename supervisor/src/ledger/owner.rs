@@ -1,0 +1,247 @@
+//! The two threads of the ledger.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::thread::{Builder, JoinHandle};
+
+use lifecycle::Event;
+use protocol::view::EventView;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use sys::hook;
+use tokio::sync::oneshot;
+
+use super::checkpoint::Upkeep;
+use super::error::{LedgerError, StoreError};
+use super::handle::{Lane, LedgerHandle, QUEUE};
+use super::open::{OpenOptions, OpenReport};
+use super::read::Reader;
+use super::secret::TaskSecret;
+use super::syncs::{self, Waited};
+use super::{log, meta, project};
+
+/// What a thread is asked.
+pub(super) enum Request {
+    /// One transaction.
+    Commit {
+        events: Vec<Event>,
+        secrets: Vec<TaskSecret>,
+        reply: oneshot::Sender<Result<Vec<EventView>, LedgerError>>,
+    },
+    /// A question; it knows whom to answer.
+    Look(Box<dyn FnOnce(&Reader<'_>) + Send>),
+    /// The last request.
+    Close,
+}
+
+/// A request, and its place in the queue, which is free once it is taken out.
+pub(super) struct Ticket {
+    pub(super) request: Request,
+    pub(super) place: Option<tokio::sync::OwnedSemaphorePermit>,
+}
+
+/// The threads, for whoever ends them.
+#[derive(Debug)]
+pub struct LedgerThreads {
+    owner: (SyncSender<Ticket>, JoinHandle<Result<(), LedgerError>>),
+    reader: (SyncSender<Ticket>, JoinHandle<()>),
+}
+
+impl LedgerThreads {
+    /// Answers what was asked before, then closes the ledger in order. What is
+    /// asked later is answered with [`LedgerError::Closed`]. Blocks.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it cannot be marked as closed; the next start then
+    /// takes it for abandoned.
+    pub fn close(self) -> Result<(), LedgerError> {
+        let last = || Ticket {
+            request: Request::Close,
+            place: None,
+        };
+        // A thread that is gone has closed already. The writer is the last to
+        // close its connection: that works the log into the file.
+        let _ = self.reader.0.send(last());
+        let _ = self.reader.1.join();
+        let _ = self.owner.0.send(last());
+        self.owner.1.join().unwrap_or(Err(LedgerError::Closed))
+    }
+}
+
+/// Starts both.
+pub(super) fn start(
+    owner: Owner,
+    reader: Connection,
+    options: &OpenOptions,
+) -> io::Result<(LedgerHandle, LedgerThreads)> {
+    // One more, for the request to close.
+    let (to_owner, owner_inbox) = mpsc::sync_channel(QUEUE + 1);
+    let (to_reader, reader_inbox) = mpsc::sync_channel(QUEUE + 1);
+    let path = options.path.clone();
+    let owner = Builder::new()
+        .name("ledger".to_owned())
+        .spawn(move || owner.serve(&owner_inbox))?;
+    let reader = Builder::new()
+        .name("ledger-reader".to_owned())
+        .spawn(move || read_only(&reader, &path, &reader_inbox))?;
+    let handle = LedgerHandle::new(
+        Lane::new(to_owner.clone()),
+        Lane::new(to_reader.clone()),
+        &options.tasks_dir,
+    );
+    let threads = LedgerThreads {
+        owner: (to_owner, owner),
+        reader: (to_reader, reader),
+    };
+    Ok((handle, threads))
+}
+
+fn read_only(db: &Connection, path: &Path, inbox: &Receiver<Ticket>) {
+    while let Ok(ticket) = inbox.recv() {
+        drop(ticket.place);
+        match ticket.request {
+            Request::Look(look) => look(&Reader::new(db, path)),
+            // Only the owner is asked to commit.
+            Request::Commit { reply, .. } => drop(reply),
+            Request::Close => return,
+        }
+    }
+}
+
+/// May it still write?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Good,
+    /// A write failed for another reason than a full disk. What the kernel
+    /// does with pages that it could not write is not known, so nothing is
+    /// tried again.
+    Poisoned,
+}
+
+/// The connection that writes, and what goes with it.
+pub(super) struct Owner {
+    db: Connection,
+    path: PathBuf,
+    tasks_dir: PathBuf,
+    next_seq: u64,
+    health: Health,
+    upkeep: Upkeep,
+}
+
+impl Owner {
+    pub(super) fn new(db: Connection, options: &OpenOptions, report: &OpenReport) -> Self {
+        Self {
+            db,
+            path: options.path.clone(),
+            tasks_dir: options.tasks_dir.clone(),
+            next_seq: report.next_seq,
+            health: Health::Good,
+            upkeep: Upkeep::default(),
+        }
+    }
+
+    fn serve(mut self, inbox: &Receiver<Ticket>) -> Result<(), LedgerError> {
+        loop {
+            let ticket = match self.upkeep.patience() {
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(patience) => inbox.recv_timeout(patience),
+            };
+            match ticket {
+                Ok(ticket) => {
+                    drop(ticket.place);
+                    match ticket.request {
+                        Request::Commit {
+                            events,
+                            secrets,
+                            reply,
+                        } => {
+                            // Whoever does not wait for the answer is gone.
+                            let _ = reply.send(self.commit(&events, &secrets));
+                            self.keep_up(Upkeep::committed);
+                        }
+                        Request::Look(look) => look(&Reader::new(&self.db, &self.path)),
+                        Request::Close => return self.close(),
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.keep_up(Upkeep::idle),
+                Err(RecvTimeoutError::Disconnected) => return self.close(),
+            }
+        }
+    }
+
+    fn commit(
+        &mut self,
+        events: &[Event],
+        secrets: &[TaskSecret],
+    ) -> Result<Vec<EventView>, LedgerError> {
+        if self.health == Health::Poisoned {
+            return Err(LedgerError::Poisoned);
+        }
+        match self.write(events, secrets) {
+            Ok(views) => {
+                self.next_seq += views.len() as u64;
+                Ok(views)
+            }
+            Err(error) => {
+                let error = error.of_write("commit to the ledger");
+                if !matches!(error, LedgerError::Full { .. }) {
+                    self.health = Health::Poisoned;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The one transaction. Without an answer nothing of it has happened.
+    fn write(
+        &mut self,
+        events: &[Event],
+        secrets: &[TaskSecret],
+    ) -> Result<Vec<EventView>, StoreError> {
+        let transaction = self
+            .db
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut views = Vec::with_capacity(events.len());
+        for (seq, event) in (self.next_seq..).zip(events) {
+            views.push(log::append(&transaction, seq, event)?);
+            project::apply(&transaction, &self.tasks_dir, seq, event)?;
+        }
+        for secret in secrets {
+            secret.write(&transaction)?;
+        }
+        hook::SUP_COMMIT.run(|| {
+            let committed = transaction.commit();
+            syncs::note(Waited::Commit);
+            committed
+        })?;
+        Ok(views)
+    }
+
+    /// A failure here has cost nothing yet, but what follows could not be
+    /// trusted; a full disk is worth a later try.
+    fn keep_up(&mut self, work: impl FnOnce(&mut Upkeep, &Connection) -> rusqlite::Result<()>) {
+        if self.health == Health::Poisoned {
+            return;
+        }
+        if let Err(error) = work(&mut self.upkeep, &self.db) {
+            match error.sqlite_error_code() {
+                Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy) => {
+                    tracing::warn!(%error, "the ledger's log could not be worked into its file");
+                }
+                Some(_) | None => {
+                    tracing::error!(%error, "the ledger's log could not be worked into its file");
+                    self.health = Health::Poisoned;
+                }
+            }
+        }
+    }
+
+    fn close(self) -> Result<(), LedgerError> {
+        if self.health == Health::Poisoned {
+            return Err(LedgerError::Poisoned);
+        }
+        let closed = meta::write(&self.db, meta::IN_USE, meta::CLEAN)
+            .and_then(|()| self.db.close().map_err(|(_, error)| error));
+        closed.map_err(|error| StoreError::Sql(error).of_write("close the ledger"))
+    }
+}

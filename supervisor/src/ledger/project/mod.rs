@@ -1,0 +1,78 @@
+//! Events → tables. The only writer of the tables that are not the log.
+//!
+//! R11: no event changes the row of a task that has ended; the end itself is
+//! written only over a live row.
+
+mod end;
+mod intent;
+mod session;
+mod task;
+
+use std::path::Path;
+
+use lifecycle::{Event, EventBody};
+use rusqlite::Connection;
+
+use super::error::StoreError;
+
+/// Applies `event`, which stands in the log under `seq`, in the same
+/// transaction.
+pub(super) fn apply(
+    db: &Connection,
+    tasks_dir: &Path,
+    seq: u64,
+    event: &Event,
+) -> Result<(), StoreError> {
+    match &event.body {
+        EventBody::Admitted { spec } => task::admitted(db, event.at, spec),
+        EventBody::ModelSeen { model } => task::model_seen(db, event, model),
+        EventBody::Result(_) => task::result_seen(db, event, seq),
+        EventBody::Ended(ending) => end::ended(db, tasks_dir, event, ending),
+        EventBody::SessionBound { .. } => {
+            task::session_bound(db, event)?;
+            session::bound(db, event)
+        }
+        EventBody::SessionResumable { .. }
+        | EventBody::SessionQuarantined { .. }
+        | EventBody::SessionReleased { .. } => session::settled(db, event),
+        EventBody::SessionRestored { row } => session::restored(db, row),
+        EventBody::SessionRemoved {
+            key,
+            provider,
+            session_id,
+        } => session::removed(db, key, provider, session_id),
+        EventBody::StopRequested { .. } => intent::requested(db, event),
+        EventBody::StopJournalled { intent_id } => intent::journalled(db, *intent_id, event.at),
+        EventBody::Signalled {
+            intent_id: Some(id),
+            by,
+            ..
+        } => intent::signalled(db, *id, event.at, *by),
+        EventBody::Signalled {
+            intent_id: None, ..
+        }
+        | EventBody::Claimed { .. }
+        | EventBody::Started { .. }
+        | EventBody::SpawnFailed { .. }
+        | EventBody::NeverStarted { .. }
+        | EventBody::Adopted { .. }
+        | EventBody::FirstOutput {}
+        | EventBody::ProviderFailed { .. }
+        | EventBody::UsageSeen { .. }
+        | EventBody::StopSuperseded { .. }
+        | EventBody::SignalSeen { .. }
+        | EventBody::Exited { .. }
+        | EventBody::Swept { .. }
+        | EventBody::ShimLost {}
+        | EventBody::HostRebooted { .. }
+        | EventBody::Alarm { .. }
+        | EventBody::Finished { .. }
+        | EventBody::SupervisorStarted { .. }
+        | EventBody::SupervisorStopped { .. } => Ok(()),
+    }
+}
+
+/// SQLite's integers have 63 bits for counts.
+pub(super) fn integer(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,88 @@
+//! `task_history` while a task lives.
+
+use lifecycle::{Event, EventBody, TaskSpec};
+use protocol::{SessionId, Status, TaskId, Timestamp};
+use rusqlite::Connection;
+
+use super::integer;
+use crate::ledger::error::StoreError;
+
+pub(super) fn admitted(db: &Connection, at: Timestamp, spec: &TaskSpec) -> Result<(), StoreError> {
+    let links = &spec.links;
+    db.prepare_cached(
+        "INSERT INTO task_history (id, key, repo, issue_number, user, agent, agent_type, model,
+             provider, status, started_at, session_id, resumed_session_id, name, retry_of,
+             fresh_after, reopened_from)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    )?
+    .execute(rusqlite::params![
+        spec.id.as_str(),
+        spec.key.as_str(),
+        spec.repo,
+        spec.issue_number,
+        spec.user,
+        spec.agent,
+        spec.agent_type,
+        spec.model,
+        spec.provider.as_str(),
+        Status::Running.as_str(),
+        at.to_string(),
+        spec.session.known_id().map(SessionId::as_str),
+        spec.session.resumed().map(SessionId::as_str),
+        spec.name,
+        links.retry_of.as_ref().map(TaskId::as_str),
+        links.fresh_after.as_ref().map(TaskId::as_str),
+        links.reopened_from.as_ref().map(TaskId::as_str),
+    ])?;
+    Ok(())
+}
+
+pub(super) fn model_seen(db: &Connection, event: &Event, model: &str) -> Result<(), StoreError> {
+    change(
+        db,
+        event,
+        "UPDATE task_history SET model = ?2,
+             version = (SELECT count(*) FROM agent_run_event WHERE task_id = ?1)
+         WHERE id = ?1 AND status IN ('queued', 'running')",
+        model,
+    )
+}
+
+pub(super) fn session_bound(db: &Connection, event: &Event) -> Result<(), StoreError> {
+    let EventBody::SessionBound { session_id, .. } = &event.body else {
+        return Ok(());
+    };
+    change(
+        db,
+        event,
+        "UPDATE task_history SET session_id = ?2,
+             version = (SELECT count(*) FROM agent_run_event WHERE task_id = ?1)
+         WHERE id = ?1 AND status IN ('queued', 'running')",
+        session_id.as_str(),
+    )
+}
+
+/// The text of a result may be long: the row only says where it stands.
+pub(super) fn result_seen(db: &Connection, event: &Event, seq: u64) -> Result<(), StoreError> {
+    change(
+        db,
+        event,
+        "UPDATE task_history SET result_seq = ?2,
+             version = (SELECT count(*) FROM agent_run_event WHERE task_id = ?1)
+         WHERE id = ?1 AND status IN ('queued', 'running')",
+        integer(seq),
+    )
+}
+
+fn change(
+    db: &Connection,
+    event: &Event,
+    sql: &str,
+    value: impl rusqlite::ToSql,
+) -> Result<(), StoreError> {
+    let Some(task) = &event.task_id else {
+        return Ok(());
+    };
+    db.prepare_cached(sql)?.execute((task.as_str(), value))?;
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! What a dispatch has to know, in one look.
+
+use lifecycle::SessionRow;
+use protocol::{Key, ProviderName, SessionId, TaskId};
+
+use super::Reader;
+use crate::ledger::LedgerError;
+
+/// What a dispatch has to know.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AdmissionFacts {
+    /// The digest of the dispatch that used this id, if one did.
+    pub known_digest: Option<String>,
+    /// The newest session of key and provider.
+    pub newest_session: Option<SessionRow>,
+    /// The session that the caller names: of this provider, else of any.
+    pub named_session: Option<SessionRow>,
+}
+
+impl Reader<'_> {
+    /// Looks up what a dispatch has to know.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn admission_facts(
+        &self,
+        id: &TaskId,
+        key: Option<&Key>,
+        provider: &ProviderName,
+        named: Option<&SessionId>,
+    ) -> Result<AdmissionFacts, LedgerError> {
+        Ok(AdmissionFacts {
+            known_digest: self.secret(id)?.map(|secret| secret.spec_digest),
+            newest_session: match key {
+                Some(key) => self.newest_session(key, provider)?,
+                None => None,
+            },
+            named_session: match named {
+                Some(named) => self.named_session(provider, named)?,
+                None => None,
+            },
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! The event log.
+
+use lifecycle::{Event, EventBody};
+use protocol::TaskId;
+use protocol::view::{EventView, Survivor};
+use protocol::vocab::Stream;
+
+use super::Reader;
+use crate::ledger::LedgerError;
+use crate::ledger::log::{self, COLUMNS};
+use crate::ledger::project::integer;
+
+/// Events from the end of the log in which unsettled tasks are looked for:
+/// far more than one batch of commits has.
+const RECENT: u64 = 8_192;
+
+impl Reader<'_> {
+    /// At most `limit` events with `from_seq` or a later seq, in order; only
+    /// those of `task`, if one is given.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn events_page(
+        &self,
+        from_seq: u64,
+        task: Option<&TaskId>,
+        limit: u32,
+    ) -> Result<Vec<EventView>, LedgerError> {
+        const OPERATION: &str = "read the event log";
+        let from = integer(from_seq);
+        match task {
+            None => {
+                let sql = format!(
+                    "SELECT {COLUMNS} FROM agent_run_event WHERE seq >= ?1 ORDER BY seq LIMIT ?2"
+                );
+                self.rows(OPERATION, &sql, (from, limit), log::view_of)
+            }
+            Some(task) => {
+                let sql = format!(
+                    "SELECT {COLUMNS} FROM agent_run_event
+                     WHERE task_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3"
+                );
+                self.rows(OPERATION, &sql, (task.as_str(), from, limit), log::view_of)
+            }
+        }
+    }
+
+    /// Every event of a task, in order.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn task_events(&self, task: &TaskId) -> Result<Vec<Event>, LedgerError> {
+        let sql = format!("SELECT {COLUMNS} FROM agent_run_event WHERE task_id = ?1 ORDER BY seq");
+        let events = self.rows("read a task's events", &sql, [task.as_str()], log::event_of)?;
+        Ok(events.into_iter().flatten().collect())
+    }
+
+    /// What lives on of a task that has ended.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn survivors(&self, task: &TaskId) -> Result<Vec<Survivor>, LedgerError> {
+        let Some(Event {
+            body: EventBody::Ended(ending),
+            ..
+        }) = self.last_of(task, "task.ended")?
+        else {
+            return Ok(Vec::new());
+        };
+        Ok(ending.survivors)
+    }
+
+    /// Bytes that an ended task printed and that were not kept.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn gap_bytes(&self, task: &TaskId, stream: Stream) -> Result<u64, LedgerError> {
+        let Some(Event {
+            body: EventBody::Finished { gap_bytes, .. },
+            ..
+        }) = self.last_of(task, "task.finished")?
+        else {
+            return Ok(0);
+        };
+        Ok(match stream {
+            Stream::Stdout => gap_bytes.0,
+            Stream::Stderr => gap_bytes.1,
+        })
+    }
+
+    /// Tasks that ended lately, the newest first. A supervisor that was killed
+    /// right after a commit may have left their folders as they were.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn ended_lately(&self) -> Result<Vec<TaskId>, LedgerError> {
+        self.rows(
+            "look for tasks that ended lately",
+            "SELECT task_id FROM agent_run_event
+             WHERE seq > (SELECT max(seq) FROM agent_run_event) - ?1
+                 AND type = 'task.ended' AND task_id IS NOT NULL ORDER BY seq DESC",
+            [integer(RECENT)],
+            super::find::task_id,
+        )
+    }
+
+    fn last_of(&self, task: &TaskId, kind: &str) -> Result<Option<Event>, LedgerError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM agent_run_event
+             WHERE task_id = ?1 AND type = ?2 ORDER BY seq DESC LIMIT 1"
+        );
+        let found = self.first(
+            "read a task's events",
+            &sql,
+            (task.as_str(), kind),
+            log::event_of,
+        )?;
+        Ok(found.flatten())
+    }
+}
