@@ -1,0 +1,160 @@
+//! The agent of the measurements: it tells when its first instruction ran, and
+//! when its last one did, on a socket that its arguments name.
+//!
+//! ```text
+//! bench_agent true                       ends at once
+//! bench_agent hold SOCKET                arrives; at a byte it says so and ends
+//! bench_agent lines SOCKET COUNT BYTES   prints so many JSON lines, then holds
+//! bench_agent flood SOCKET BYTES TOTAL   one line of BYTES, lines up to TOTAL, then holds
+//! bench_agent echo SOCKET                sends back each byte
+//! ```
+//! Arrival: the clock (u64 ns) and the pid (i32); each later time is a u64; all
+//! little endian. Nothing is caught: a TERM ends it at once.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+/// How much of the output is written at once: what the stdio of a C library
+/// or of Node would do is between this and a line.
+const WRITE_BYTES: usize = 8 << 10;
+
+fn main() -> ExitCode {
+    let started = now_ns();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["true"] => return ExitCode::SUCCESS,
+        ["hold", socket] => arrive(socket, started).and_then(hold),
+        ["lines", socket, count, bytes] => lines(socket, started, count, bytes),
+        ["flood", socket, bytes, total] => flood(socket, started, bytes, total),
+        ["echo", socket] => arrive(socket, started).and_then(echo),
+        _ => Err(io::Error::from(io::ErrorKind::InvalidInput)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench_agent: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn now_ns() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn arrive(socket: &str, started: u64) -> io::Result<UnixStream> {
+    let mut stream = UnixStream::connect(socket)?;
+    let mut message = [0; 12];
+    message[..8].copy_from_slice(&started.to_le_bytes());
+    message[8..].copy_from_slice(&std::process::id().to_le_bytes());
+    stream.write_all(&message)?;
+    Ok(stream)
+}
+
+/// Waits for a byte and ends right after it has told the time; the end of the
+/// stream (nobody measures any more) is an end without a word.
+fn hold(mut stream: UnixStream) -> io::Result<()> {
+    let mut byte = [0];
+    if stream.read(&mut byte)? > 0 {
+        stream.write_all(&now_ns().to_le_bytes())?;
+    }
+    Ok(())
+}
+
+fn echo(mut stream: UnixStream) -> io::Result<()> {
+    let mut byte = [0];
+    while stream.read(&mut byte)? > 0 {
+        stream.write_all(&byte)?;
+    }
+    Ok(())
+}
+
+fn lines(socket: &str, started: u64, count: &str, bytes: &str) -> io::Result<()> {
+    let (count, bytes) = (number(count)?, number(bytes)?);
+    let mut stream = arrive(socket, started)?;
+    let begun = now_ns();
+    let mut out = Buffered::new();
+    for at in 0..count {
+        out.line(at, bytes)?;
+    }
+    out.flush()?;
+    let ended = now_ns();
+    stream.write_all(&begun.to_le_bytes())?;
+    stream.write_all(&ended.to_le_bytes())?;
+    hold(stream)
+}
+
+fn flood(socket: &str, started: u64, bytes: &str, total: &str) -> io::Result<()> {
+    let (bytes, total) = (number(bytes)?, number(total)?);
+    let mut stream = arrive(socket, started)?;
+    let mut out = Buffered::new();
+    out.line(0, bytes)?;
+    let (mut written, mut at) = (bytes, 1);
+    while written < total {
+        out.line(at, 100)?;
+        written += 100;
+        at += 1;
+    }
+    out.flush()?;
+    stream.write_all(&now_ns().to_le_bytes())?;
+    hold(stream)
+}
+
+fn number(text: &str) -> io::Result<usize> {
+    text.parse()
+        .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+}
+
+/// Standard output, written in pieces.
+struct Buffered {
+    out: io::Stdout,
+    buffer: Vec<u8>,
+}
+
+impl Buffered {
+    fn new() -> Self {
+        Self {
+            out: io::stdout(),
+            buffer: Vec::with_capacity(2 * WRITE_BYTES),
+        }
+    }
+
+    /// One JSON line of `bytes` bytes, its newline included.
+    fn line(&mut self, at: usize, bytes: usize) -> io::Result<()> {
+        let begin = self.buffer.len();
+        write!(self.buffer, "{{\"type\":\"doing\",\"n\":{at},\"text\":\"")?;
+        let mut left = bytes.saturating_sub(self.buffer.len() - begin + 3);
+        while left > 0 {
+            let piece = left.min(WRITE_BYTES);
+            self.buffer.resize(self.buffer.len() + piece, b'x');
+            left -= piece;
+            self.write_if_full()?;
+        }
+        self.buffer.extend_from_slice(b"\"}\n");
+        self.write_if_full()
+    }
+
+    fn write_if_full(&mut self) -> io::Result<()> {
+        if self.buffer.len() >= WRITE_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        // Not through the buffer of the standard library, which splits at lines.
+        let mut written = 0;
+        while written < self.buffer.len() {
+            written += nix::unistd::write(&self.out, &self.buffer[written..])?;
+        }
+        self.buffer.clear();
+        Ok(())
+    }
+}

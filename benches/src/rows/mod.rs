@@ -1,0 +1,97 @@
+//! The groups of figures, one file each.
+
+mod crowd;
+mod floor;
+mod injected;
+mod latency;
+mod list;
+mod output;
+mod peers;
+mod recovery;
+mod throughput;
+
+use anyhow::{Context, Result};
+
+use crate::machine;
+use crate::options::{Depth, Options, Peers};
+use crate::programs::Programs;
+use crate::report::{Group, Report};
+use crate::syncs::{SyncCounts, count_syncs};
+
+/// What every group needs.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    /// The programs as users get them.
+    pub programs: Programs,
+    /// The programs with hooks, if there are any.
+    pub hooked: Option<Programs>,
+    /// How thorough.
+    pub depth: Depth,
+    /// The syncs of each way, if they could be counted.
+    pub syncs: Option<SyncCounts>,
+}
+
+/// Measures what is wanted.
+///
+/// # Errors
+/// The first thing that did not work.
+pub fn measure(options: &Options) -> Result<Report> {
+    let programs = Programs::release()?;
+    let mut skipped = Vec::new();
+    let hooked = programs.hooked();
+    let syncs = match hooked.as_ref().map(count_syncs) {
+        Some(Ok(counts)) => Some(counts),
+        Some(Err(error)) => {
+            skipped.push(format!("syncs: {error:#}"));
+            None
+        }
+        None => {
+            skipped.push("syncs: no build with hooks (`cargo xtask build --hooks`)".to_string());
+            None
+        }
+    };
+    let bench = Bench {
+        programs,
+        hooked,
+        depth: options.depth,
+        syncs,
+    };
+    let mut report = Report {
+        date: sys::clock::now().to_string(),
+        machine: machine::describe(),
+        groups: Vec::new(),
+        skipped,
+    };
+    for (name, run) in GROUPS {
+        if options.wants(name) {
+            eprintln!("benches: {name}");
+            let groups = run(&bench).with_context(|| format!("measuring {name}"))?;
+            report.groups.extend(groups);
+        }
+    }
+    if bench.hooked.is_none() {
+        report
+            .skipped
+            .push("5 ms per sync: no build with hooks".to_string());
+    }
+    if options.peers == Peers::Measured {
+        eprintln!("benches: peers");
+        let (group, missing) = peers::measure(&bench).context("measuring peers")?;
+        report.groups.push(group);
+        report.skipped.extend(missing);
+    }
+    Ok(report)
+}
+
+type Measurement = fn(&Bench) -> Result<Vec<Group>>;
+
+/// The names are what `--only` looks at.
+const GROUPS: &[(&str, Measurement)] = &[
+    ("latency", latency::measure),
+    ("throughput", throughput::measure),
+    ("memory", crowd::measure),
+    ("recovery", recovery::measure),
+    ("output", output::measure),
+    ("list", list::measure),
+    ("injected", injected::measure),
+];

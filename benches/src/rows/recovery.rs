@@ -1,0 +1,64 @@
+//! The supervisor is killed and started again while its agents go on.
+
+use anyhow::{Result, ensure};
+use protocol::vocab::Presence;
+
+use super::Bench;
+use super::crowd::fill;
+use crate::clock::{ms_between, now_ns};
+use crate::report::{Group, Row};
+use crate::stats::Samples;
+use crate::world::World;
+
+pub(super) fn measure(bench: &Bench) -> Result<Vec<Group>> {
+    let repeats = bench.depth.pick(3, 20);
+    let mut rows = adopt(bench, 20, repeats)?;
+    for row in &mut rows {
+        row.target = Some("≤ 25 ms to all controllable");
+    }
+    let mut large = adopt(bench, bench.depth.pick(100, 1000), bench.depth.pick(1, 3))?;
+    for row in &mut large {
+        row.target = Some("1,000: ≤ 0.5 s");
+    }
+    rows.extend(large);
+    Ok(vec![Group {
+        name: "supervisor killed and started again",
+        rows,
+    }])
+}
+
+fn adopt(bench: &Bench, size: usize, repeats: usize) -> Result<Vec<Row>> {
+    let mut world = World::running(&bench.programs)?;
+    let mut hands = Vec::new();
+    fill(&world, &mut hands, size)?;
+    let (mut answers, mut controllable) = (Samples::default(), Samples::default());
+    for _ in 0..repeats {
+        world.kill_supervisor()?;
+        let begun = now_ns();
+        world.start()?;
+        answers.add(ms_between(begun, now_ns()));
+        let mut client = world.connect()?;
+        loop {
+            let live = client.live()?;
+            ensure!(
+                live.len() == size,
+                "{} of {size} tasks are live",
+                live.len()
+            );
+            if live.iter().all(|task| task.presence == Presence::Attached) {
+                break;
+            }
+        }
+        controllable.add(ms_between(begun, now_ns()));
+    }
+    Ok(vec![
+        Row::latency(
+            format!("{size} tasks: start → status answered"),
+            answers.summary(),
+        ),
+        Row::latency(
+            format!("{size} tasks: start → all attached"),
+            controllable.summary(),
+        ),
+    ])
+}

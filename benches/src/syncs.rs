@@ -1,0 +1,139 @@
+//! How many syncs lie on the way of a launch, a stop and a completion.
+//!
+//! Times of syncs are those of one disk; their number is ours. It is taken in
+//! a build with hooks: the shim's at its hook point, the supervisor's from the
+//! count that it keeps of every sync of its ledger, checkpoints included.
+
+use anyhow::{Context, Result, ensure};
+
+use crate::client::Which;
+use crate::hooks::{Hit, Hooks, count};
+use crate::programs::Programs;
+use crate::world::{EXEC_PROVIDER, World};
+
+const EXEC: &str = "shim.exec.before";
+const SHIM_SYNC: &str = "shim.journal_sync.before";
+const SIGNAL: &str = "shim.signal.before";
+const ANSWER: &str = "sup.control_send.before";
+
+/// Syncs on the way of one task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncCounts {
+    /// From the request to run until the agent's exec.
+    pub launch_exec: u64,
+    /// From the request to run until its answer.
+    pub launch_answer: u64,
+    /// From the request to stop until the first signal.
+    pub stop_signal: u64,
+    /// From the request to stop until its answer.
+    pub stop_answer: u64,
+    /// From the agent's last instruction until a waiting client's answer.
+    pub completion: u64,
+}
+
+/// A supervisor whose steps are watched.
+struct Watched {
+    world: World,
+    hooks: Hooks,
+}
+
+/// Counts them, once: they do not vary.
+///
+/// # Errors
+/// When the programs have no hooks, or a step does not happen.
+pub fn count_syncs(hooked: &Programs) -> Result<SyncCounts> {
+    let watched = Watched::start(hooked)?;
+    let mut client = watched.world.connect()?;
+    let argv = watched.world.hold();
+    let dispatch = watched.world.dispatch(EXEC_PROVIDER, argv);
+
+    let id = watched.world.fresh_id()?;
+    let before = watched.begin();
+    client.run(id.clone(), &dispatch)?;
+    let launch = watched.hooks.take();
+    let _hand = watched.world.crew.arrive()?;
+
+    let before_stop = watched.begin();
+    client.stop(Which::One(&id))?;
+    let stop = watched.hooks.take();
+    watched.world.settle()?;
+
+    let id = watched.world.fresh_id()?;
+    client.run(id.clone(), &dispatch)?;
+    let mut hand = watched.world.crew.arrive()?;
+    client.begin_wait(&id)?;
+    let before_end = watched.begin();
+    hand.dismiss()?;
+    client.tasks()?;
+    let completion = watched.hooks.take();
+
+    Ok(SyncCounts {
+        launch_exec: syncs(&launch, before, EXEC)?,
+        launch_answer: syncs(&launch, before, ANSWER)?,
+        stop_signal: syncs(&stop, before_stop, SIGNAL)?,
+        stop_answer: syncs(&stop, before_stop, ANSWER)?,
+        completion: syncs(&completion, before_end, ANSWER)?,
+    })
+}
+
+impl Watched {
+    fn start(hooked: &Programs) -> Result<Self> {
+        let world = World::new(hooked)?;
+        let counts = world.path("syncs");
+        let hooks = Hooks::serve(world.path("hooks"), counts.clone())?;
+        let mut world = world
+            .with_variable("AGENT_HOOKS", &[EXEC, SHIM_SYNC, SIGNAL, ANSWER].join(","))
+            .with_variable("AGENT_HOOKS_SOCKET", &hooks.socket().to_string_lossy())
+            .with_variable(
+                "AGENT_SUPERVISOR_SYNC_COUNT_FILE",
+                &counts.to_string_lossy(),
+            );
+        world.start()?;
+        ensure!(
+            count(&counts) > 0,
+            "this build of the supervisor counts no syncs"
+        );
+        Ok(Self { world, hooks })
+    }
+
+    /// Forgets what was, and gives the supervisor's count.
+    fn begin(&self) -> u64 {
+        drop(self.hooks.take());
+        count(&self.world.path("syncs"))
+    }
+}
+
+/// Syncs before the first hit of `point`.
+fn syncs(hits: &[Hit], before: u64, point: &str) -> Result<u64> {
+    let at = hits
+        .iter()
+        .position(|hit| hit.name == point)
+        .with_context(|| format!("{point} was not reached: {hits:?}"))?;
+    let shim = hits[..at]
+        .iter()
+        .filter(|hit| hit.name == SHIM_SYNC)
+        .count() as u64;
+    Ok(hits[at].supervisor_syncs.saturating_sub(before) + shim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_came_before_counts() {
+        let hit = |name: &str, supervisor_syncs| Hit {
+            name: name.into(),
+            supervisor_syncs,
+        };
+        let hits = [
+            hit(EXEC, 8),
+            hit(SHIM_SYNC, 8),
+            hit(ANSWER, 9),
+            hit(SHIM_SYNC, 9),
+        ];
+        assert_eq!(syncs(&hits, 7, EXEC).expect("there"), 1);
+        assert_eq!(syncs(&hits, 7, ANSWER).expect("there"), 3);
+        assert!(syncs(&hits, 7, SIGNAL).is_err());
+    }
+}
