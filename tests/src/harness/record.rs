@@ -13,8 +13,9 @@ pub enum Recorded {
     Leader(Process),
     /// A process that an agent made.
     Child(Process),
-    /// A process is about to end by itself: `exit 3`, `signal 9`.
-    Ending(Process, String),
+    /// A process is about to end by itself: `exit 3`, `signal 9`; when, in
+    /// microseconds since the epoch.
+    Ending(Process, String, u64),
     /// Anything else that a step wrote: `mark ready`.
     Mark(Process, String),
 }
@@ -87,9 +88,15 @@ impl Records {
     /// How the leader said it would end: `exit 3`, `signal 9`.
     #[must_use]
     pub fn ending(&self) -> Option<String> {
+        self.ending_at().map(|(how, _)| how)
+    }
+
+    /// The same, and when, in microseconds since the epoch.
+    #[must_use]
+    pub fn ending_at(&self) -> Option<(String, u64)> {
         let leaders = self.leaders();
         self.lines().into_iter().find_map(|line| match line {
-            Recorded::Ending(process, how) => leaders.contains(&process).then_some(how),
+            Recorded::Ending(process, how, at) => leaders.contains(&process).then_some((how, at)),
             Recorded::Leader(_) | Recorded::Child(_) | Recorded::Mark(..) => None,
         })
     }
@@ -104,19 +111,20 @@ impl Records {
     }
 }
 
-/// `<kind> <pid> <start time> [text]`
+/// `<kind> <pid> <start time> <microseconds> [text]`
 fn parse(line: &str) -> Option<Recorded> {
-    let mut words = line.splitn(4, ' ');
+    let mut words = line.splitn(5, ' ');
     let kind = words.next()?;
     let process = Process {
         pid: words.next()?.parse().ok()?,
         start_time: words.next()?.parse().ok()?,
     };
+    let at = words.next()?.parse().ok()?;
     let text = words.next().unwrap_or_default().to_string();
     match kind {
         "leader" => Some(Recorded::Leader(process)),
         "child" => Some(Recorded::Child(process)),
-        "ending" => Some(Recorded::Ending(process, text)),
+        "ending" => Some(Recorded::Ending(process, text, at)),
         "mark" => Some(Recorded::Mark(process, text)),
         _ => None,
     }

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tests::harness::start_time;
 
@@ -72,7 +73,9 @@ impl Record {
         let Some(start_time) = start_time(pid) else {
             return;
         };
-        let line = format!("{kind} {pid} {start_time} {text}");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |since| since.as_micros());
+        let line = format!("{kind} {pid} {start_time} {now} {text}");
         let file = OpenOptions::new().create(true).append(true).open(path);
         // One write per line: lines of several processes never mix.
         let written =
