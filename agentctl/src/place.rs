@@ -202,8 +202,8 @@ impl Place {
     /// The flags that make `agent-supervisor` mean the same place.
     pub(crate) fn flags(&self) -> Vec<String> {
         let places = &self.places;
-        let system = self.kind == Kind::System;
-        [
+        let system = (self.kind == Kind::System).then(|| "--system".to_owned());
+        let named = [
             ("--state-dir", &places.state_dir, places.state_origin),
             ("--runtime-dir", &places.runtime_dir, places.runtime_origin),
             ("--config", &places.config_file, places.config_origin),
@@ -214,9 +214,9 @@ impl Place {
             ),
         ]
         .into_iter()
-        .filter(|(_, _, origin)| system || *origin == Origin::Named)
-        .flat_map(|(flag, path, _)| [flag.to_owned(), path.clone()])
-        .collect()
+        .filter(|(_, _, origin)| *origin == Origin::Named)
+        .flat_map(|(flag, path, _)| [flag.to_owned(), path.clone()]);
+        system.into_iter().chain(named).collect()
     }
 }
 
@@ -286,16 +286,14 @@ mod tests {
             state_dir: Some("s".into()),
             ..PlaceFlags::default()
         };
-        let inputs = PlaceInputs::new(flags, |_| Some("/h".into()), "/here");
-        let inputs = PlaceInputs {
-            named: PlaceFlags {
-                state_dir: Some("s".into()),
-                ..PlaceFlags::default()
-            },
-            ..inputs
-        };
-        let found = Candidates::from_inputs(&inputs).expect("a home is set");
-        assert_eq!(found.places[0].flags(), ["--state-dir", "/here/s"]);
-        assert!(found.installed_service().is_none());
+        let home = |name: &str| (name == "HOME").then(|| "/h".to_owned());
+        let named = Candidates::from_inputs(&PlaceInputs::new(flags, home, "/here"));
+        let named = named.expect("a home is set");
+        assert_eq!(named.places[0].flags(), ["--state-dir", "/here/s"]);
+        assert!(named.installed_service().is_none());
+        let inputs = PlaceInputs::new(PlaceFlags::default(), home, "/here");
+        let default = Candidates::from_inputs(&inputs).expect("a home is set");
+        assert_eq!(default.places[0].flags(), Vec::<String>::new());
+        assert_eq!(default.places[1].flags(), ["--system"]);
     }
 }

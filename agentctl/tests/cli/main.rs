@@ -12,4 +12,5 @@ mod offline;
 mod reconnect;
 mod run;
 mod support;
+mod terminal;
 mod text;

@@ -66,7 +66,8 @@ fn dispatch(
     permission: Permission,
 ) -> Result<Dispatched, CliError> {
     let hint = hint(&request.id);
-    let environment = std::mem::take(&mut request.client_env);
+    let mut environment = std::mem::take(&mut request.client_env);
+    let mut message = Request::Run(Box::new(request));
     let mut attempts = 0_u32;
     let mut send = || {
         let stream = client.connect()?;
@@ -74,12 +75,13 @@ fn dispatch(
         if client
             .place()
             .is_none_or(|place| place.kind != Kind::System)
+            && let Request::Run(request) = &mut message
             && request.client_env.is_empty()
         {
-            request.client_env.clone_from(&environment);
+            request.client_env = std::mem::take(&mut environment);
         }
         attempts += 1;
-        let mut connection = Connection::open(stream, &Request::Run(Box::new(request.clone())))?;
+        let mut connection = Connection::open(stream, &message)?;
         let answer = accept(connection.answer()?)?;
         let Response::Task {
             task,
