@@ -1,5 +1,5 @@
-//! The other end of the hook points: it lets everything go on, and keeps what
-//! passed, in order.
+//! The other end of the hook points: it lets everything go on, after a while
+//! if that is wanted, and keeps what passed, in order.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -7,6 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -27,23 +28,24 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Serves at `socket`; at each hit it reads the supervisor's own count of
-    /// syncs from `count_file`. A process waits at its point meanwhile, so the
-    /// order of the hits is that of the processes' steps.
+    /// Serves at `socket`; at each hit it counts the supervisor's syncs in
+    /// `count_file`, and waits for `delay`. A process waits at its point
+    /// meanwhile, so the order of the hits is that of the processes' steps.
     ///
     /// # Errors
     /// When the socket cannot be bound.
-    pub fn serve(socket: PathBuf, count_file: PathBuf) -> Result<Self> {
+    pub fn serve(socket: PathBuf, count_file: PathBuf, delay: Duration) -> Result<Self> {
         let listener = UnixListener::bind(&socket).context("binding the hook socket")?;
         let hooks = Self {
             socket,
             hits: Arc::default(),
         };
-        let hits = Arc::clone(&hooks.hits);
+        let shared = (Arc::clone(&hooks.hits), Arc::new(count_file));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                let (hits, count_file) = shared.clone();
                 // One that died at its point needs no answer.
-                let _gone = answer(stream, &count_file, &hits);
+                thread::spawn(move || answer(stream, &count_file, &hits, delay).ok());
             }
         });
         Ok(hooks)
@@ -62,7 +64,12 @@ impl Hooks {
     }
 }
 
-fn answer(mut stream: UnixStream, count_file: &Path, hits: &Mutex<Vec<Hit>>) -> Result<()> {
+fn answer(
+    mut stream: UnixStream,
+    count_file: &Path,
+    hits: &Mutex<Vec<Hit>>,
+    delay: Duration,
+) -> Result<()> {
     let mut line = String::new();
     BufReader::new(&stream).read_line(&mut line)?;
     let (name, _pid) = line.trim_end().split_once(' ').context("not a hook")?;
@@ -73,13 +80,14 @@ fn answer(mut stream: UnixStream, count_file: &Path, hits: &Mutex<Vec<Hit>>) -> 
     hits.lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(hit);
+    thread::sleep(delay);
     stream.write_all(b"go\n")?;
     Ok(())
 }
 
-/// The number in the file; 0 while there is none.
+/// The syncs in the file: a line for each.
 #[must_use]
 pub fn count(file: &Path) -> u64 {
     let text = fs::read_to_string(file).unwrap_or_default();
-    text.trim().parse().unwrap_or(0)
+    text.lines().count() as u64
 }

@@ -4,6 +4,8 @@
 //! a build with hooks: the shim's at its hook point, the supervisor's from the
 //! count that it keeps of every sync of its ledger, checkpoints included.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 
 use crate::client::Which;
@@ -12,7 +14,8 @@ use crate::programs::Programs;
 use crate::world::{EXEC_PROVIDER, World};
 
 const EXEC: &str = "shim.exec.before";
-const SHIM_SYNC: &str = "shim.journal_sync.before";
+/// The shim's only sync.
+pub(crate) const SHIM_SYNC: &str = "shim.journal_sync.before";
 const SIGNAL: &str = "shim.signal.before";
 const ANSWER: &str = "sup.control_send.before";
 
@@ -80,7 +83,7 @@ impl Watched {
     fn start(hooked: &Programs) -> Result<Self> {
         let world = World::new(hooked)?;
         let counts = world.path("syncs");
-        let hooks = Hooks::serve(world.path("hooks"), counts.clone())?;
+        let hooks = Hooks::serve(world.path("hooks"), counts.clone(), Duration::ZERO)?;
         let mut world = world
             .with_variable("AGENT_HOOKS", &[EXEC, SHIM_SYNC, SIGNAL, ANSWER].join(","))
             .with_variable("AGENT_HOOKS_SOCKET", &hooks.socket().to_string_lossy())
