@@ -22,9 +22,8 @@ fn own_program() -> PathBuf {
     std::env::current_exe().expect("a test program")
 }
 
-/// Not a test by itself: the helper `agent-supervisor offline`, on fd 0.
+/// A test only where another one starts it: the helper `agent-supervisor offline`, on fd 0.
 #[test]
-#[ignore = "started by other tests"]
 fn play_offline_helper() {
     if std::env::var(PART).as_deref() != Ok("offline") {
         return;
@@ -57,7 +56,7 @@ fn play_offline_helper() {
 
 fn script_of_helper(home: &Home) -> PathBuf {
     home.script(&format!(
-        "echo \"$@\" > '{}'\n{PART}=offline exec '{}' --exact offline::play_offline_helper --ignored",
+        "echo \"$@\" > '{}'\n{PART}=offline exec '{}' --exact offline::play_offline_helper",
         home.path.join("args").display(),
         own_program().display()
     ))
@@ -122,9 +121,8 @@ fn a_helper_that_fails_is_told() {
     );
 }
 
-/// Not a test by itself: a supervisor that was started in the background.
+/// A test only where another one starts it: a supervisor that was started in the background.
 #[test]
-#[ignore = "started by other tests"]
 fn play_supervisor() {
     if std::env::var(PART).as_deref() != Ok("supervisor") {
         return;
@@ -153,7 +151,7 @@ fn run_starts_a_supervisor_and_says_so() {
     let home = Home::new();
     let script = home.script(&format!(
         "echo \"$@\" > '{}'\nAGENTCTL_TEST_RUNTIME='{}' {PART}=supervisor exec '{}' \
-         --exact offline::play_supervisor --ignored 3>&1 1>/dev/null",
+         --exact offline::play_supervisor 3>&1 1>/dev/null",
         home.path.join("args").display(),
         home.runtime_dir().display(),
         own_program().display()
