@@ -11,6 +11,7 @@ use crate::client::{Client, Start, Trouble, persist};
 use crate::errors::CliError;
 use crate::exit_code::Code;
 use crate::render::out::{self, Format};
+use crate::render::service::Goal;
 use crate::render::{json, service};
 use crate::values;
 
@@ -71,15 +72,23 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
         force: args.force,
         no_wait: args.no_wait,
     };
+    let goal = if args.no_wait {
+        Goal::OnRecord
+    } else {
+        Goal::Gone
+    };
     let (results, failed) = stop(&client, request)?;
     match cx.format {
         Format::Json => out::json(&json!({ "results": json::value(&results)? }))?,
         Format::Text if results.is_empty() && failed.is_empty() => {
             out::say("agentctl: nothing to stop");
         }
-        Format::Text => out::text(&results.iter().map(service::stopped).collect::<String>())?,
+        Format::Text => {
+            let lines = results.iter().map(|result| service::stopped(result, goal));
+            out::text(&lines.collect::<String>())?;
+        }
     }
-    let code = exit_code(&results, &failed);
+    let code = exit_code(&results, &failed, goal);
     for (_, error) in failed {
         let error = CliError::Refused(error);
         out::say(
@@ -120,12 +129,12 @@ fn unanswered(lost: Trouble) -> CliError {
     }
 }
 
-/// 8 if any is alive, else 3 if any is unknown, else what else went wrong.
-fn exit_code(results: &[StopResult], failed: &[(String, ErrorBody)]) -> Code {
-    if results
+/// 8 if any is alive that should not be, else 3 if any is unknown, else what else went wrong.
+fn exit_code(results: &[StopResult], failed: &[(String, ErrorBody)], goal: Goal) -> Code {
+    let mut alive = results
         .iter()
-        .any(|result| result.outcome == StopOutcome::StillAlive)
-    {
+        .filter(|result| result.outcome == StopOutcome::StillAlive);
+    if goal == Goal::Gone && alive.next().is_some() {
         return Code::NOT_GONE;
     }
     if failed
@@ -163,7 +172,7 @@ mod tests {
         let (unknown, ambiguous) = (ErrorCode::NotFound, ErrorCode::Ambiguous);
         let code = |results: &[StopResult], failed: &[ErrorCode]| {
             let failed: Vec<_> = failed.iter().map(|code| failure(*code)).collect();
-            exit_code(results, &failed)
+            exit_code(results, &failed, Goal::Gone)
         };
         assert_eq!(code(&[gone(), alive()], &[unknown]), Code::NOT_GONE);
         assert_eq!(code(&[gone()], &[ambiguous, unknown]), Code::NOT_FOUND);

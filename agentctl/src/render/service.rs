@@ -139,20 +139,27 @@ pub(crate) fn providers(providers: &[ProviderView], screen: Screen) -> String {
     table.render(screen.width, screen.colour)
 }
 
+/// What a stop was to achieve before it was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// The tree is gone.
+    Gone,
+    /// The wish is on record (`--no-wait`).
+    OnRecord,
+}
+
 /// `stop-session`: a line per task, and one per survivor.
-pub(crate) fn stopped(result: &StopResult) -> String {
+pub(crate) fn stopped(result: &StopResult, goal: Goal) -> String {
     let reason = result
         .archive_reason
         .map_or_else(String::new, |reason| format!(" ({reason})"));
-    let mut out = match result.outcome {
-        StopOutcome::Stopped => format!("{} stopped: {}{reason}\n", result.id, result.status),
-        StopOutcome::AlreadyGone => {
-            format!("{} already gone: {}{reason}\n", result.id, result.status)
-        }
-        StopOutcome::StillAlive => {
-            format!("{} still alive: {}{reason}\n", result.id, result.status)
-        }
+    let outcome = match (result.outcome, goal) {
+        (StopOutcome::Stopped, _) => "stopped",
+        (StopOutcome::AlreadyGone, _) => "already gone",
+        (StopOutcome::StillAlive, Goal::Gone) => "still alive",
+        (StopOutcome::StillAlive, Goal::OnRecord) => "stop requested",
     };
+    let mut out = format!("{} {outcome}: {}{reason}\n", result.id, result.status);
     for survivor in &result.survivors {
         out.push_str(&format!(
             "  survivor {} {}\n",
@@ -251,7 +258,7 @@ k    claude    quarantined  1m ago  s1       t1    interrupted
             }],
         };
         assert_eq!(
-            stopped(&result),
+            stopped(&result, Goal::Gone),
             "t1 still alive: cancelled (user)\n  survivor 9 dd\n"
         );
     }
