@@ -199,13 +199,13 @@ fn journalled(task: &mut Task, intent_id: u64, at: Timestamp) {
         return;
     };
     intent.journalled_at = intent.journalled_at.or(Some(at));
-    if intent.joined || task.cause.is_some() {
+    if intent.joined || task.cause.is_some() || task.superseded.is_some() {
         return;
     }
     if task.exited.is_some() {
-        task.superseded.get_or_insert(SupersededBy::Exited);
+        task.superseded = Some(SupersededBy::Exited);
     } else if task.result.is_some() {
-        task.superseded.get_or_insert(SupersededBy::Result);
+        task.superseded = Some(SupersededBy::Result);
     } else {
         task.cause = Some(Cause::Intent(intent_id));
     }

@@ -35,7 +35,7 @@ pub(super) fn shim_gone(task: &Task, presence: &Presence, now: Now) -> Effects {
 /// The supervisor won the claim. That it did so although a shim had claimed
 /// cannot be; if it is (a deleted claim file), nothing is concluded from it.
 pub(super) fn never_started(task: &Task, presence: &Presence, detail: String, now: Now) -> Effects {
-    if task.shim.is_some() || task.start != Start::Pending {
+    if task.journal > 0 || task.start != Start::Pending {
         let alarm = EventBody::Alarm {
             kind: AlarmKind::Unexpected,
             detail: format!(
@@ -117,10 +117,12 @@ pub(super) fn conclude(task: &Task, presence: &Presence, at: Timestamp) -> Effec
 }
 
 fn finished(task: &Task, at: Timestamp) -> (Timestamp, FinishedBasis) {
-    match (&task.exited, &task.start) {
-        (Some((exited_at, _)), _) => (*exited_at, FinishedBasis::Exact),
-        (None, Start::Failed { at: failed_at, .. }) => (*failed_at, FinishedBasis::Exact),
-        (None, Start::Pending | Start::Execd { .. } | Start::Never { .. }) => {
+    match (&task.start, &task.exited) {
+        (Start::Failed { at: failed_at, .. }, _) => (*failed_at, FinishedBasis::Exact),
+        (Start::Pending | Start::Execd { .. }, Some((exited_at, _))) => {
+            (*exited_at, FinishedBasis::Exact)
+        }
+        (Start::Pending | Start::Execd { .. }, None) | (Start::Never { .. }, _) => {
             (at, FinishedBasis::Detected)
         }
     }

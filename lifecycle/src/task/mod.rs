@@ -256,12 +256,13 @@ impl Task {
     /// Its agent was not exec'd, and that is proven: by the shim's own word,
     /// by the claim, or by a shim that lived to its last record without one.
     pub(crate) const fn provably_never_execd(&self) -> bool {
-        match &self.start {
+        let said_so = match &self.start {
             Start::Failed { .. } | Start::Never { .. } => true,
             // Behind the claim of a shim that died nobody can tell.
             Start::Pending => self.exited.is_none() && self.lost.is_none(),
             Start::Execd { .. } => false,
-        }
+        };
+        said_so && !self.shows_life()
     }
 
     /// The figures of this task alone.

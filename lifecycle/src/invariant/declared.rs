@@ -1,0 +1,87 @@
+//! I3: `declared` if and only if an intent, journalled by the shim, precedes
+//! the signal, or, where nothing was signalled, the end; and nothing showed
+//! before the signal that the agent had ended by itself, or was ended by
+//! somebody else.
+
+use alloc::format;
+
+use protocol::{ArchiveReason, Basis};
+
+use super::{Violation, ending, never_ran, position, violation};
+use crate::event::{Event, EventBody};
+
+/// The basis of the end is `declared` exactly where the events declare it.
+///
+/// # Errors
+/// A [`Violation`].
+pub fn check(events: &[Event]) -> Result<(), Violation> {
+    let Some(ending) = ending(events) else {
+        return Ok(());
+    };
+    let declared = ending.basis == Basis::Declared;
+    let by_events = declaring_intent(events);
+    if declared != by_events.is_some() {
+        let detail = format!(
+            "known as {}, and the events declare {by_events:?}",
+            ending.basis
+        );
+        return violation("declared", events, detail);
+    }
+    let Some((id, reason)) = by_events else {
+        return Ok(());
+    };
+    if ending.reason != reason {
+        let detail = format!(
+            "intent {id} declares {reason}, and the end says {}",
+            ending.reason
+        );
+        return violation("declared", events, detail);
+    }
+    Ok(())
+}
+
+/// The intent that the events declare as the reason.
+fn declaring_intent(events: &[Event]) -> Option<(u64, ArchiveReason)> {
+    let (id, reason) = events.iter().find_map(|event| {
+        if let EventBody::StopRequested {
+            intent_id,
+            reason,
+            joined: false,
+            ..
+        } = &event.body
+        {
+            Some((*intent_id, ArchiveReason::from(*reason)))
+        } else {
+            None
+        }
+    })?;
+    let journalled = position(
+        events,
+        |body| matches!(body, EventBody::StopJournalled { intent_id } if *intent_id == id),
+    )?;
+    let signalled = position(events, |body| {
+        matches!(
+            body,
+            EventBody::Signalled {
+                intent_id: Some(_),
+                ..
+            }
+        )
+    });
+    // One for this intent, or for any before this one was journalled.
+    let superseded = events.iter().enumerate().any(|(at, event)| {
+        matches!(&event.body, EventBody::StopSuperseded { intent_id, .. }
+            if *intent_id == id || at < journalled)
+    });
+    let own_end = position(events, |body| {
+        matches!(body, EventBody::Result(_) | EventBody::Exited { .. })
+    });
+    let shim_signalled = position(events, |body| matches!(body, EventBody::SignalSeen { .. }));
+    let ran = !never_ran(events);
+    let until_signal = signalled.unwrap_or(usize::MAX);
+    let declares = ran
+        && !superseded
+        && own_end.is_none_or(|at| at > until_signal && at > journalled)
+        && shim_signalled.is_none_or(|at| at > journalled);
+    declares.then_some((id, reason))
+}
