@@ -1,1 +1,5 @@
-fn main() {}
+//! `agent-supervisor`: see the library.
+
+fn main() -> std::process::ExitCode {
+    supervisor::runtime::main()
+}

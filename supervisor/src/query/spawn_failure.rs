@@ -1,0 +1,202 @@
+//! Why an agent could not be started, in words: what was tried, on what, and
+//! what to look at.
+
+use nix::errno::Errno;
+use protocol::shim::SpawnStage;
+
+use crate::text::printable;
+
+/// Longest path or word that is quoted, in bytes.
+const MAX_PATH: usize = 512;
+
+/// A start that failed.
+#[derive(Clone, Copy, Debug)]
+pub struct SpawnFailure<'a> {
+    /// What was tried.
+    pub stage: SpawnStage,
+    /// The kernel's answer.
+    pub errno: i32,
+    /// On which path.
+    pub path: &'a str,
+    /// Where a command was searched.
+    pub search_path: Option<&'a str>,
+}
+
+impl SpawnFailure<'_> {
+    /// The words, without a full stop.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let errno = Errno::from_raw(self.errno);
+        let told = match self.stage {
+            SpawnStage::Search => self.search(errno),
+            SpawnStage::Chdir => self.chdir(errno),
+            SpawnStage::Exec => self.exec(errno),
+            SpawnStage::Fork => Some(format!(
+                "no process could be made for the agent: {}",
+                match errno {
+                    Errno::EAGAIN => "the limit of processes is reached",
+                    Errno::ENOMEM => "memory is short",
+                    other => other.desc(),
+                }
+            )),
+            SpawnStage::Prepare => Some(format!(
+                "the pipes, the log files or the private TMPDIR could not be made{}: {}",
+                self.at(),
+                errno.desc()
+            )),
+        };
+        let told = told.unwrap_or_else(|| self.plainly(errno));
+        match errno {
+            Errno::UnknownErrno => told,
+            errno => format!("{told} ({errno:?})"),
+        }
+    }
+
+    fn search(&self, errno: Errno) -> Option<String> {
+        let path = self.quoted();
+        if self.path.is_empty() {
+            return Some("there is no command: its first word is empty".to_owned());
+        }
+        if errno == Errno::ENOENT && !self.path.contains('/') {
+            let place = match self.search_path {
+                Some(searched) => format!("PATH {}", printable(searched, MAX_PATH)),
+                None => "the task's PATH".to_owned(),
+            };
+            return Some(format!("command {path} was not found; searched in {place}"));
+        }
+        self.program(errno)
+    }
+
+    /// What the kernel says of a program file, wherever it is asked.
+    fn program(&self, errno: Errno) -> Option<String> {
+        let path = self.quoted();
+        if errno == Errno::ENOENT {
+            Some(format!("command {path} does not exist"))
+        } else if errno == Errno::EACCES {
+            Some(format!(
+                "{path} is not executable: its mode, or that of a folder above, forbids it"
+            ))
+        } else if errno == Errno::EISDIR {
+            Some(format!("{path} is a folder, not a program"))
+        } else if errno == Errno::ENOTDIR {
+            Some(format!("a part of {path} is not a folder"))
+        } else {
+            None
+        }
+    }
+
+    fn chdir(&self, errno: Errno) -> Option<String> {
+        let path = self.quoted();
+        if errno == Errno::ENOENT {
+            Some(format!("the working folder {path} does not exist"))
+        } else if errno == Errno::ENOTDIR {
+            Some(format!("the working folder {path} is not a folder"))
+        } else if errno == Errno::EACCES {
+            Some(format!("the working folder {path} may not be entered"))
+        } else {
+            Some(format!(
+                "the working folder {path} cannot be entered: {}",
+                errno.desc()
+            ))
+        }
+    }
+
+    fn exec(&self, errno: Errno) -> Option<String> {
+        let path = self.quoted();
+        if errno == Errno::ENOENT {
+            // The file itself was found before.
+            Some(format!(
+                "{path} is there, but the interpreter of its first line, or its loader, is not"
+            ))
+        } else if errno == Errno::ENOEXEC {
+            Some(format!(
+                "{path} is neither a program for this machine nor a script with a #! line"
+            ))
+        } else if errno == Errno::E2BIG {
+            Some(format!(
+                "the arguments and the environment of {path} are too long for the kernel: one word \
+                 may have 128 KiB; long prompts belong in a file or on stdin"
+            ))
+        } else if errno == Errno::ETXTBSY {
+            Some(format!("{path} is being written right now"))
+        } else {
+            self.program(errno)
+        }
+    }
+
+    fn plainly(&self, errno: Errno) -> String {
+        format!("{} could not be started: {}", self.quoted(), errno.desc())
+    }
+
+    fn quoted(&self) -> String {
+        format!("“{}”", printable(self.path, MAX_PATH))
+    }
+
+    fn at(&self) -> String {
+        if self.path.is_empty() {
+            String::new()
+        } else {
+            format!(" at {}", self.quoted())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_trouble_has_its_own_words() {
+        let words = |stage, errno: Errno, path| {
+            let search_path = Some("/opt/bin:/bin");
+            SpawnFailure {
+                stage,
+                errno: errno as i32,
+                path,
+                search_path,
+            }
+            .in_words()
+        };
+        let table = [
+            words(SpawnStage::Search, Errno::ENOENT, "clade"),
+            words(SpawnStage::Search, Errno::ENOENT, "/opt/clade"),
+            words(SpawnStage::Search, Errno::EACCES, "/etc/passwd"),
+            words(SpawnStage::Search, Errno::EISDIR, "/etc"),
+            words(SpawnStage::Search, Errno::ENOENT, ""),
+            words(SpawnStage::Chdir, Errno::ENOENT, "/gone"),
+            words(SpawnStage::Chdir, Errno::ENOTDIR, "/etc/passwd"),
+            words(SpawnStage::Chdir, Errno::EACCES, "/root"),
+            words(SpawnStage::Exec, Errno::EACCES, "/mnt/noexec/a"),
+            words(SpawnStage::Exec, Errno::ENOENT, "/bin/script"),
+            words(SpawnStage::Exec, Errno::ENOEXEC, "/bin/text"),
+            words(SpawnStage::Exec, Errno::E2BIG, "/bin/claude"),
+            words(SpawnStage::Exec, Errno::EIO, "/bin/a\u{1b}[2J"),
+            words(SpawnStage::Fork, Errno::EAGAIN, ""),
+            words(
+                SpawnStage::Prepare,
+                Errno::ENOSPC,
+                "/state/tasks/t/stdout.log",
+            ),
+        ];
+        let expected = [
+            "command “clade” was not found; searched in PATH /opt/bin:/bin (ENOENT)",
+            "command “/opt/clade” does not exist (ENOENT)",
+            "“/etc/passwd” is not executable: its mode, or that of a folder above, forbids it (EACCES)",
+            "“/etc” is a folder, not a program (EISDIR)",
+            "there is no command: its first word is empty (ENOENT)",
+            "the working folder “/gone” does not exist (ENOENT)",
+            "the working folder “/etc/passwd” is not a folder (ENOTDIR)",
+            "the working folder “/root” may not be entered (EACCES)",
+            "“/mnt/noexec/a” is not executable: its mode, or that of a folder above, forbids it (EACCES)",
+            "“/bin/script” is there, but the interpreter of its first line, or its loader, is not (ENOENT)",
+            "“/bin/text” is neither a program for this machine nor a script with a #! line (ENOEXEC)",
+            "the arguments and the environment of “/bin/claude” are too long for the kernel: one word may have 128 KiB; long prompts belong in a file or on stdin (E2BIG)",
+            "“/bin/a[2J” could not be started: I/O error (EIO)",
+            "no process could be made for the agent: the limit of processes is reached (EAGAIN)",
+            "the pipes, the log files or the private TMPDIR could not be made at “/state/tasks/t/stdout.log”: No space left on device (ENOSPC)",
+        ];
+        for (words, expected) in table.iter().zip(expected) {
+            assert_eq!(words, expected);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! One group of inputs: what has to be committed, and what may be done then.
+
+use std::collections::HashSet;
+
+use lifecycle::{Action, Effects, Event, EventBody};
+use protocol::control::Response;
+use protocol::{Key, TaskId};
+
+use crate::control::ReplySender;
+use crate::ledger::TaskSecret;
+
+/// Everything that one turn of the loop collects before its commit.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// To commit, in order.
+    pub(super) events: Vec<Event>,
+    /// To commit with them.
+    pub(super) secrets: Vec<TaskSecret>,
+    /// To do afterwards.
+    pub(super) actions: Vec<(TaskId, Action)>,
+    /// To answer afterwards.
+    pub(super) replies: Vec<(ReplySender, Response)>,
+    /// Keys whose sessions these events change.
+    touched: HashSet<Key>,
+}
+
+impl Batch {
+    /// Takes what follows from an input of `task`.
+    pub(super) fn take(&mut self, task: &TaskId, effects: Effects) {
+        self.actions.extend(
+            effects
+                .actions
+                .into_iter()
+                .map(|action| (task.clone(), action)),
+        );
+        for event in effects.events {
+            self.take_event(event);
+        }
+    }
+
+    /// Takes one event.
+    pub(super) fn take_event(&mut self, event: Event) {
+        self.touched.extend(touched_key(&event.body));
+        self.events.push(event);
+    }
+
+    /// Answers `reply` with `response` once everything so far is durable.
+    pub(super) fn answer(&mut self, reply: ReplySender, response: Response) {
+        self.replies.push((reply, response));
+    }
+
+    /// Would the ledger's session rows of `key` be out of date?
+    pub(super) fn touches(&self, key: &Key) -> bool {
+        self.touched.contains(key)
+    }
+
+    /// Nothing to do at all?
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.actions.is_empty() && self.replies.is_empty()
+    }
+}
+
+fn touched_key(body: &EventBody) -> Option<Key> {
+    match body {
+        EventBody::Admitted { spec } => Some(spec.key.clone()),
+        EventBody::SessionBound { key, .. }
+        | EventBody::SessionResumable { key, .. }
+        | EventBody::SessionQuarantined { key, .. }
+        | EventBody::SessionReleased { key, .. }
+        | EventBody::SessionRemoved { key, .. } => Some(key.clone()),
+        EventBody::SessionRestored { row } => Some(row.key.clone()),
+        EventBody::Claimed { .. }
+        | EventBody::Started { .. }
+        | EventBody::SpawnFailed { .. }
+        | EventBody::NeverStarted { .. }
+        | EventBody::Adopted { .. }
+        | EventBody::FirstOutput {}
+        | EventBody::ModelSeen { .. }
+        | EventBody::Result(_)
+        | EventBody::ProviderFailed { .. }
+        | EventBody::UsageSeen { .. }
+        | EventBody::StopRequested { .. }
+        | EventBody::StopJournalled { .. }
+        | EventBody::StopSuperseded { .. }
+        | EventBody::Signalled { .. }
+        | EventBody::SignalSeen { .. }
+        | EventBody::Exited { .. }
+        | EventBody::Swept { .. }
+        | EventBody::ShimLost {}
+        | EventBody::HostRebooted { .. }
+        | EventBody::Alarm { .. }
+        | EventBody::Finished { .. }
+        | EventBody::Ended(_)
+        | EventBody::SupervisorStarted { .. }
+        | EventBody::SupervisorStopped { .. } => None,
+    }
+}

@@ -1,0 +1,414 @@
+//! From a command line to a running loop, and out again.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use lifecycle::{Event, EventBody};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::Group;
+use protocol::places::{CONTROL_SOCKET, SHIM_SOCKET};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::clock;
+use super::core_loop::{Core, LoopEnd};
+use super::input::CoreInput;
+use super::service::Service;
+use super::{background, offline};
+use crate::cli::{self, Cli, Command};
+use crate::config::{Config, ConfigError, ConfigFile};
+use crate::control::ControlServer;
+use crate::folder::{FolderError, Folders};
+use crate::fswatch;
+use crate::ledger::{self, Before, Ledger, OpenError, OpenOptions};
+use crate::places::{self, Held, Mode, Places, PlacesError};
+use crate::process::environment;
+use crate::provider::Registry;
+use crate::shim::{ProgramError, ShimProgram, ShimServer};
+use crate::socket::{Acceptor, Admission, BindError, SocketPlace};
+use crate::telemetry::{self, LogTarget, TelemetryError};
+
+/// Inputs that wait for the loop. A sender that finds it full waits: a shim's
+/// link is simply read later, since its journal holds what it has to say.
+const INPUT_QUEUE: usize = 4096;
+
+/// The log of a supervisor in the background, in the state folder.
+const LOG_FILE: &str = "supervisor.log";
+
+/// The folder of the task folders, in the state folder.
+pub(super) const TASKS_DIR: &str = "tasks";
+
+/// Why a supervisor did not start, or stopped serving.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BootError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("there is no group {0:?}, which `[control] group` names")]
+    NoGroup(String),
+    #[error(transparent)]
+    Places(#[from] PlacesError),
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    #[error("{0}; {hint}", hint = .0.hint())]
+    Ledger(#[from] OpenError),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("{operation}")]
+    System {
+        operation: &'static str,
+        source: std::io::Error,
+    },
+    #[error(
+        "the ledger failed: agents go on under their shims, and the next supervisor adopts them"
+    )]
+    LedgerFailed(#[source] ledger::LedgerError),
+}
+
+impl BootError {
+    const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::NoGroup(_) => cli::EXIT_USAGE,
+            Self::Telemetry(error) => match error {
+                TelemetryError::Level { .. } => cli::EXIT_USAGE,
+                TelemetryError::File { .. } | TelemetryError::Twice => cli::EXIT_ERROR,
+            },
+            Self::Places(error) => error.exit_code(),
+            Self::Ledger(_) => cli::EXIT_LEDGER,
+            Self::Program(_)
+            | Self::Folder(_)
+            | Self::Bind(_)
+            | Self::System { .. }
+            | Self::LedgerFailed(_) => cli::EXIT_ERROR,
+        }
+    }
+
+    pub(super) fn system(operation: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::System { operation, source }
+    }
+}
+
+/// The whole program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::from_arguments();
+    let ran = match cli.command {
+        Some(Command::Offline) => offline::run(&cli),
+        None => serve(&cli),
+    };
+    match ran {
+        Ok(()) => ExitCode::from(cli::EXIT_OK),
+        Err(error) => {
+            let words = in_words(&error);
+            if cli.background {
+                background::report_failure(&words);
+            }
+            // A person or the journal reads this, whatever the log is set to.
+            eprintln!("agent-supervisor: {words}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !words.contains(&text) {
+            words.push_str(": ");
+            words.push_str(&text);
+        }
+        cause = inner.source();
+    }
+    words
+}
+
+/// The places and the configuration that a command line means.
+pub(super) fn configured(cli: &Cli) -> Result<(Places, Mode, Config), BootError> {
+    let (places, mode) = places::find(cli.place_flags(), cli.owner())?;
+    let file = PathBuf::from(&places.config_file);
+    let file = match places.config_origin {
+        protocol::places::Origin::Named => ConfigFile::Named(file),
+        protocol::places::Origin::Default => ConfigFile::Usual(file),
+    };
+    let config = Config::load(&file)?;
+    Ok((places, mode, config))
+}
+
+fn serve(cli: &Cli) -> Result<(), BootError> {
+    if cli.background {
+        background::detach().map_err(BootError::system("leave the caller's session"))?;
+    }
+    let (places, mode, config) = configured(cli)?;
+    let held = Held::take(places)?;
+    let log = if cli.background {
+        LogTarget::File(Path::new(&held.places().state_dir).join(LOG_FILE))
+    } else {
+        LogTarget::Stderr
+    };
+    telemetry::init(&log)?;
+    let nofile_soft = raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(BootError::system("start the runtime"))?;
+    let start = Start {
+        held,
+        mode,
+        config,
+        nofile_soft,
+        readiness: cli.background,
+    };
+    runtime.block_on(start.serve())
+}
+
+/// Every shim costs descriptors: the soft limit becomes the hard one. Agents
+/// get the old one back.
+fn raise_file_limit() -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return 1024;
+    };
+    if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        tracing::warn!(%error, soft, "the limit of open files could not be raised");
+    }
+    soft
+}
+
+/// A supervisor that holds its places.
+struct Start {
+    held: Held,
+    mode: Mode,
+    config: Config,
+    nofile_soft: u64,
+    readiness: bool,
+}
+
+/// What serves besides the loop.
+struct Doors {
+    control: ControlServer,
+    shims: ShimServer,
+    driver: fswatch::Driver,
+}
+
+impl Start {
+    async fn serve(self) -> Result<(), BootError> {
+        let signals = Signals::listen()?;
+        let Self {
+            held,
+            mode,
+            config,
+            nofile_soft,
+            readiness,
+        } = self;
+        let places = held.places().clone();
+        let folders = Folders::new(&Path::new(&places.state_dir).join(TASKS_DIR));
+        let here = sys::process::here().map_err(BootError::system("read /proc"))?;
+        let opened = open_ledger(&places, &folders, here.boot_id.clone())?;
+        let (watches, driver) = fswatch::open();
+        let doors = doors(&places, &config, &watches, driver)?;
+        held.announce()?;
+        let registry = Registry::load(Path::new(&places.providers_dir));
+        for problem in registry.problems() {
+            tracing::warn!("{problem}");
+        }
+        let pid = std::process::id().cast_signed();
+        let identity = sys::process::identity(pid)
+            .and_then(|found| found.ok_or_else(|| std::io::Error::other("no such process")))
+            .map_err(BootError::system("find this process in /proc"))?;
+        let service = Service {
+            account: environment::account(nix::unistd::geteuid().as_raw()),
+            config,
+            places,
+            mode,
+            registry,
+            folders,
+            shim_program: ShimProgram::find()?,
+            watches,
+            identity,
+            started_at: clock::now(),
+            nofile_soft,
+            path: std::env::var("PATH").ok(),
+        };
+        let Ledger {
+            handle,
+            threads,
+            report,
+        } = opened;
+        let (inputs, received) = mpsc::channel(INPUT_QUEUE);
+        let core = Core::new(Arc::new(service), handle, &report, inputs);
+        let served = run(core, received, doors, signals, readiness).await;
+        if let Err(error) = threads.close() {
+            tracing::error!(%error, "the ledger was not closed in order; the next start looks it over");
+        }
+        drop(held);
+        served
+    }
+}
+
+fn open_ledger(places: &Places, folders: &Folders, boot_id: String) -> Result<Ledger, BootError> {
+    let ledger = ledger::open(&OpenOptions {
+        path: PathBuf::from(places.ledger()),
+        tasks_dir: folders.tasks_dir().to_owned(),
+        boot_id,
+        task_folder: folders.any()?,
+    })?;
+    match ledger.report.before {
+        Before::New => tracing::info!(path = places.ledger(), "a new ledger"),
+        Before::Closed => {}
+        Before::Abandoned => tracing::info!("the last supervisor was killed; recovering"),
+    }
+    if let Some(copy) = &ledger.report.kept_copy {
+        tracing::info!(copy = %copy.display(), "the ledger was brought up to date; the old one is kept");
+    }
+    Ok(ledger)
+}
+
+fn doors(
+    places: &Places,
+    config: &Config,
+    watches: &fswatch::Watches,
+    driver: fswatch::Driver,
+) -> Result<Doors, BootError> {
+    let group = match &config.control.group {
+        None => None,
+        Some(name) => match Group::from_name(name) {
+            Ok(Some(group)) => Some(group.gid.as_raw()),
+            Ok(None) | Err(_) => return Err(BootError::NoGroup(name.clone())),
+        },
+    };
+    let control = SocketPlace::new(&places.runtime_dir, CONTROL_SOCKET).open_to(group);
+    let shims = SocketPlace::new(&places.runtime_dir, SHIM_SOCKET);
+    Ok(Doors {
+        control: ControlServer::new(
+            Acceptor::bind(control, watches.clone())?,
+            Admission::own_and(group),
+        ),
+        shims: ShimServer::new(Acceptor::bind(shims, watches.clone())?, Admission::own()),
+        driver,
+    })
+}
+
+/// Clients are served at once: what they ask waits until the running set is
+/// rebuilt.
+async fn run(
+    mut core: Core,
+    mut received: mpsc::Receiver<CoreInput>,
+    doors: Doors,
+    signals: Signals,
+    readiness: bool,
+) -> Result<(), BootError> {
+    let mut servers = JoinSet::new();
+    servers.spawn(doors.driver.run());
+    let calls = core.inputs.clone();
+    servers.spawn(async move {
+        let mut connections = JoinSet::new();
+        doors.control.serve(calls, &mut connections).await;
+    });
+    let links = core.inputs.clone();
+    servers.spawn(async move {
+        let mut accepted = JoinSet::new();
+        doors.shims.serve(links, &mut accepted).await;
+    });
+    servers.spawn(signals.forward(core.inputs.clone()));
+    let ended = match core.begin().await {
+        Ok(()) => {
+            if readiness {
+                background::report_ready();
+            }
+            core.run(&mut received).await
+        }
+        Err(error) => LoopEnd::Ledger(error),
+    };
+    core.close(&mut servers).await;
+    match ended {
+        LoopEnd::Asked => {
+            tracing::info!("[shutdown] bye");
+            Ok(())
+        }
+        LoopEnd::Ledger(error) => {
+            tracing::error!(%error, "the ledger failed; leaving");
+            Err(BootError::LedgerFailed(error))
+        }
+    }
+}
+
+impl Core {
+    /// Says that it is there, and rebuilds the running set.
+    async fn begin(&mut self) -> Result<(), ledger::LedgerError> {
+        let service = self.service.clone();
+        self.batch.take_event(Event {
+            at: service.started_at,
+            task_id: None,
+            record: None,
+            body: EventBody::SupervisorStarted {
+                pid: service.identity.pid,
+                version: env!("CARGO_PKG_VERSION").to_string(),
+                boot_id: service.identity.boot_id.clone(),
+            },
+        });
+        self.recover().await?;
+        tracing::info!(
+            pid = service.identity.pid,
+            tasks = self.tasks.len(),
+            runtime_dir = service.places.runtime_dir,
+            "serving"
+        );
+        self.settle_leftovers().await
+    }
+
+    /// Answers that are on their way get a moment, then everything ends.
+    async fn close(&mut self, servers: &mut JoinSet<()>) {
+        const LAST_ANSWERS: std::time::Duration = std::time::Duration::from_millis(200);
+        servers.abort_all();
+        self.jobs.abort_all();
+        let both = async {
+            while servers.join_next().await.is_some() {}
+            while self.jobs.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(LAST_ANSWERS, both).await.is_err() {
+            tracing::debug!("some jobs did not end in time");
+        }
+    }
+}
+
+/// SIGTERM and SIGINT; SIGHUP is ignored, as a terminal's end is none of ours.
+struct Signals {
+    term: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, BootError> {
+        let listen = |kind| signal(kind).map_err(BootError::system("listen for signals"));
+        Ok(Self {
+            term: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn forward(mut self, inputs: mpsc::Sender<CoreInput>) {
+        loop {
+            // All are cancel-safe.
+            tokio::select! {
+                Some(()) = self.term.recv() => {}
+                Some(()) = self.interrupt.recv() => {}
+                Some(()) = self.hangup.recv() => {
+                    tracing::info!("SIGHUP ignored");
+                    continue;
+                }
+                else => return,
+            }
+            if inputs.send(CoreInput::Leave).await.is_err() {
+                return;
+            }
+        }
+    }
+}

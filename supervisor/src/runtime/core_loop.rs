@@ -1,0 +1,250 @@
+//! The one task that owns all state.
+//!
+//! A turn: take everything that waits → `decide` each → one transaction →
+//! actions → answers → subscribers. Nothing is done, answered or published
+//! before the events that it rests on are durable (R5).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use lifecycle::{Event, Input, Now, Task, decide, evolve};
+use protocol::shim::ProgressReport;
+use protocol::view::EventView;
+use protocol::{Key, TaskId, Timestamp};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::batch::Batch;
+use super::clock;
+use super::input::CoreInput;
+use super::live::Live;
+use super::service::Service;
+use super::timers::Timers;
+use crate::events::Hub;
+use crate::ledger::{LedgerError, LedgerHandle, OpenReport};
+
+/// Most inputs in one transaction: bounds the time to the first answer.
+const MAX_BATCH: usize = 512;
+
+/// All state of a running supervisor.
+pub(super) struct Core {
+    /// What does not change while it runs.
+    pub(super) service: Arc<Service>,
+    /// The ledger's thread.
+    pub(super) ledger: LedgerHandle,
+    /// Subscribers of the event log.
+    pub(super) hub: Hub,
+    /// The running set.
+    pub(super) tasks: BTreeMap<TaskId, Live>,
+    /// The live task of each key.
+    pub(super) live_keys: HashMap<Key, TaskId>,
+    /// Due times.
+    pub(super) timers: Timers,
+    /// An intent id that was never used.
+    pub(super) next_intent: u64,
+    /// Shims that this supervisor took over.
+    pub(super) adopted: u64,
+    /// No new work.
+    pub(super) leaving: bool,
+    /// Tasks that ended, and whose folders are not settled yet.
+    pub(super) unsettled: Vec<TaskId>,
+    /// What this turn has to commit.
+    pub(super) batch: Batch,
+    /// Links, watches, sweeps and slow answers.
+    pub(super) jobs: JoinSet<()>,
+    /// For jobs that report back.
+    pub(super) inputs: mpsc::Sender<CoreInput>,
+}
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub(super) enum LoopEnd {
+    /// A signal asked to stop.
+    Asked,
+    /// The ledger cannot be trusted any more.
+    Ledger(LedgerError),
+}
+
+impl Core {
+    /// An empty one; [`Core::recover`] fills it.
+    pub(super) fn new(
+        service: Arc<Service>,
+        ledger: LedgerHandle,
+        report: &OpenReport,
+        inputs: mpsc::Sender<CoreInput>,
+    ) -> Self {
+        Self {
+            service,
+            ledger,
+            hub: Hub::new(report.next_seq.saturating_sub(1)),
+            tasks: BTreeMap::new(),
+            live_keys: HashMap::new(),
+            timers: Timers::default(),
+            next_intent: report.next_intent,
+            adopted: 0,
+            leaving: false,
+            unsettled: Vec::new(),
+            batch: Batch::default(),
+            jobs: JoinSet::new(),
+            inputs,
+        }
+    }
+
+    /// Runs until it is asked to stop or the ledger fails.
+    pub(super) async fn run(&mut self, inputs: &mut mpsc::Receiver<CoreInput>) -> LoopEnd {
+        let mut taken = Vec::with_capacity(MAX_BATCH);
+        loop {
+            self.wait_for_input(inputs, &mut taken).await;
+            if let Err(error) = self.turn(&mut taken).await {
+                return LoopEnd::Ledger(error);
+            }
+            if self.leaving && self.batch.is_empty() {
+                return LoopEnd::Asked;
+            }
+        }
+    }
+
+    /// One turn over `taken`, which is empty afterwards.
+    async fn turn(&mut self, taken: &mut Vec<CoreInput>) -> Result<(), LedgerError> {
+        for input in taken.drain(..) {
+            self.handle(input).await?;
+        }
+        let now = clock::now();
+        for (task, timer) in self.timers.take_due(now) {
+            self.step(&task, Input::Timer(timer));
+        }
+        self.flush().await
+    }
+
+    /// Cancel-safe: `recv_many` takes nothing unless it completes, and the
+    /// timers are looked at by [`Core::turn`] whatever ended the wait.
+    async fn wait_for_input(
+        &mut self,
+        inputs: &mut mpsc::Receiver<CoreInput>,
+        taken: &mut Vec<CoreInput>,
+    ) {
+        let due = self.timers.next_due();
+        tokio::select! {
+            _ = inputs.recv_many(taken, MAX_BATCH) => {}
+            () = sleep_until(due) => {}
+            Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => {
+                if let Err(error) = done && error.is_panic() {
+                    tracing::error!(%error, "a job of the supervisor panicked");
+                }
+            }
+        }
+    }
+
+    /// Feeds one input to a task of the running set. Its state is stepped at
+    /// once; everything visible waits for the commit.
+    pub(super) fn step(&mut self, id: &TaskId, input: Input) {
+        let Some(live) = self.tasks.get_mut(id) else {
+            return;
+        };
+        let now = Now {
+            at: clock::now(),
+            intent_id: self.next_intent,
+        };
+        let effects = decide(&live.task, &live.presence, input, now);
+        for event in &effects.events {
+            step_event(&mut live.task, event);
+            if let lifecycle::EventBody::StopRequested { intent_id, .. } = &event.body {
+                self.next_intent = self.next_intent.max(intent_id + 1);
+            }
+        }
+        self.batch.take(id, effects);
+    }
+
+    /// Commits what the batch holds, then acts, answers and publishes.
+    pub(super) async fn flush(&mut self) -> Result<(), LedgerError> {
+        while !self.batch.is_empty() {
+            let batch = std::mem::take(&mut self.batch);
+            let published = if batch.events.is_empty() {
+                Vec::new()
+            } else {
+                self.ledger
+                    .commit(batch.events.clone(), batch.secrets)
+                    .await?
+            };
+            for (task, action) in batch.actions {
+                self.perform(&task, action);
+            }
+            self.tell_waiters(&batch.events);
+            for (reply, response) in batch.replies {
+                reply.send(response);
+            }
+            self.publish(&published);
+            self.settle_folders();
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, events: &[EventView]) {
+        self.hub.publish(events);
+    }
+
+    /// Tells subscribers what an agent is doing. Volatile: no seq, no commit.
+    pub(super) fn publish_progress(&mut self, id: &TaskId, report: &ProgressReport) {
+        let Some(text) = &report.text else { return };
+        self.hub.progress(&EventView {
+            seq: None,
+            at: report.at,
+            kind: "task.progress".to_string(),
+            task_id: Some(id.clone()),
+            payload: serde_json::json!({ "text": text }).to_string(),
+        });
+    }
+
+    /// Those who wait for an exec or an end hear of it.
+    fn tell_waiters(&mut self, events: &[Event]) {
+        for event in events {
+            let Some(id) = &event.task_id else { continue };
+            match &event.body {
+                lifecycle::EventBody::Started { .. } => {
+                    if let Some(live) = self.tasks.get_mut(id) {
+                        let view = live.view();
+                        for waiter in live.on_start.drain(..) {
+                            // The caller may have hung up.
+                            let _ = waiter.send(view.clone());
+                        }
+                    }
+                }
+                lifecycle::EventBody::Ended(_) => self.retire(id),
+                _other => {}
+            }
+        }
+    }
+
+    /// R11: an ended task leaves the running set.
+    fn retire(&mut self, id: &TaskId) {
+        let Some(mut live) = self.tasks.remove(id) else {
+            return;
+        };
+        if self.live_keys.get(&live.task.spec.key) == Some(id) {
+            self.live_keys.remove(&live.task.spec.key);
+        }
+        let view = live.view();
+        super::recover::log_end(&live.task);
+        live.ended.send_replace(true);
+        for waiter in live.on_start.drain(..).chain(live.on_end.drain(..)) {
+            let _ = waiter.send(view.clone());
+        }
+        self.unsettled.push(id.clone());
+    }
+}
+
+fn step_event(task: &mut Task, event: &Event) {
+    // `evolve` takes the task by value; a placeholder would need a default
+    // task, which cannot exist, so it is cloned.
+    *task = evolve(task.clone(), event);
+}
+
+async fn sleep_until(due: Option<Timestamp>) {
+    match due {
+        Some(due) => {
+            let wait_ms = due.since_ms(clock::now());
+            tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
+        }
+        None => std::future::pending().await,
+    }
+}

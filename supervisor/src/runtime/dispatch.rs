@@ -1,0 +1,399 @@
+//! `run`: from a request to a committed row and a start order.
+
+use lifecycle::session::{self, SessionQuestion};
+use lifecycle::{Limits, SessionPlan, TaskSpec};
+use protocol::control::{ErrorBody, ErrorCode, Response, RunRequest, SessionChoice};
+use protocol::limits;
+use protocol::shim::{Start, Token};
+use protocol::view::Links;
+use protocol::{Key, ProviderName, SessionId, TaskId};
+use tokio::sync::oneshot;
+
+use super::clock;
+use super::core_loop::Core;
+use super::live::Live;
+use crate::control::ReplySender;
+use crate::folder::{Shown, SpecFile};
+use crate::ledger::{AdmissionFacts, LedgerError, TaskSecret};
+use crate::process::environment;
+use crate::provider::{LaunchInput, LaunchSession, Provider};
+
+/// A dispatch that passed every check and has not touched anything yet.
+struct Prepared {
+    spec: TaskSpec,
+    secret: TaskSecret,
+    shown: Shown,
+    file: SpecFile,
+    start: Box<Start>,
+    warnings: Vec<String>,
+}
+
+impl Core {
+    /// Answers a `run` request: at once with a refusal, else when the agent
+    /// was exec'd or the task ended.
+    pub(super) async fn dispatch(
+        &mut self,
+        request: RunRequest,
+        reply: ReplySender,
+    ) -> Result<(), LedgerError> {
+        match self.admit(&request).await? {
+            Ok(Admitted::New { id, warnings }) => {
+                self.answer_when_started(&id, reply, false, warnings);
+            }
+            Ok(Admitted::Known(id)) => self.answer_known(id, reply).await?,
+            Err(refusal) => self.batch.answer(reply, Response::Error(refusal)),
+        }
+        Ok(())
+    }
+
+    async fn admit(
+        &mut self,
+        request: &RunRequest,
+    ) -> Result<Result<Admitted, ErrorBody>, LedgerError> {
+        let digest = super::digest::of_request(request);
+        let (provider, key) = match self.identify(request) {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if key.as_ref().is_some_and(|key| self.batch.touches(key)) {
+            self.flush().await?;
+        }
+        let named = match &request.session {
+            SessionChoice::Chosen(id) | SessionChoice::Resume(id) => Some(id.clone()),
+            SessionChoice::Auto | SessionChoice::Fresh => None,
+        };
+        let name = provider.name().clone();
+        let facts = self
+            .ledger
+            .admission_facts(request.id.clone(), key.clone(), name, named)
+            .await?;
+        if let Some(known) = self.known_digest(&request.id, &facts) {
+            return Ok(same_or_conflict(&request.id, &known, &digest));
+        }
+        Ok(self
+            .prepare(request, &provider, key, &facts, digest)
+            .and_then(|it| self.commit_to(it)))
+    }
+
+    /// The provider and the key that a request names.
+    fn identify(
+        &self,
+        request: &RunRequest,
+    ) -> Result<(std::sync::Arc<Provider>, Option<Key>), ErrorBody> {
+        if self.leaving {
+            return Err(
+                ErrorBody::new(ErrorCode::Draining, "the supervisor is going away")
+                    .with_hint("try again when it is back"),
+            );
+        }
+        let provider = self.service.provider_of(request)?;
+        let key = match &request.key {
+            Some(text) => Some(Key::new(text.clone()).map_err(|bad| {
+                ErrorBody::new(ErrorCode::Usage, format!("invalid key {text:?}: {bad}"))
+            })?),
+            None => match &request.session {
+                SessionChoice::Resume(_) => None,
+                SessionChoice::Auto | SessionChoice::Fresh | SessionChoice::Chosen(_) => {
+                    Some(Key::from(&request.id))
+                }
+            },
+        };
+        Ok((provider, key))
+    }
+
+    fn known_digest(&self, id: &TaskId, facts: &AdmissionFacts) -> Option<String> {
+        let live = self
+            .tasks
+            .get(id)
+            .map(|live| live.secret.spec_digest.clone());
+        live.or_else(|| facts.known_digest.clone())
+    }
+
+    fn prepare(
+        &self,
+        request: &RunRequest,
+        provider: &Provider,
+        key: Option<Key>,
+        facts: &AdmissionFacts,
+        digest: String,
+    ) -> Result<Prepared, ErrorBody> {
+        // `--resume ID` without a key means the session's own key.
+        let key = key
+            .or_else(|| facts.named_session.as_ref().map(|row| row.key.clone()))
+            .unwrap_or_else(|| Key::from(&request.id));
+        self.refuse_busy(&key)?;
+        let answer = session::choose(&SessionQuestion {
+            choice: &request.session,
+            key: &key,
+            provider: provider.name(),
+            can_resume: provider.can_resume(),
+            fresh_id: provider.fresh_session_id(),
+            newest: facts.newest_session.as_ref(),
+            named: facts.named_session.as_ref(),
+            override_quarantine: request.unsafe_resume,
+        })?;
+        if let Some(id) = answer.plan.known_id() {
+            check_session_id(provider, id)?;
+        }
+        let spec = self.spec_of(request, provider, key, answer.plan);
+        let (secret, token) = super::digest::new_secret(&request.id, digest)
+            .map_err(|error| ErrorBody::new(ErrorCode::Internal, error.to_string()))?;
+        let (start, shown) = self.start_of(request, provider, &spec, &secret, token)?;
+        let file = SpecFile::new(request, &spec, &start, &shown);
+        Ok(Prepared {
+            spec,
+            secret,
+            shown,
+            file,
+            start: Box::new(start),
+            warnings: answer.warning.into_iter().collect(),
+        })
+    }
+
+    fn refuse_busy(&self, key: &Key) -> Result<(), ErrorBody> {
+        if let Some(holder) = self.live_keys.get(key) {
+            return Err(ErrorBody::new(
+                ErrorCode::KeyBusy,
+                format!("key {key} is busy: task {holder} is still live"),
+            )
+            .with_hint(format!(
+                "wait for it (`agentctl wait {holder}`) or stop it (`agentctl stop-session {holder}`)"
+            )));
+        }
+        let most = self.service.config.limits.max_tasks;
+        if self.tasks.len() as u64 >= most {
+            return Err(ErrorBody::new(
+                ErrorCode::Limit,
+                format!("{most} tasks are live, which is the limit"),
+            )
+            .with_hint("raise [limits] max_tasks in the configuration, or wait for one to end"));
+        }
+        Ok(())
+    }
+
+    /// The configured model is for providers that take one.
+    fn model_of(&self, request: &RunRequest, provider: &Provider) -> Option<String> {
+        let default = || self.service.config.defaults.model.clone();
+        request
+            .model
+            .clone()
+            .or_else(|| default().filter(|_| provider.takes_model()))
+    }
+
+    fn spec_of(
+        &self,
+        request: &RunRequest,
+        provider: &Provider,
+        key: Key,
+        session: SessionPlan,
+    ) -> TaskSpec {
+        let defaults = &self.service.config.defaults;
+        TaskSpec {
+            id: request.id.clone(),
+            key,
+            provider: provider.name().clone(),
+            agent: request.agent.clone(),
+            agent_type: request.agent_type.clone(),
+            model: self.model_of(request, provider),
+            repo: request.repo.clone(),
+            issue_number: request.issue_number,
+            user: request.user.clone(),
+            name: request.name.clone(),
+            session,
+            limits: Limits {
+                timeout_ms: request.timeout_ms.or(defaults.timeout_ms),
+                idle_timeout_ms: request
+                    .idle_timeout_ms
+                    .or(provider.idle_timeout_ms())
+                    .or(defaults.idle_timeout_ms),
+                start_timeout_ms: request
+                    .start_timeout_ms
+                    .or(provider.start_timeout_ms())
+                    .or(defaults.start_timeout_ms),
+                grace_ms: request
+                    .grace_ms
+                    .or(provider.grace_ms())
+                    .or(defaults.grace_ms)
+                    .unwrap_or(limits::DEFAULT_GRACE_MS),
+            },
+            policy: provider.policy(),
+            links: Links::default(),
+        }
+    }
+
+    fn start_of(
+        &self,
+        request: &RunRequest,
+        provider: &Provider,
+        spec: &TaskSpec,
+        secret: &TaskSecret,
+        token: Token,
+    ) -> Result<(Start, Shown), ErrorBody> {
+        let usage = |error: String| ErrorBody::new(ErrorCode::Usage, error);
+        let launch = provider
+            .launch(&LaunchInput {
+                argv: &request.argv,
+                provider_args: &request.provider_args,
+                model: spec.model.as_deref(),
+                session: match &spec.session {
+                    SessionPlan::Fresh => LaunchSession::None,
+                    SessionPlan::Chosen(id) => LaunchSession::Chosen(id),
+                    SessionPlan::Resume(row) => LaunchSession::Resume(&row.session_id),
+                },
+                prompt: request.prompt.as_deref(),
+            })
+            .map_err(|error| usage(error.to_string()))?;
+        let env = self
+            .service
+            .environment(
+                request,
+                &launch,
+                environment::Marker {
+                    task: &spec.id,
+                    nonce: &secret.nonce,
+                },
+            )
+            .map_err(|error| usage(error.to_string()))?;
+        let shown = Shown {
+            argv: launch.shown_argv,
+            cwd: Some(request.cwd.clone()),
+        };
+        let start = Start {
+            task_id: spec.id.clone(),
+            token,
+            task_dir: self
+                .service
+                .folders
+                .task_dir(&spec.id)
+                .to_string_lossy()
+                .into_owned(),
+            runtime_dir: self.service.places.runtime_dir.clone(),
+            argv: launch.argv,
+            env,
+            cwd: request.cwd.clone(),
+            stdin: launch.stdin,
+            scan: provider.scan().clone(),
+            max_log_bytes: request
+                .max_log_bytes
+                .unwrap_or(self.service.config.limits.max_log_bytes),
+            stop_signal: provider.stop_signal(),
+            term_exit: provider.term_exit().to_vec(),
+            leftovers: provider.leftovers(),
+            grace_ms: spec.limits.grace_ms,
+            nofile_soft: self.service.nofile_soft,
+        };
+        Ok((start, shown))
+    }
+
+    /// The folder is written, the row goes into the batch, and the task joins
+    /// the running set.
+    fn commit_to(&mut self, prepared: Prepared) -> Result<Admitted, ErrorBody> {
+        let id = prepared.spec.id.clone();
+        self.service
+            .folders
+            .create(&id, &prepared.file)
+            .map_err(|error| {
+                ErrorBody::new(
+                    ErrorCode::Storage,
+                    format!("cannot write the folder of task {id}"),
+                )
+                .with_hint(error.to_string())
+            })?;
+        for warning in &prepared.warnings {
+            tracing::warn!(task = %id, key = %prepared.spec.key, "{warning}");
+        }
+        let (task, effects) = lifecycle::admit::admit(prepared.spec, clock::now());
+        self.live_keys.insert(task.spec.key.clone(), id.clone());
+        let mut live = Live::new(task, prepared.secret.clone(), prepared.shown);
+        live.start = Some(prepared.start);
+        self.tasks.insert(id.clone(), live);
+        self.batch.secrets.push(prepared.secret);
+        self.batch.take(&id, effects);
+        Ok(Admitted::New {
+            id,
+            warnings: prepared.warnings,
+        })
+    }
+
+    fn answer_when_started(
+        &mut self,
+        id: &TaskId,
+        reply: ReplySender,
+        existing: bool,
+        warnings: Vec<String>,
+    ) {
+        let Some(live) = self.tasks.get_mut(id) else {
+            return;
+        };
+        let (tell, told) = oneshot::channel();
+        live.on_start.push(tell);
+        self.jobs.spawn(async move {
+            if let Ok(task) = told.await {
+                reply.send(Response::Task {
+                    task: Box::new(task),
+                    existing,
+                    warnings,
+                });
+            }
+        });
+    }
+
+    /// The same id again: the same task, nothing new.
+    async fn answer_known(&mut self, id: TaskId, reply: ReplySender) -> Result<(), LedgerError> {
+        match self.tasks.get(&id) {
+            Some(live) if live.task.phase() == protocol::Phase::Starting => {
+                self.answer_when_started(&id, reply, true, Vec::new());
+            }
+            Some(live) => {
+                let task = Box::new(live.view());
+                let response = Response::Task {
+                    task,
+                    existing: true,
+                    warnings: Vec::new(),
+                };
+                self.batch.answer(reply, response);
+            }
+            None => {
+                let response = match self.ledger_view(&id).await? {
+                    Some(task) => Response::Task {
+                        task: Box::new(task),
+                        existing: true,
+                        warnings: Vec::new(),
+                    },
+                    None => Response::Error(super::naming::no_such_task(id.as_str())),
+                };
+                self.batch.answer(reply, response);
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Admitted {
+    New { id: TaskId, warnings: Vec<String> },
+    Known(TaskId),
+}
+
+fn same_or_conflict(id: &TaskId, known: &str, digest: &str) -> Result<Admitted, ErrorBody> {
+    if known == digest {
+        Ok(Admitted::Known(id.clone()))
+    } else {
+        Err(ErrorBody::new(
+            ErrorCode::IdConflict,
+            format!("task {id} exists and was dispatched with other options"),
+        )
+        .with_hint("choose another --id, or repeat the dispatch exactly"))
+    }
+}
+
+fn check_session_id(provider: &Provider, id: &SessionId) -> Result<(), ErrorBody> {
+    if provider.accepts_session_id(id) {
+        return Ok(());
+    }
+    let name: &ProviderName = provider.name();
+    Err(ErrorBody::new(
+        ErrorCode::Usage,
+        format!("{id:?} is not a session id of provider {name}"),
+    )
+    .with_hint(format!("`agentctl providers show {name}` has the pattern")))
+}

@@ -1,0 +1,22 @@
+//! Every input to its place.
+
+use super::core_loop::Core;
+use super::input::CoreInput;
+use crate::ledger::LedgerError;
+use lifecycle::{Fact, Input};
+
+impl Core {
+    /// One input, whatever its source.
+    pub(super) async fn handle(&mut self, input: CoreInput) -> Result<(), LedgerError> {
+        match input {
+            CoreInput::Control(call) => self.request(call).await?,
+            CoreInput::Shim(message) => self.shim_said(message),
+            CoreInput::Attach(request) => self.attach(request).await?,
+            CoreInput::LinkDown(down) => self.link_down(&down),
+            CoreInput::ShimGone(gone) => self.shim_gone(&gone),
+            CoreInput::Swept(id, sweep) => self.step(&id, Input::Fact(Fact::TreeSwept(sweep))),
+            CoreInput::Leave => self.leave(),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,43 @@
+//! Everything that can wake the core loop, as one enum.
+
+use protocol::TaskId;
+use protocol::shim::SweepRecord;
+
+use crate::control::ControlCall;
+use crate::shim::{AttachRequest, LinkDown, ShimGone, ShimMessage};
+
+/// One input of the loop.
+pub(super) enum CoreInput {
+    /// A client asks.
+    Control(ControlCall),
+    /// A shim says something.
+    Shim(ShimMessage),
+    /// A shim of another link wants to be accepted.
+    Attach(AttachRequest),
+    /// A link ended.
+    LinkDown(LinkDown),
+    /// A shim's process is gone.
+    ShimGone(ShimGone),
+    /// The sweep after a shim's death is done.
+    Swept(TaskId, SweepRecord),
+    /// SIGTERM or SIGINT.
+    Leave,
+}
+
+macro_rules! input_from {
+    ($($source:ident => $variant:ident),+ $(,)?) => {
+        $(impl From<$source> for CoreInput {
+            fn from(source: $source) -> Self {
+                Self::$variant(source)
+            }
+        })+
+    };
+}
+
+input_from!(
+    ControlCall => Control,
+    ShimMessage => Shim,
+    AttachRequest => Attach,
+    LinkDown => LinkDown,
+    ShimGone => ShimGone,
+);

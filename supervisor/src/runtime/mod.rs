@@ -1,0 +1,35 @@
+//! Where the edges meet: one loop owns all state, everything else sends it
+//! messages.
+//!
+//! ```text
+//! control ─┐                                  ┌─▶ ledger (commit)
+//! shims ───┼─▶ CoreInput ─▶ Core ─▶ lifecycle ┼─▶ shims (orders, acks)
+//! watches ─┤                                  ├─▶ clients (answers)
+//! timers ──┘                                  └─▶ subscribers (events)
+//! ```
+
+mod background;
+mod batch;
+mod boot;
+mod claims;
+mod clock;
+mod core_loop;
+mod digest;
+mod dispatch;
+mod handle;
+mod input;
+mod leave;
+mod live;
+mod naming;
+mod offline;
+mod perform;
+mod recover;
+mod requests;
+mod service;
+mod settle;
+mod shims;
+mod stop;
+mod streams;
+mod timers;
+
+pub use boot::main;

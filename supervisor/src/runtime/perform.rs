@@ -1,0 +1,101 @@
+//! Actions, once their events are durable.
+
+use lifecycle::{Action, Fact, Input};
+use protocol::TaskId;
+use protocol::shim::ToShim;
+
+use super::claims::Claiming;
+use super::clock;
+use super::core_loop::Core;
+use super::input::CoreInput;
+use crate::process::marker_sweep::{self, SweepOrder};
+
+impl Core {
+    /// Does one action of `id`. What cannot be done comes back as a fact.
+    pub(super) fn perform(&mut self, id: &TaskId, action: Action) {
+        match action {
+            Action::SpawnShim => self.spawn_shim(id),
+            Action::SendStop(order) => {
+                tracing::info!(task = %id, intent = order.intent_id, reason = %order.reason, "stop sent to the shim");
+                self.send(id, ToShim::Stop(order));
+            }
+            Action::Acknowledge { upto } => self.acknowledge(id, upto),
+            Action::SweepTree { grace_ms } => self.sweep(id, grace_ms),
+            Action::Arm { timer, due } => self.timers.arm(id, timer, due),
+            Action::Disarm(timer) => self.timers.disarm(id, timer),
+            // Done by the retirement, behind the answers.
+            Action::Settle => {}
+        }
+    }
+
+    /// A message that cannot be sent is not lost: the core says it again when
+    /// the link is up the next time.
+    fn send(&mut self, id: &TaskId, message: ToShim) {
+        let Some(live) = self.tasks.get(id) else {
+            return;
+        };
+        if let Some(link) = &live.link
+            && !link.send(message)
+        {
+            tracing::warn!(task = %id, "the shim's link is stuck or gone; it will be told when it is back");
+        }
+    }
+
+    fn acknowledge(&mut self, id: &TaskId, upto: u64) {
+        if let Some(link) = self.tasks.get(id).and_then(|live| live.link.as_ref()) {
+            link.acknowledge(upto);
+        }
+    }
+
+    fn spawn_shim(&mut self, id: &TaskId) {
+        let Some(start) = self.tasks.get_mut(id).and_then(|live| live.start.take()) else {
+            return;
+        };
+        match self.service.shim_program.spawn(id) {
+            Ok(shim) => self.attend(id, shim, start),
+            Err(error) => {
+                tracing::error!(task = %id, %error, "the shim could not be spawned");
+                let detail = format!("the shim could not be spawned: {error}");
+                self.claim_against_shims(id, detail);
+            }
+        }
+    }
+
+    /// The shim is dead: what carries the task's marker is ended, in a thread
+    /// of its own (it reads all of /proc).
+    fn sweep(&mut self, id: &TaskId, grace_ms: u64) {
+        let Some(live) = self.tasks.get(id) else {
+            return;
+        };
+        let order = SweepOrder {
+            task: id.clone(),
+            nonce: live.secret.nonce.clone(),
+            shim: live.task.shim.clone(),
+            uid: nix::unistd::geteuid().as_raw(),
+            grace_ms,
+        };
+        let inputs = self.inputs.clone();
+        let id = id.clone();
+        self.jobs.spawn(async move {
+            let swept = tokio::task::spawn_blocking(move || marker_sweep::run(&order)).await;
+            let sweep = swept.unwrap_or_else(|error| {
+                tracing::error!(task = %id, %error, "the sweep panicked");
+                marker_sweep::unproven(clock::now())
+            });
+            // Closed only when the supervisor leaves; the next one sweeps again.
+            let _ = inputs.send(CoreInput::Swept(id, sweep)).await;
+        });
+    }
+
+    /// Makes the claim of a task that has no shim, so that none can ever start
+    /// its agent (R1).
+    pub(super) fn claim_against_shims(&mut self, id: &TaskId, detail: String) {
+        match super::claims::make(&self.service, id) {
+            Ok(Claiming::Won) => self.step(id, Input::Fact(Fact::NeverStarted { detail })),
+            Ok(Claiming::Lost) => self.step(id, Input::Fact(Fact::ShimGone)),
+            Err(error) => {
+                tracing::error!(task = %id, %error, "the claim could not be made; the task stays as it is");
+            }
+        }
+    }
+}

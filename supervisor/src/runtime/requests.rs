@@ -1,0 +1,255 @@
+//! Requests of the control socket, one function per kind.
+
+use protocol::TaskId;
+use protocol::control::{
+    ErrorBody, ErrorCode, ListFilter, ProvidersRequest, Request, Response, SessionChange,
+    SessionsRequest,
+};
+use protocol::view::{Requester, SessionView, TaskCounts, TaskView};
+use protocol::vocab::Via;
+
+use super::clock;
+use super::core_loop::Core;
+use super::live::Live;
+use super::naming::{self, no_such_task};
+use crate::control::{ControlCall, Peer, ReplySender};
+use crate::ledger::LedgerError;
+use crate::process::requester;
+use crate::query;
+
+impl Core {
+    /// One request. What waits for something is handed to a job, so that the
+    /// loop goes on.
+    pub(super) async fn request(&mut self, call: ControlCall) -> Result<(), LedgerError> {
+        let ControlCall {
+            request,
+            peer,
+            reply,
+        } = call;
+        match request {
+            Request::Run(run) => return self.dispatch(*run, reply).await,
+            Request::Stop(stop) => return self.stop(stop, &peer, reply).await,
+            Request::Wait(wait) => return self.wait(wait, reply).await,
+            Request::List(filter) => self.list(filter, reply),
+            Request::Show { id } => return self.show(id, reply).await,
+            Request::Why { id } => return self.why(id, reply).await,
+            Request::Logs(logs) => return self.logs(logs, reply).await,
+            Request::Events(events) => return self.events(events, reply).await,
+            Request::Sessions(sessions) => self.sessions(sessions, reply),
+            Request::ChangeSession(change) => {
+                let by = who(&peer);
+                return self.change_session(change, by, reply).await;
+            }
+            Request::Status => self.status(reply),
+            Request::Providers(providers) => self.providers(&providers, reply),
+        }
+        Ok(())
+    }
+
+    /// Live tasks as the loop knows them, ended ones from the ledger.
+    fn list(&mut self, filter: ListFilter, reply: ReplySender) {
+        let live: Vec<TaskView> = self.tasks.values().map(Live::view).collect();
+        let folders = self.service.folders.clone();
+        let ledger = self.ledger.clone();
+        self.jobs.spawn(async move {
+            let listed = ledger
+                .browse(move |reader| query::list(reader, &folders, &filter, live))
+                .await;
+            reply.send(match listed {
+                Ok(tasks) => Response::Tasks(tasks),
+                Err(error) => storage_error(&error),
+            });
+        });
+    }
+
+    async fn show(&mut self, name: String, reply: ReplySender) -> Result<(), LedgerError> {
+        let response = match self.resolve(&name).await? {
+            Ok(id) => match self.task_view(&id).await? {
+                Some(task) => {
+                    let folders = self.service.folders.clone();
+                    let look = self
+                        .ledger
+                        .look(move |reader| query::detail(reader, &folders, task));
+                    Response::Detail(Box::new(look.await?))
+                }
+                None => Response::Error(no_such_task(&name)),
+            },
+            Err(refusal) => Response::Error(refusal),
+        };
+        self.batch.answer(reply, response);
+        Ok(())
+    }
+
+    async fn why(&mut self, name: String, reply: ReplySender) -> Result<(), LedgerError> {
+        let response = match self.resolve(&name).await? {
+            Ok(id) => match self.task_view(&id).await? {
+                Some(task) => {
+                    let folders = self.service.folders.clone();
+                    let look = self
+                        .ledger
+                        .look(move |reader| query::why(reader, &folders, &id));
+                    Response::Why {
+                        task: Box::new(task),
+                        chain: look.await?,
+                    }
+                }
+                None => Response::Error(no_such_task(&name)),
+            },
+            Err(refusal) => Response::Error(refusal),
+        };
+        self.batch.answer(reply, response);
+        Ok(())
+    }
+
+    /// The task that a name means: an id, a prefix, a session, a key, a name.
+    pub(super) async fn resolve(
+        &mut self,
+        name: &str,
+    ) -> Result<Result<TaskId, ErrorBody>, LedgerError> {
+        if let Ok(id) = TaskId::new(name)
+            && self.tasks.contains_key(&id)
+        {
+            return Ok(Ok(id));
+        }
+        let name = name.to_string();
+        self.ledger
+            .look(move |reader| naming::resolve(reader, &name))
+            .await
+    }
+
+    /// The task object, live or ended.
+    pub(super) async fn task_view(&mut self, id: &TaskId) -> Result<Option<TaskView>, LedgerError> {
+        match self.tasks.get(id) {
+            Some(live) => Ok(Some(live.view())),
+            None => self.ledger_view(id).await,
+        }
+    }
+
+    /// The task object as the ledger has it.
+    pub(super) async fn ledger_view(
+        &mut self,
+        id: &TaskId,
+    ) -> Result<Option<TaskView>, LedgerError> {
+        let (folders, id) = (self.service.folders.clone(), id.clone());
+        self.ledger
+            .look(move |reader| query::view(reader, &folders, &id))
+            .await
+    }
+
+    fn sessions(&mut self, request: SessionsRequest, reply: ReplySender) {
+        let ledger = self.ledger.clone();
+        self.jobs.spawn(async move {
+            let response = match ledger.sessions(request.key.clone()).await {
+                Ok(sessions) => known_sessions(request.key.as_deref(), sessions),
+                Err(error) => storage_error(&error),
+            };
+            reply.send(response);
+        });
+    }
+
+    async fn change_session(
+        &mut self,
+        change: SessionChange,
+        by: Requester,
+        reply: ReplySender,
+    ) -> Result<(), LedgerError> {
+        self.flush().await?;
+        let rows = self.ledger.session_rows_of(change.key.clone()).await?;
+        let row = match &change.session_id {
+            Some(id) => rows.iter().find(|row| row.session_id == *id),
+            None => rows.iter().max_by_key(|row| row.last_used_at),
+        };
+        let Some(row) = row else {
+            self.batch
+                .answer(reply, Response::Error(no_such_session(&change)));
+            return Ok(());
+        };
+        match lifecycle::session::operator_change(row, change.act, by) {
+            Err(refusal) => self.batch.answer(reply, Response::Error(refusal)),
+            Ok(event) => {
+                if let Some(body) = event {
+                    tracing::info!(key = %row.key, session = %row.session_id, kind = body.kind(), "by the operator's word");
+                    let at = clock::now();
+                    self.batch.take_event(lifecycle::Event {
+                        at,
+                        task_id: None,
+                        record: None,
+                        body,
+                    });
+                    self.flush().await?;
+                }
+                let id = row.session_id.clone();
+                let mut views = self.ledger.sessions(Some(change.key)).await?;
+                views.retain(|view| view.session_id == id);
+                self.batch.answer(reply, Response::Sessions(views));
+            }
+        }
+        Ok(())
+    }
+
+    fn status(&mut self, reply: ReplySender) {
+        let ledger = self.ledger.clone();
+        let mut status = self.service.facts().status();
+        status.tasks = TaskCounts {
+            running: self.tasks.len() as u64,
+            ..TaskCounts::default()
+        };
+        status.adopted = self.adopted;
+        self.jobs.spawn(async move {
+            let response = match ledger.info().await {
+                Ok(info) => {
+                    status.tasks.ended = info.tasks.ended;
+                    status.ledger = info.view;
+                    status.ledger_id = info.ledger_id;
+                    Response::Status(Box::new(status))
+                }
+                Err(error) => storage_error(&error),
+            };
+            reply.send(response);
+        });
+    }
+
+    fn providers(&mut self, request: &ProvidersRequest, reply: ReplySender) {
+        let response = super::service::providers(
+            &self.service.registry,
+            self.service.path.as_deref(),
+            request,
+        );
+        self.batch.answer(reply, response);
+    }
+}
+
+/// Who asks, as the kernel tells it.
+pub(super) fn who(peer: &Peer) -> Requester {
+    requester::look_up(Some(peer.pid), Some(peer.uid), Via::Control)
+}
+
+/// The rows of a key, or that there is no such key.
+pub(super) fn known_sessions(key: Option<&str>, sessions: Vec<SessionView>) -> Response {
+    match key {
+        Some(key) if sessions.is_empty() => Response::Error(
+            ErrorBody::new(
+                ErrorCode::NotFound,
+                format!("no session of key {key:?} is known"),
+            )
+            .with_hint("`agentctl sessions` lists the known ones"),
+        ),
+        Some(_) | None => Response::Sessions(sessions),
+    }
+}
+
+fn no_such_session(change: &SessionChange) -> ErrorBody {
+    let what = match &change.session_id {
+        Some(id) => format!("no session {id} of key {:?} is known", change.key),
+        None => format!("no session of key {:?} is known", change.key),
+    };
+    ErrorBody::new(ErrorCode::NotFound, what).with_hint("`agentctl sessions` lists the known ones")
+}
+
+/// The ledger could not be read.
+pub(super) fn storage_error(error: &LedgerError) -> Response {
+    Response::Error(ErrorBody::new(
+        ErrorCode::Storage,
+        format!("the ledger cannot be read: {error}"),
+    ))
+}

@@ -1,0 +1,172 @@
+//! What does not change while a supervisor runs, and questions that need
+//! nothing else.
+
+use std::sync::Arc;
+
+use protocol::control::{ErrorBody, ErrorCode, ProvidersRequest, Response, RunRequest};
+use protocol::hello;
+use protocol::shim::ProcessId;
+use protocol::view::{LedgerView, ProtocolRange, StatusView, TaskCounts};
+use protocol::{ProviderName, Timestamp};
+
+use crate::config::Config;
+use crate::folder::Folders;
+use crate::fswatch::Watches;
+use crate::places::{Mode, Places};
+use crate::process::environment::{self, Base, EnvironmentError, EnvironmentInput, Marker};
+use crate::provider::{self, Launch, Provider, Registry};
+use crate::shim::ShimProgram;
+
+/// The provider of a dispatch that has a command and names none.
+const COMMAND_PROVIDER: &str = "exec";
+
+/// Everything that is decided at the start.
+pub(super) struct Service {
+    pub(super) config: Config,
+    pub(super) places: Places,
+    pub(super) mode: Mode,
+    pub(super) registry: Registry,
+    pub(super) folders: Folders,
+    pub(super) shim_program: ShimProgram,
+    pub(super) watches: Watches,
+    /// This supervisor.
+    pub(super) identity: ProcessId,
+    pub(super) started_at: Timestamp,
+    /// Soft limit of open files before it was raised.
+    pub(super) nofile_soft: u64,
+    /// HOME and the like of the supervisor's own user, for a system service.
+    pub(super) account: Vec<(String, String)>,
+    /// The supervisor's own search path, for `providers`.
+    pub(super) path: Option<String>,
+}
+
+impl Service {
+    /// What `status` says of it.
+    pub(super) fn facts(&self) -> Facts {
+        Facts {
+            pid: self.identity.pid,
+            boot_id: self.identity.boot_id.clone(),
+            started_at: self.started_at,
+            runtime_dir: self.places.runtime_dir.clone(),
+            mode: self.mode,
+        }
+    }
+
+    /// The provider that a dispatch means.
+    ///
+    /// # Errors
+    /// In words for the caller.
+    pub(super) fn provider_of(&self, request: &RunRequest) -> Result<Arc<Provider>, ErrorBody> {
+        let usage = |message: String| ErrorBody::new(ErrorCode::Usage, message);
+        let name = match (&request.provider, &self.config.defaults.provider) {
+            (Some(name), _) => name.clone(),
+            (None, _) if !request.argv.is_empty() => {
+                ProviderName::new(COMMAND_PROVIDER).map_err(|bad| usage(bad.to_string()))?
+            }
+            (None, Some(name)) => name.clone(),
+            (None, None) => {
+                return Err(usage("neither a command nor a provider was given".to_string())
+                    .with_hint("`agentctl run -- COMMAND…` or `agentctl run --provider NAME --prompt TEXT`"));
+            }
+        };
+        match self.registry.get(&name) {
+            Ok(provider) => Ok(provider.clone()),
+            Err(error) => {
+                Err(usage(error.to_string()).with_hint("`agentctl providers` lists the known ones"))
+            }
+        }
+    }
+
+    /// The provider of a task, if its file is still there.
+    pub(super) fn provider(&self, name: &ProviderName) -> Option<&Arc<Provider>> {
+        self.registry.get(name).ok()
+    }
+
+    /// The whole environment of an agent.
+    ///
+    /// # Errors
+    /// In words for the caller.
+    pub(super) fn environment(
+        &self,
+        request: &RunRequest,
+        launch: &Launch,
+        marker: Marker<'_>,
+    ) -> Result<Vec<(String, String)>, EnvironmentError> {
+        environment::compose(&EnvironmentInput {
+            base: match self.mode {
+                Mode::User => Base::Client(&request.client_env),
+                Mode::System => Base::System {
+                    account: &self.account,
+                    configured: &self.config.env.base,
+                },
+            },
+            strip: &self.config.env.strip,
+            provider_strip: &launch.env_strip,
+            provider_add: &launch.env_add,
+            provider_require: &launch.env_require,
+            requested: &request.env,
+            marker,
+            state_dir: &self.places.state_dir,
+            runtime_dir: &self.places.runtime_dir,
+        })
+    }
+}
+
+/// What `status` says without loop and ledger.
+pub(super) struct Facts {
+    pub(super) pid: i32,
+    pub(super) boot_id: String,
+    pub(super) started_at: Timestamp,
+    pub(super) runtime_dir: String,
+    pub(super) mode: Mode,
+}
+
+impl Facts {
+    /// `status`, less what only loop and ledger know.
+    pub(super) fn status(&self) -> StatusView {
+        StatusView {
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            protocol: ProtocolRange {
+                min: hello::MIN_VERSION,
+                max: hello::MAX_VERSION,
+            },
+            pid: self.pid,
+            boot_id: self.boot_id.clone(),
+            started_at: self.started_at,
+            tasks: TaskCounts::default(),
+            adopted: 0,
+            phase: "admitting".to_string(),
+            unit: None,
+            ledger: LedgerView {
+                path: String::new(),
+                schema: 0,
+                bytes: 0,
+            },
+            drain: None,
+            ledger_id: String::new(),
+            runtime_dir: self.runtime_dir.clone(),
+            mode: self.mode.to_string(),
+        }
+    }
+}
+
+/// Answers a question about provider files.
+pub(super) fn providers(
+    registry: &Registry,
+    path: Option<&str>,
+    request: &ProvidersRequest,
+) -> Response {
+    match request {
+        ProvidersRequest::List => Response::Providers(registry.views(path)),
+        ProvidersRequest::Show { name } => match registry.show(name, path) {
+            Ok(view) => Response::Providers(vec![view]),
+            Err(error) => Response::Error(
+                ErrorBody::new(ErrorCode::NotFound, error.to_string())
+                    .with_hint("`agentctl providers` lists the known ones"),
+            ),
+        },
+        ProvidersRequest::Check { file, text } => Response::ProviderChecked {
+            problems: provider::check(file, text),
+        },
+    }
+}

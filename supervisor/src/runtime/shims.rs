@@ -1,0 +1,234 @@
+//! Shims: attended, attached, lost.
+
+use lifecycle::{Fact, Input, LinkKind};
+use protocol::shim::{AlarmKind, FromShim, ProcessId, Record, RejectReason, Start};
+use protocol::{SessionId, TaskId};
+use std::io::ErrorKind;
+use sys::PidFd;
+
+use sys::journal::{Entry, JournalError};
+
+use super::clock;
+use super::core_loop::Core;
+use crate::ledger::LedgerError;
+use crate::shim::{
+    self, AttachRequest, Kinship, Link, LinkDown, LinkEnd, LinkSender, ShimGone, ShimMessage,
+    SpawnedShim,
+};
+
+impl Core {
+    /// A shim was spawned: its first link and its death are looked after. A
+    /// shim that cannot be given its order ends by itself, without a claim.
+    pub(super) fn attend(&mut self, id: &TaskId, spawned: SpawnedShim, start: Box<Start>) {
+        let Some(live) = self.tasks.get_mut(id) else {
+            return;
+        };
+        live.shim_pid = Some(spawned.pid);
+        live.presence.known = true;
+        match Link::first(id.clone(), spawned.link, start) {
+            Ok((link, sender)) => {
+                live.presence.attached = true;
+                live.link = Some(sender);
+                self.jobs.spawn(link.run(self.inputs.clone()));
+            }
+            Err(error) => {
+                tracing::error!(task = %id, %error, "the start order could not be sent to the shim");
+            }
+        }
+        self.watch_shim(id.clone(), spawned.pidfd, Kinship::Child);
+    }
+
+    /// Waits for the end of a shim's process.
+    pub(super) fn watch_shim(&mut self, id: TaskId, pidfd: PidFd, kinship: Kinship) {
+        let inputs = self.inputs.clone();
+        self.jobs.spawn(async move {
+            let gone = shim::watch(id, pidfd, kinship).await;
+            // Closed only when the supervisor leaves.
+            let _ = inputs.send(gone.into()).await;
+        });
+    }
+
+    /// A shim's message.
+    pub(super) fn shim_said(&mut self, message: ShimMessage) {
+        let ShimMessage {
+            task_id,
+            link_number,
+            message,
+        } = message;
+        let Some(live) = self.tasks.get_mut(&task_id) else {
+            return;
+        };
+        live.presence.last_seen = Some(clock::now());
+        match message {
+            FromShim::Record { number, record } => self.record(&task_id, number, record),
+            FromShim::Progress(report) => {
+                live.presence.note_progress(&report);
+                self.publish_progress(&task_id, &report);
+                self.step(&task_id, Input::Fact(Fact::Progress(report)));
+            }
+            FromShim::Attach(_) => {
+                tracing::warn!(task = %task_id, link_number, "a shim attached twice on one link; ignored");
+            }
+        }
+    }
+
+    /// A journal record, from the link or from the file.
+    pub(super) fn record(&mut self, id: &TaskId, number: u64, record: Record) {
+        let record = self.checked(id, record);
+        self.step(id, Input::Fact(Fact::Record { number, record }));
+    }
+
+    /// A session id that the provider's rule refuses never reaches the core.
+    fn checked(&self, id: &TaskId, record: Record) -> Record {
+        let Record::SessionSeen { at, session_id, .. } = &record else {
+            return record;
+        };
+        let provider = self
+            .tasks
+            .get(id)
+            .and_then(|live| self.service.provider(&live.task.spec.provider));
+        let fits = SessionId::new(session_id.clone())
+            .is_ok_and(|id| provider.is_none_or(|provider| provider.accepts_session_id(&id)));
+        if fits {
+            return record;
+        }
+        let detail =
+            format!("the output names {session_id:?}, which is no session id of the provider");
+        Record::Alarm {
+            at: *at,
+            kind: AlarmKind::InvalidSessionId,
+            detail,
+        }
+    }
+
+    /// A link ended.
+    pub(super) fn link_down(&mut self, down: &LinkDown) {
+        let Some(live) = self.tasks.get_mut(&down.task_id) else {
+            return;
+        };
+        if live.link.as_ref().map(LinkSender::number) != Some(down.link_number) {
+            return;
+        }
+        if let LinkEnd::Broken(why) = &down.end {
+            tracing::warn!(task = %down.task_id, why, "the link to a shim broke");
+        }
+        live.link = None;
+        live.presence.attached = false;
+        self.step(&down.task_id, Input::Fact(Fact::LinkDown));
+    }
+
+    /// A shim wants to be accepted on a later link.
+    pub(super) async fn attach(&mut self, request: AttachRequest) -> Result<(), LedgerError> {
+        let AttachRequest {
+            attach,
+            peer_pid,
+            link,
+            reply,
+        } = request;
+        let id = attach.task_id;
+        let decision = match self.tasks.get_mut(&id) {
+            None => Err(self.why_not(&id).await?),
+            Some(live) => {
+                let proven = super::digest::of_token(&attach.token) == live.secret.token_hash
+                    && super::claims::names(&self.service, &id, &attach.shim);
+                if proven {
+                    live.link = Some(link);
+                    Ok(live.task.journal)
+                } else {
+                    Err(RejectReason::NotYou)
+                }
+            }
+        };
+        if let Err(reason) = &decision {
+            tracing::warn!(task = %id, ?reason, pid = peer_pid, "a shim was not accepted");
+        }
+        let accepted = decision.is_ok();
+        // It may have hung up; then its link goes down.
+        let _ = reply.send(decision);
+        if accepted {
+            self.link_is_up(&id, attach.shim);
+        }
+        Ok(())
+    }
+
+    async fn why_not(&mut self, id: &TaskId) -> Result<RejectReason, LedgerError> {
+        Ok(match self.ledger_view(id).await? {
+            Some(task) if task.status.is_terminal() => RejectReason::Ended,
+            Some(_) | None => RejectReason::UnknownTask,
+        })
+    }
+
+    fn link_is_up(&mut self, id: &TaskId, shim: ProcessId) {
+        let Some(live) = self.tasks.get_mut(id) else {
+            return;
+        };
+        live.shim_pid = Some(shim.pid);
+        live.presence.attached = true;
+        live.presence.last_seen = Some(clock::now());
+        let link = if live.presence.known {
+            LinkKind::Again(shim)
+        } else {
+            live.presence.known = true;
+            self.adopted += 1;
+            tracing::info!(task = %id, shim = shim.pid, "adopted");
+            LinkKind::Adopted(shim)
+        };
+        self.step(id, Input::Fact(Fact::LinkUp(link)));
+    }
+
+    /// A shim's process is gone. What its journal still holds comes first.
+    pub(super) fn shim_gone(&mut self, gone: &ShimGone) {
+        let id = &gone.task_id;
+        let Some(live) = self.tasks.get_mut(id) else {
+            return;
+        };
+        live.link = None;
+        live.presence.attached = false;
+        self.read_journal(id);
+        self.shim_is_dead(id);
+    }
+
+    /// Feeds what the journal has and the ledger has not.
+    pub(super) fn read_journal(&mut self, id: &TaskId) {
+        let Some(live) = self.tasks.get(id) else {
+            return;
+        };
+        let path = self.service.folders.journal(id);
+        match sys::journal::read_from(&path, live.task.journal) {
+            Ok(replay) => {
+                if let sys::journal::End::Torn { at_byte } = replay.end {
+                    tracing::warn!(task = %id, at_byte, "the journal ends in a torn record; what precedes it is used");
+                }
+                for Entry { number, record } in replay.entries {
+                    match record {
+                        Some(record) => self.record(id, number, record),
+                        None => {
+                            tracing::warn!(task = %id, number, "a journal record of an unknown type was skipped")
+                        }
+                    }
+                }
+            }
+            Err(JournalError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(task = %id, %error, "the journal cannot be read"),
+        }
+    }
+
+    /// The shim is proven dead and its journal was fed: what now?
+    pub(super) fn shim_is_dead(&mut self, id: &TaskId) {
+        let Some(live) = self.tasks.get(id) else {
+            return;
+        };
+        if live.task.ending.is_some() {
+            return;
+        }
+        if live.task.shim.is_some() {
+            self.step(id, Input::Fact(Fact::ShimGone));
+        } else {
+            // It may have died before its claim: then it never started anything.
+            self.claim_against_shims(
+                id,
+                "the shim ended before it had claimed the task".to_string(),
+            );
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! `stop-session` and `wait`.
+
+use std::time::Duration;
+
+use lifecycle::{Command, Input};
+use protocol::control::{ErrorBody, ErrorCode, Response, StopRequest, WaitRequest};
+use protocol::view::{Requester, StopResult, Survivor, TaskView};
+use protocol::vocab::StopOutcome;
+use protocol::{StopReason, TaskId};
+use tokio::sync::oneshot;
+
+use super::core_loop::Core;
+use super::naming::no_such_task;
+use crate::control::{Peer, ReplySender};
+use crate::ledger::{LedgerError, LedgerHandle};
+
+/// What is known of one named task when the waiting begins.
+enum Watched {
+    /// It lives; its end will be told.
+    Live(TaskId, oneshot::Receiver<TaskView>),
+    /// It had ended.
+    Ended(Box<TaskView>),
+}
+
+impl Core {
+    /// Commits an intent for every live task that is named, and answers when
+    /// all their trees are proven gone.
+    pub(super) async fn stop(
+        &mut self,
+        request: StopRequest,
+        peer: &Peer,
+        reply: ReplySender,
+    ) -> Result<(), LedgerError> {
+        if !matches!(request.reason, StopReason::User | StopReason::RunnerStop) {
+            let message = format!("the reason {} is not for callers", request.reason);
+            let refusal =
+                ErrorBody::new(ErrorCode::Usage, message).with_hint("use user or runner_stop");
+            self.batch.answer(reply, Response::Error(refusal));
+            return Ok(());
+        }
+        let by = super::requests::who(peer);
+        let (watched, failed) = self.named_tasks(&request).await?;
+        let mut results = Vec::new();
+        for task in watched {
+            if let Watched::Live(id, _) = &task {
+                self.request_stop(id, &request, &by);
+            }
+            results.push(task);
+        }
+        if request.no_wait {
+            let results = results
+                .iter()
+                .filter_map(|task| self.so_far(task))
+                .collect();
+            self.batch
+                .answer(reply, Response::Stopped { results, failed });
+            return Ok(());
+        }
+        let ledger = self.ledger.clone();
+        self.jobs.spawn(async move {
+            let results = stopped(results, &ledger, &reply).await;
+            reply.send(Response::Stopped { results, failed });
+        });
+        Ok(())
+    }
+
+    fn request_stop(&mut self, id: &TaskId, request: &StopRequest, by: &Requester) {
+        tracing::info!(
+            task = %id, reason = %request.reason, uid = by.uid, pid = by.pid,
+            "stop requested"
+        );
+        self.step(
+            id,
+            Input::Command(Command::Stop {
+                reason: request.reason,
+                requested_by: by.clone(),
+                note: request.note.clone(),
+                grace_ms: if request.force {
+                    Some(0)
+                } else {
+                    request.grace_ms
+                },
+            }),
+        );
+    }
+
+    async fn named_tasks(
+        &mut self,
+        request: &StopRequest,
+    ) -> Result<(Vec<Watched>, Vec<(String, ErrorBody)>), LedgerError> {
+        let mut ids = Vec::new();
+        let mut failed = Vec::new();
+        for name in &request.ids {
+            match self.resolve(name).await? {
+                Ok(id) => ids.push(id),
+                Err(refusal) => failed.push((name.clone(), refusal)),
+            }
+        }
+        if request.all {
+            ids.extend(self.tasks.keys().cloned());
+        }
+        let mut seen = std::collections::HashSet::new();
+        ids.retain(|id| seen.insert(id.clone()));
+        let mut watched = Vec::new();
+        for id in ids {
+            match self.watched(&id).await? {
+                Some(task) => watched.push(task),
+                None => failed.push((id.to_string(), no_such_task(id.as_str()))),
+            }
+        }
+        Ok((watched, failed))
+    }
+
+    async fn watched(&mut self, id: &TaskId) -> Result<Option<Watched>, LedgerError> {
+        if let Some(live) = self.tasks.get_mut(id) {
+            if live.task.ending.is_none() {
+                let (tell, told) = oneshot::channel();
+                live.on_end.push(tell);
+                return Ok(Some(Watched::Live(id.clone(), told)));
+            }
+            return Ok(Some(Watched::Ended(Box::new(live.view()))));
+        }
+        Ok(self
+            .ledger_view(id)
+            .await?
+            .map(|view| Watched::Ended(Box::new(view))))
+    }
+
+    /// What can be said without waiting.
+    fn so_far(&self, task: &Watched) -> Option<StopResult> {
+        match task {
+            Watched::Live(id, _) => self.tasks.get(id).map(|live| StopResult {
+                id: id.clone(),
+                outcome: StopOutcome::StillAlive,
+                status: live.view().status,
+                archive_reason: None,
+                survivors: Vec::new(),
+            }),
+            Watched::Ended(view) => Some(result_of(view, StopOutcome::AlreadyGone, Vec::new())),
+        }
+    }
+
+    /// Answers when every named task has ended.
+    pub(super) async fn wait(
+        &mut self,
+        request: WaitRequest,
+        reply: ReplySender,
+    ) -> Result<(), LedgerError> {
+        let mut watched = Vec::new();
+        for name in &request.ids {
+            let task = match self.resolve(name).await? {
+                Ok(id) => self.watched(&id).await?.ok_or_else(|| no_such_task(name)),
+                Err(refusal) => Err(refusal),
+            };
+            match task {
+                Ok(task) => watched.push(task),
+                Err(refusal) => {
+                    self.batch.answer(reply, Response::Error(refusal));
+                    return Ok(());
+                }
+            }
+        }
+        self.jobs.spawn(async move {
+            let limit = request.timeout_ms.map_or(FOREVER, Duration::from_millis);
+            let response = tokio::select! {
+                tasks = all_ended(watched) => match tasks {
+                    Some(tasks) => Response::Tasks(tasks),
+                    None => return,
+                },
+                () = tokio::time::sleep(limit) => Response::Error(ErrorBody::new(
+                    ErrorCode::Timeout,
+                    "not every task ended within the time given",
+                )),
+                () = reply.closed() => return,
+            };
+            reply.send(response);
+        });
+        Ok(())
+    }
+}
+
+/// A timer that is never due: tokio's clock ends after some decades.
+const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// None when the supervisor leaves before.
+async fn all_ended(watched: Vec<Watched>) -> Option<Vec<TaskView>> {
+    let mut tasks = Vec::with_capacity(watched.len());
+    for task in watched {
+        tasks.push(match task {
+            Watched::Live(_, told) => told.await.ok()?,
+            Watched::Ended(view) => *view,
+        });
+    }
+    Some(tasks)
+}
+
+async fn stopped(
+    watched: Vec<Watched>,
+    ledger: &LedgerHandle,
+    reply: &ReplySender,
+) -> Vec<StopResult> {
+    let mut results = Vec::with_capacity(watched.len());
+    for task in watched {
+        match task {
+            Watched::Ended(view) => {
+                results.push(result_of(&view, StopOutcome::AlreadyGone, Vec::new()));
+            }
+            Watched::Live(_, told) => {
+                let told = tokio::select! {
+                    told = told => told,
+                    () = reply.closed() => return results,
+                };
+                // The supervisor leaves: the intent is durable, the next one
+                // goes on with it.
+                let Ok(view) = told else { return results };
+                let survivors = ledger.survivors(view.id.clone()).await.unwrap_or_default();
+                let outcome = if survivors.is_empty() {
+                    StopOutcome::Stopped
+                } else {
+                    StopOutcome::StillAlive
+                };
+                results.push(result_of(&view, outcome, survivors));
+            }
+        }
+    }
+    results
+}
+
+fn result_of(view: &TaskView, outcome: StopOutcome, survivors: Vec<Survivor>) -> StopResult {
+    StopResult {
+        id: view.id.clone(),
+        outcome,
+        status: view.status,
+        archive_reason: view.archive_reason,
+        survivors,
+    }
+}
