@@ -216,6 +216,12 @@ impl Ladder {
         }
     }
 
+    /// What is left of the tree is being signalled.
+    #[must_use]
+    pub const fn is_sweeping(&self) -> bool {
+        matches!(self.phase, Phase::Term { .. } | Phase::Kill { .. })
+    }
+
     /// Takes one input at `now` and says what to do.
     #[must_use]
     pub fn step(&mut self, input: Input, now: u64) -> Vec<Command> {

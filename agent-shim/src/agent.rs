@@ -1,0 +1,199 @@
+//! The start of the agent: its files, pipes, private folder and process.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use protocol::shim::{SpawnStage, Start};
+use protocol::vocab::Stream;
+use sys::hook::SHIM_EXEC;
+use sys::spawn::{Plan, SpawnError, Spawned, spawn};
+use sys::temp_folder::TempFolder;
+
+use crate::output::{LogFile, Output};
+
+/// Where a private folder may be, best first: its path must be short.
+const TEMP_PLACES: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+
+/// Names the private folder in the task's folder, so that it can be removed
+/// after the death of the shim.
+const TEMP_LINK: &str = "tmpdir";
+
+/// By which an `agentctl` inside the task finds its own supervisor.
+const RUNTIME_DIR_VARIABLE: &str = "AGENT_SUPERVISOR_RUNTIME_DIR";
+
+/// An agent that runs.
+#[derive(Debug)]
+pub struct Agent {
+    /// Its leader.
+    pub leader: Spawned,
+    /// Its stdout and its stderr.
+    pub outputs: [Output; 2],
+    /// What is left of its stdin to write.
+    pub prompt: Option<Prompt>,
+    /// Its private folder.
+    pub temp: PrivateFolder,
+}
+
+/// Starts the agent of `start`. The environment, the arguments and the prompt
+/// are taken out of the order and are gone afterwards.
+///
+/// # Errors
+/// [`SpawnError`]; nothing runs then, and the private folder is removed.
+pub fn start(start: &mut Start) -> Result<Agent, SpawnError> {
+    let task_dir = PathBuf::from(&start.task_dir);
+    let temp = PrivateFolder::create(&task_dir)?;
+    let started = start_in(start, &task_dir, &temp);
+    (start.argv, start.env, start.stdin) = (Vec::new(), Vec::new(), None);
+    match started {
+        Ok((leader, outputs, prompt)) => Ok(Agent {
+            leader,
+            outputs,
+            prompt,
+            temp,
+        }),
+        Err(error) => {
+            temp.remove();
+            Err(error)
+        }
+    }
+}
+
+type Started = (Spawned, [Output; 2], Option<Prompt>);
+
+fn start_in(
+    start: &mut Start,
+    task_dir: &Path,
+    temp: &PrivateFolder,
+) -> Result<Started, SpawnError> {
+    let (stdout, agent_stdout) = output(Stream::Stdout, task_dir, start.max_log_bytes)?;
+    let (stderr, agent_stderr) = output(Stream::Stderr, task_dir, start.max_log_bytes)?;
+    let (prompt, agent_stdin) = stdin(start.stdin.take())?;
+    let mut env = std::mem::take(&mut start.env);
+    env.retain(|(name, _)| name != "TMPDIR");
+    env.push((
+        "TMPDIR".to_owned(),
+        temp.folder.path().to_string_lossy().into_owned(),
+    ));
+    if !env.iter().any(|(name, _)| name == RUNTIME_DIR_VARIABLE) {
+        env.push((RUNTIME_DIR_VARIABLE.to_owned(), start.runtime_dir.clone()));
+    }
+    let plan = Plan {
+        argv: &start.argv,
+        env: &env,
+        cwd: Path::new(&start.cwd),
+        stdio: [
+            agent_stdin.as_fd(),
+            agent_stdout.as_fd(),
+            agent_stderr.as_fd(),
+        ],
+        nofile_soft: start.nofile_soft,
+    };
+    let leader = spawn(&plan, &SHIM_EXEC)?;
+    Ok((leader, [stdout, stderr], prompt))
+}
+
+/// The agent's TMPDIR.
+#[derive(Debug)]
+pub struct PrivateFolder {
+    folder: TempFolder,
+    link: PathBuf,
+}
+
+impl PrivateFolder {
+    fn create(task_dir: &Path) -> Result<Self, SpawnError> {
+        let places: Vec<&Path> = TEMP_PLACES
+            .iter()
+            .map(Path::new)
+            .chain(std::iter::once(task_dir))
+            .collect();
+        let folder =
+            TempFolder::create(&places).map_err(|error| failed(&error, Path::new("TMPDIR")))?;
+        let link = task_dir.join(TEMP_LINK);
+        // For whoever cleans up after a shim that was killed; not worth failing.
+        let _ = std::os::unix::fs::symlink(folder.path(), &link);
+        Ok(Self { folder, link })
+    }
+
+    /// Removes it with everything in it. What stays is only temporary files.
+    pub fn remove(self) {
+        if self.folder.remove().is_ok() {
+            let _ = std::fs::remove_file(&self.link);
+        }
+    }
+}
+
+fn output(stream: Stream, task_dir: &Path, cap: u64) -> Result<(Output, OwnedFd), SpawnError> {
+    let path = task_dir.join(format!("{stream}.log"));
+    let log = LogFile::open(&path, cap).map_err(|error| failed(&error, &path))?;
+    let pipe = || -> io::Result<(Output, OwnedFd)> {
+        let (reader, writer) = io::pipe()?;
+        Ok((Output::new(stream, reader.into(), log)?, writer.into()))
+    };
+    pipe().map_err(|error| failed(&error, Path::new(stream.as_str())))
+}
+
+/// The agent's end of its stdin, and the rest of the prompt if it does not fit
+/// in a pipe.
+fn stdin(prompt: Option<Vec<u8>>) -> Result<(Option<Prompt>, OwnedFd), SpawnError> {
+    let open = || -> io::Result<(Option<Prompt>, OwnedFd)> {
+        let Some(bytes) = prompt else {
+            return Ok((None, File::open("/dev/null")?.into()));
+        };
+        let (reader, writer) = io::pipe()?;
+        let writer = OwnedFd::from(writer);
+        fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let prompt = Prompt {
+            pipe: File::from(writer),
+            bytes,
+            written: 0,
+        };
+        Ok((prompt.write(), reader.into()))
+    };
+    open().map_err(|error| failed(&error, Path::new("stdin")))
+}
+
+fn failed(error: &io::Error, path: &Path) -> SpawnError {
+    SpawnError::from_io(SpawnStage::Prepare, error, path)
+}
+
+/// A prompt that is being written to the agent's stdin.
+pub struct Prompt {
+    pipe: File,
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+/// A prompt never appears in `Debug`.
+impl std::fmt::Debug for Prompt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prompt")
+            .field("left", &(self.bytes.len() - self.written))
+            .finish()
+    }
+}
+
+impl Prompt {
+    /// Writes what the pipe takes. `None` once nothing is left to do, because
+    /// all is written or nobody reads it: the pipe is closed then.
+    #[must_use]
+    pub fn write(mut self) -> Option<Self> {
+        while self.written < self.bytes.len() {
+            match self.pipe.write(&self.bytes[self.written..]) {
+                Ok(written) if written > 0 => self.written += written,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(self),
+                Ok(_) | Err(_) => return None,
+            }
+        }
+        None
+    }
+}
+
+impl AsFd for Prompt {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
+    }
+}

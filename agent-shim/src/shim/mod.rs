@@ -1,0 +1,313 @@
+//! The loop: one thread, one epoll, no work while nothing happens.
+
+mod desk;
+mod task;
+
+use std::io;
+
+use protocol::shim::{ProcessId, Record, Start};
+use sys::spawn::SpawnError;
+
+use crate::agent::{self, Agent};
+use crate::clock::Clock;
+use crate::ladder::{Input, Ladder, Policy};
+use crate::link::{Identity, Link, News};
+use crate::opening::Opening;
+use crate::output::BUFFER_BYTES;
+use crate::poller::{Interest, Poller, Source};
+use crate::recorder::Recorder;
+use crate::scan::Scanner;
+use crate::settle::OwnResult;
+use crate::signals::{Caught, Signals, sender};
+use crate::tree;
+
+use desk::Desk;
+use task::{State, Sweep, Task};
+
+/// How long a shim that was told to end waits for its last acknowledgement, in
+/// ms: its journal is on the disk, and a shutdown must not wait for it.
+const LAST_ACK_MS: u64 = 1_000;
+
+/// Signals at the shim that are recorded; the first one is the reason.
+const MAX_SIGNALS_SEEN: u32 = 16;
+
+/// The shim of one task.
+#[derive(Debug)]
+pub struct Shim {
+    desk: Desk,
+    signals: Signals,
+    task: Option<Task>,
+    leaving: Leaving,
+    signals_seen: u32,
+}
+
+/// When the shim ends after its task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    /// When the ledger has everything.
+    WhenSettled,
+    /// Soon after the task: it was told to end.
+    Soon,
+    /// At this time at the latest.
+    By(u64),
+    /// At once: nobody wants to hear from it.
+    AtOnce,
+}
+
+impl Shim {
+    /// Starts the agent of the order. The claim is `shim`'s.
+    ///
+    /// # Errors
+    /// The kernel's answer; an agent that was started dies with this process.
+    pub fn start(opening: Opening, signals: Signals, shim: ProcessId) -> io::Result<Self> {
+        let Opening {
+            socket,
+            decoder,
+            mut start,
+        } = opening;
+        let clock = Clock::begin();
+        let poller = Poller::new()?;
+        poller.add(Source::Signals, &signals, Interest::Read)?;
+        let identity = Identity {
+            task_id: start.task_id.clone(),
+            token: start.token,
+            shim: shim.clone(),
+            task_dir: start.task_dir.clone().into(),
+            runtime_dir: start.runtime_dir.clone().into(),
+        };
+        let mut recorder = Recorder::create(&identity.task_dir);
+        recorder.record(Record::Claimed {
+            at: sys::clock::now(),
+            shim,
+        });
+        let started = match recorder.creation_error() {
+            None => agent::start(&mut start),
+            Some(error) => Err(error),
+        };
+        let link = Link::first(identity, socket, decoder, &poller)?;
+        let mut desk = Desk::new(clock, poller, recorder, link);
+        let task = match started {
+            Ok(agent) => Some(running(agent, *start, &mut desk)?),
+            Err(error) => {
+                not_running(error, &mut desk);
+                None
+            }
+        };
+        desk.send();
+        Ok(Self {
+            desk,
+            signals,
+            task,
+            leaving: Leaving::WhenSettled,
+            signals_seen: 0,
+        })
+    }
+
+    /// Works until the task is over and everything about it is told.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn run(mut self) -> io::Result<()> {
+        // What came with the start order.
+        let now = self.desk.clock.now();
+        let pending = self.desk.link.receive_pending(now);
+        self.heed(pending)?;
+        while !self.may_leave() {
+            let now = self.desk.clock.now();
+            let timeout = self.deadline().map(|at| at.saturating_sub(now));
+            for source in self.desk.poller.wait(timeout)? {
+                self.handle(source)?;
+            }
+            self.tick()?;
+            self.desk.send();
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, source: Source) -> io::Result<()> {
+        match source {
+            Source::Signals => return self.read_signals(),
+            Source::Link => {
+                let news = self.desk.link.receive(self.desk.clock.now());
+                return self.heed(news);
+            }
+            Source::Stdout | Source::Stderr | Source::Stdin => {}
+        }
+        if let Some(task) = &mut self.task {
+            match source {
+                Source::Stdout => task.read_output(0, &mut self.desk),
+                Source::Stderr => task.read_output(1, &mut self.desk),
+                Source::Stdin => task.write_prompt(),
+                Source::Signals | Source::Link => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_signals(&mut self) -> io::Result<()> {
+        while let Some(caught) = self.signals.next()? {
+            match caught {
+                Caught::Child => self.bury()?,
+                Caught::Reconnect => self.desk.link.hurry(self.desk.clock.now()),
+                Caught::End { signal, pid, uid } => self.told_to_end(signal, pid, uid)?,
+            }
+        }
+        self.forget_task();
+        Ok(())
+    }
+
+    fn bury(&mut self) -> io::Result<()> {
+        match &mut self.task {
+            Some(task) => task.bury(&mut self.desk),
+            // What was left alone may still end.
+            None => tree::bury(None).map(|_| ()),
+        }
+    }
+
+    fn told_to_end(&mut self, signal: i32, pid: i32, uid: u32) -> io::Result<()> {
+        let Some(task) = &mut self.task else {
+            self.leave_soon();
+            return Ok(());
+        };
+        if self.leaving == Leaving::WhenSettled {
+            self.leaving = Leaving::Soon;
+        }
+        if self.signals_seen < MAX_SIGNALS_SEEN {
+            self.signals_seen += 1;
+            let (at, sender) = (sys::clock::now(), sender(pid, uid));
+            self.desk.record(Record::SignalSeen { at, signal, sender });
+        }
+        task.act(Input::Signalled, &mut self.desk)
+    }
+
+    fn heed(&mut self, news: Vec<News>) -> io::Result<()> {
+        for one in news {
+            self.desk.note(&one);
+            let input = match one {
+                News::Attached(_) | News::Acknowledged(_) => continue,
+                News::Stop(order) => Input::Stop(order),
+                News::Ended => {
+                    self.leaving = Leaving::AtOnce;
+                    Input::Disowned
+                }
+            };
+            if let Some(task) = &mut self.task {
+                task.act(input, &mut self.desk)?;
+            }
+        }
+        self.forget_task();
+        Ok(())
+    }
+
+    fn tick(&mut self) -> io::Result<()> {
+        if let Some(task) = &mut self.task
+            && task
+                .ladder
+                .deadline()
+                .is_some_and(|at| self.desk.clock.now() >= at)
+        {
+            task.act(Input::Tick, &mut self.desk)?;
+        }
+        self.forget_task();
+        self.desk.tick();
+        Ok(())
+    }
+
+    /// A task that is over needs no memory.
+    fn forget_task(&mut self) {
+        if self
+            .task
+            .as_ref()
+            .is_some_and(|task| task.state == State::Over)
+        {
+            self.task = None;
+            if self.leaving == Leaving::Soon {
+                self.leave_soon();
+            }
+        }
+    }
+
+    fn leave_soon(&mut self) {
+        match self.leaving {
+            Leaving::WhenSettled | Leaving::Soon => {
+                self.leaving = Leaving::By(self.desk.clock.now() + LAST_ACK_MS);
+            }
+            Leaving::By(_) | Leaving::AtOnce => {}
+        }
+    }
+
+    fn may_leave(&self) -> bool {
+        if self.task.is_some() {
+            return false;
+        }
+        let settled = || self.desk.is_settled() || self.desk.recorder.is_unlinked();
+        match self.leaving {
+            Leaving::WhenSettled | Leaving::Soon => settled(),
+            Leaving::By(at) => settled() || self.desk.clock.now() >= at,
+            Leaving::AtOnce => true,
+        }
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        let ladder = self.task.as_ref().and_then(|task| task.ladder.deadline());
+        let leaving = match self.leaving {
+            Leaving::By(at) => Some(at),
+            Leaving::WhenSettled | Leaving::Soon | Leaving::AtOnce => None,
+        };
+        [ladder, leaving, self.desk.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+fn running(agent: Agent, start: Start, desk: &mut Desk) -> io::Result<Task> {
+    let Agent {
+        leader,
+        outputs,
+        prompt,
+        temp,
+    } = agent;
+    desk.record(Record::Execd {
+        at: sys::clock::now(),
+        agent: leader.process.clone(),
+        program: leader.program.to_string_lossy().into_owned(),
+    });
+    let policy = Policy {
+        stop_signal: start.stop_signal,
+        grace_ms: start.grace_ms,
+        leftovers: start.leftovers,
+    };
+    let task = Task {
+        leader: Some(leader),
+        outputs,
+        prompt,
+        temp: Some(temp),
+        scanner: Scanner::new(&start.scan),
+        ladder: Ladder::new(policy),
+        buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+        term_exit: start.term_exit,
+        result: OwnResult::Missing,
+        sweep: Sweep::NotYet,
+        state: State::Alive,
+    };
+    task.watch(desk)?;
+    Ok(task)
+}
+
+fn not_running(error: SpawnError, desk: &mut Desk) {
+    let SpawnError { stage, errno, path } = error;
+    let at = sys::clock::now();
+    desk.record(Record::SpawnFailed {
+        at,
+        stage,
+        errno,
+        path,
+    });
+    desk.record(Record::Finished {
+        at,
+        output_bytes: (0, 0),
+        gap_bytes: (0, 0),
+    });
+    desk.recorder.trim();
+}

@@ -1,0 +1,311 @@
+//! The agent while it lives, and its end.
+
+use std::io;
+
+use protocol::Exit;
+use protocol::shim::{AlarmKind, IntentRecord, Record, SupersededBy, SweepRecord, Target};
+use sys::hook::SHIM_REAP;
+use sys::spawn::Spawned;
+
+use super::desk::{self, Desk};
+use crate::agent::{PrivateFolder, Prompt};
+use crate::ladder::{Command, Conclusion, Input, Ladder, Tree};
+use crate::output::{MAX_DRAIN, Output, PipeState};
+use crate::poller::{Interest, Source};
+use crate::scan::{Finding, Scanner};
+use crate::settle::{Manager, OwnResult, settle};
+use crate::tree::{self, Dead};
+
+/// Bytes that one event reads from a pipe, so that the other sources get their
+/// turn.
+const BYTES_PER_EVENT: usize = 256 << 10;
+
+/// The agent and what it takes to end it.
+#[derive(Debug)]
+pub(super) struct Task {
+    /// Until it is taken away.
+    pub(super) leader: Option<Spawned>,
+    pub(super) outputs: [Output; 2],
+    pub(super) prompt: Option<Prompt>,
+    /// Until it is removed.
+    pub(super) temp: Option<PrivateFolder>,
+    pub(super) scanner: Scanner,
+    pub(super) ladder: Ladder,
+    pub(super) buffer: Box<[u8]>,
+    pub(super) term_exit: Vec<i32>,
+    pub(super) result: OwnResult,
+    pub(super) sweep: Sweep,
+    pub(super) state: State,
+}
+
+/// Who counts as swept: what outlived the leader and was signalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sweep {
+    NotYet,
+    Ended(u32),
+}
+
+/// Whether the task goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Alive,
+    Over,
+}
+
+impl Task {
+    /// Waits for everything that the agent may do.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub(super) fn watch(&self, desk: &Desk) -> io::Result<()> {
+        for (output, source) in self.outputs.iter().zip([Source::Stdout, Source::Stderr]) {
+            if let Some(pipe) = output.pipe() {
+                desk.poller.add(source, pipe, Interest::Read)?;
+            }
+        }
+        match &self.prompt {
+            Some(prompt) => desk.poller.add(Source::Stdin, prompt, Interest::Write),
+            None => Ok(()),
+        }
+    }
+
+    /// The agent reads its stdin.
+    pub(super) fn write_prompt(&mut self) {
+        self.prompt = self.prompt.take().and_then(Prompt::write);
+    }
+
+    /// There is output.
+    pub(super) fn read_output(&mut self, at: usize, desk: &mut Desk) {
+        self.drain(at, BYTES_PER_EVENT, desk);
+        self.report_findings(desk);
+    }
+
+    /// A child ended, or may have.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub(super) fn bury(&mut self, desk: &mut Desk) -> io::Result<()> {
+        let leader = self.leader.as_ref().map(|leader| leader.process.pid);
+        match tree::bury(leader)? {
+            Dead::Leader(exit) => self.leader_ended(exit, desk),
+            Dead::Others(count, tree) => {
+                self.count_swept(count);
+                match tree {
+                    Tree::Empty => self.act(Input::TreeEmptied, desk),
+                    Tree::Populated if count > 0 => self.act(Input::TreeShrank, desk),
+                    Tree::Populated => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Lets the ladder decide, and does what it says.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub(super) fn act(&mut self, input: Input, desk: &mut Desk) -> io::Result<()> {
+        for command in self.ladder.step(input, desk.clock.now()) {
+            self.perform(command, desk)?;
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, command: Command, desk: &mut Desk) -> io::Result<()> {
+        let at = sys::clock::now();
+        match command {
+            Command::RecordIntent { order, joined } => {
+                let (intent_id, reason, grace_ms) = (order.intent_id, order.reason, order.grace_ms);
+                let intent = IntentRecord {
+                    at,
+                    intent_id,
+                    reason,
+                    grace_ms,
+                    joined,
+                };
+                desk.record(Record::Intent(intent));
+                desk.send();
+            }
+            Command::Look => {
+                let seen = self.look(desk)?;
+                self.act(Input::Looked(seen), desk)?;
+            }
+            Command::RecordSuperseded { intent_id, by } => {
+                desk.record(Record::Superseded { at, intent_id, by });
+            }
+            Command::SignalGroup { signal, intent_id } => {
+                if let Some(leader) = &self.leader {
+                    let target = Target::Group;
+                    desk.record(Record::Signalled {
+                        at,
+                        intent_id,
+                        signal,
+                        target,
+                    });
+                    tree::signal_group(leader, signal);
+                }
+            }
+            Command::SignalTree { signal, intent_id } => {
+                self.begin_sweep();
+                let count = tree::count();
+                if count > 0 {
+                    let target = Target::Tree(count);
+                    desk.record(Record::Signalled {
+                        at,
+                        intent_id,
+                        signal,
+                        target,
+                    });
+                    tree::signal_all(signal);
+                }
+            }
+            Command::KillRound => tree::kill_round(),
+            Command::Conclude(conclusion) => self.conclude(conclusion, desk),
+        }
+        Ok(())
+    }
+
+    /// The three looks: did it end by itself? What they see is the order of
+    /// events from here on.
+    fn look(&mut self, desk: &mut Desk) -> io::Result<Option<SupersededBy>> {
+        self.read_all(desk);
+        let Some(leader) = &self.leader else {
+            return Ok(Some(SupersededBy::Exited));
+        };
+        let printed = (self.result == OwnResult::Seen).then_some(SupersededBy::Result);
+        Ok(tree::look(leader)?.or(printed))
+    }
+
+    /// The exit goes to the disk before its zombie goes, and is told once it
+    /// is there.
+    fn leader_ended(&mut self, exit: Exit, desk: &mut Desk) -> io::Result<()> {
+        self.read_all(desk);
+        self.record_exit(exit.clone(), desk);
+        if let Some(leader) = self.leader.take() {
+            leader.pidfd.reap(&SHIM_REAP)?;
+        }
+        self.prompt = None;
+        if self.ladder.is_sweeping() {
+            self.begin_sweep();
+        }
+        let tree = match tree::bury(None)? {
+            Dead::Others(count, tree) => {
+                self.count_swept(count);
+                tree
+            }
+            Dead::Leader(_) => Tree::Populated,
+        };
+        let settle = settle(&exit, &self.term_exit, self.result, Manager::detect());
+        self.act(Input::LeaderEnded(settle, tree), desk)
+    }
+
+    fn record_exit(&mut self, exit: Exit, desk: &mut Desk) {
+        let at = sys::clock::now();
+        desk.recorder.record_usage(self.scanner.usage(), at);
+        let output_bytes = (self.outputs[0].counts().0, self.outputs[1].counts().0);
+        desk.record(Record::Exited {
+            at,
+            exit,
+            output_bytes,
+        });
+        desk.recorder.sync();
+    }
+
+    fn conclude(&mut self, conclusion: Conclusion, desk: &mut Desk) {
+        self.read_all(desk);
+        if self.leader.is_some() {
+            let why = "it could not be ended".to_owned();
+            self.record_exit(Exit::Unknown { why }, desk);
+        }
+        let at = sys::clock::now();
+        desk.recorder.record_usage(self.scanner.usage(), at);
+        let (empty, survivors) = match conclusion {
+            Conclusion::Empty => (true, Vec::new()),
+            Conclusion::LeftAlone | Conclusion::Unkillable => (false, tree::survivors()),
+        };
+        let swept = match self.sweep {
+            Sweep::NotYet => 0,
+            Sweep::Ended(count) => count,
+        };
+        desk.record(Record::Swept(SweepRecord {
+            at,
+            empty,
+            swept,
+            survivors,
+            marker_only: false,
+        }));
+        let [stdout, stderr] = self.outputs.each_ref().map(Output::counts);
+        desk.record(Record::Finished {
+            at,
+            output_bytes: (stdout.0, stderr.0),
+            gap_bytes: (stdout.1, stderr.1),
+        });
+        desk.end_reports();
+        desk.send();
+        desk.recorder.trim();
+        for output in &mut self.outputs {
+            output.close();
+        }
+        // Who is left may use it.
+        if let (true, Some(temp)) = (empty, self.temp.take()) {
+            temp.remove();
+        }
+        self.state = State::Over;
+    }
+
+    /// Reads everything that was written before now.
+    fn read_all(&mut self, desk: &mut Desk) {
+        for at in 0..self.outputs.len() {
+            self.drain(at, MAX_DRAIN, desk);
+        }
+        self.scanner.end_of_input();
+        self.report_findings(desk);
+    }
+
+    fn drain(&mut self, at: usize, limit: usize, desk: &mut Desk) {
+        let output = &mut self.outputs[at];
+        if output.pipe().is_none() {
+            return;
+        }
+        let drained = output.drain(limit, &mut self.buffer, &mut self.scanner);
+        if let Some(detail) = output.take_failure() {
+            let kind = AlarmKind::LogWriteFailed;
+            desk.record(Record::Alarm {
+                at: sys::clock::now(),
+                kind,
+                detail,
+            });
+        }
+        match drained.state {
+            PipeState::Unread | PipeState::Dry | PipeState::Closed if drained.bytes == 0 => {}
+            PipeState::Unread | PipeState::Dry | PipeState::Closed => {
+                let usage = self.scanner.usage();
+                if desk.note_output(self.scanner.take_progress(), usage) == desk::Output::First {
+                    desk.record(Record::FirstOutput {
+                        at: sys::clock::now(),
+                    });
+                }
+            }
+        }
+    }
+
+    fn report_findings(&mut self, desk: &mut Desk) {
+        for finding in self.scanner.take_findings() {
+            if let Finding::Result { .. } = finding {
+                self.result = OwnResult::Seen;
+            }
+            desk.record_finding(finding);
+        }
+    }
+
+    fn begin_sweep(&mut self) {
+        if self.leader.is_none() && self.sweep == Sweep::NotYet {
+            self.sweep = Sweep::Ended(0);
+        }
+    }
+
+    fn count_swept(&mut self, more: u32) {
+        if let Sweep::Ended(count) = &mut self.sweep {
+            *count += more;
+        }
+    }
+}

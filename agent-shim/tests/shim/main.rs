@@ -1,0 +1,12 @@
+//! The real shim, with a test in the place of the supervisor.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test looks for the records that it is about"
+)]
+
+mod endings;
+mod harness;
+mod links;
+mod outputs;
+mod starts;
+mod stops;
