@@ -14,6 +14,7 @@ use protocol::{ArchiveReason, Basis, Exit, Status, StopReason};
 pub(crate) use words::*;
 
 /// The task of a test: its live state, and everything that was committed.
+#[derive(Clone)]
 pub(crate) struct Run {
     pub(crate) task: Task,
     pub(crate) presence: Presence,
