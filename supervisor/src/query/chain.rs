@@ -23,8 +23,7 @@ const SUPERVISOR: &str = "the supervisor";
 
 /// What happened to a task, in order, in plain words. `events` are all of its
 /// events, `search_path` is where its command was searched.
-#[must_use]
-pub fn chain(events: &[Event], search_path: Option<&str>) -> Vec<ChainLink> {
+pub(super) fn chain(events: &[Event], search_path: Option<&str>) -> Vec<ChainLink> {
     let task = Task::fold(events);
     let task = task.as_ref();
     let context = Context { task, search_path };

@@ -17,8 +17,7 @@ pub(super) const MAX_QUOTE: usize = 400;
 
 /// Everything that was seen of a task, in order. `events` are all of its
 /// events, `search_path` is where its command was searched.
-#[must_use]
-pub fn evidence(events: &[Event], search_path: Option<&str>) -> Vec<EvidenceView> {
+pub(super) fn evidence(events: &[Event], search_path: Option<&str>) -> Vec<EvidenceView> {
     let task = Task::fold(events);
     let task = task.as_ref();
     let mut seen = Vec::new();
@@ -238,7 +237,6 @@ pub(super) fn alarm_words(kind: AlarmKind, detail: &str) -> String {
         AlarmKind::JournalFull => "the shim's journal is full",
         AlarmKind::TooManySessions => "the output named more session ids than are kept",
         AlarmKind::InvalidSessionId => "the output named a session id that is none",
-        AlarmKind::Unexpected => "something does not fit what was known",
         AlarmKind::Unexpected => "something unexpected was reported",
     };
     if detail.is_empty() {

@@ -7,6 +7,8 @@ use protocol::limits::MAX_LIST;
 use protocol::view::TaskView;
 use protocol::{SessionId, Status, TaskId, Timestamp};
 
+use crate::folder::Folders;
+
 /// Most of a result's text in a list, in bytes; `show` has the whole.
 const RESULT_TEXT: usize = 1 << 10;
 
@@ -19,16 +21,14 @@ const BARE_TASK: usize = 256;
 
 /// Does the filter ask for tasks that have ended: with `all`, or with a status
 /// or a reason that only those have?
-#[must_use]
-pub fn wants_ended(filter: &ListFilter) -> bool {
+pub(super) fn wants_ended(filter: &ListFilter) -> bool {
     filter.all
         || !filter.reason.is_empty()
         || filter.status.iter().copied().any(Status::is_terminal)
 }
 
 /// Does the task fit the filter, whatever that says of `all`?
-#[must_use]
-pub fn fits(task: &TaskView, filter: &ListFilter) -> bool {
+pub(super) fn fits(task: &TaskView, filter: &ListFilter) -> bool {
     let any_status = filter.status.is_empty() || filter.status.contains(&task.status);
     let any_reason = filter.reason.is_empty()
         || task
@@ -47,21 +47,34 @@ pub fn fits(task: &TaskView, filter: &ListFilter) -> bool {
 
 /// Makes a list of `tasks`: the newest first, each once (one that ended while
 /// the list was made is in it twice, and its end counts), at most `limit`, long
-/// results cut, and no more than a frame can take.
-pub fn newest_first(tasks: &mut Vec<TaskView>, limit: Option<u32>) {
+/// results cut, and no more than a frame can take. Where a command is missing,
+/// its folder is asked.
+pub(super) fn newest_first(
+    mut tasks: Vec<TaskView>,
+    limit: Option<u32>,
+    folders: &Folders,
+) -> Vec<TaskView> {
     tasks.sort_by(|one, other| order(other).cmp(&order(one)));
     let mut seen: HashSet<TaskId> = HashSet::with_capacity(tasks.len());
     tasks.retain(|task| seen.insert(task.id.clone()));
     tasks.truncate(limit.unwrap_or(MAX_LIST).min(MAX_LIST) as usize);
     let mut room = LIST_BYTES;
-    let fitting = tasks.iter_mut().take_while(|task| {
+    for at in 0..tasks.len() {
+        let task = &mut tasks[at];
+        if task.argv.is_empty() {
+            let shown = folders.shown(&task.id);
+            (task.argv, task.cwd) = (shown.argv, shown.cwd);
+        }
         cut_result(task);
-        let left = room.checked_sub(size(task));
-        room = left.unwrap_or(0);
-        left.is_some()
-    });
-    let fitting = fitting.count();
-    tasks.truncate(fitting);
+        match room.checked_sub(size(task)) {
+            Some(left) => room = left,
+            None => {
+                tasks.truncate(at);
+                break;
+            }
+        }
+    }
+    tasks
 }
 
 fn began(task: &TaskView) -> Option<Timestamp> {

@@ -84,8 +84,7 @@ pub fn live_view(
 
 /// The task object of what is on record of a task, where no supervisor knows
 /// more; none if the events do not begin with its admission.
-#[must_use]
-pub fn recorded_view(events: &[Event], shown: &Shown) -> Option<TaskView> {
+pub(super) fn recorded_view(events: &[Event], shown: &Shown) -> Option<TaskView> {
     let task = Task::fold(events)?;
     let shim = task.shim.as_ref().map(|shim| shim.pid);
     let processes = Processes {

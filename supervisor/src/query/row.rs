@@ -8,10 +8,8 @@ use crate::folder::Shown;
 use crate::ledger::TaskRow;
 
 /// The task object of an ended task. Of a live one a row does not tell much:
-/// see [`recorded_view`](super::recorded_view).
-#[must_use]
-pub fn row_view(row: &TaskRow, shown: &Shown) -> TaskView {
-    let row = row.clone();
+/// see [`recorded_view`](super::live::recorded_view).
+pub(super) fn row_view(row: TaskRow, shown: Shown) -> TaskView {
     TaskView {
         phase: match row.status {
             Status::Queued => Phase::Queued,
@@ -37,8 +35,8 @@ pub fn row_view(row: &TaskRow, shown: &Shown) -> TaskView {
         issue_number: row.issue_number,
         user: row.user,
         name: row.name,
-        cwd: shown.cwd.clone(),
-        argv: shown.argv.clone(),
+        cwd: shown.cwd,
+        argv: shown.argv,
         status: row.status,
         archive_reason: row.reason,
         archive_label: row.reason.map(|reason| reason.label().to_owned()),

@@ -1,0 +1,43 @@
+//! A task has ended: its folder keeps what the ledger says, and no secret that
+//! is not needed any more.
+
+use protocol::TaskId;
+
+use crate::folder::{FolderError, Folders};
+use crate::ledger::{LedgerError, Reader};
+
+/// A folder could not be settled. Nothing depends on it but `recover`.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// The ledger could not be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The folder could not be written.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+}
+
+/// Writes `settled` and wipes the environment from `spec`. Repeated, it writes
+/// what is true now.
+///
+/// # Errors
+/// [`SettleError`].
+pub fn settle(reader: &Reader<'_>, folders: &Folders, id: &TaskId) -> Result<(), SettleError> {
+    // The secrets go first: they matter more than what can be read elsewhere.
+    folders.wipe_env(id)?;
+    if let Some(rows) = reader.settled(id)? {
+        folders.settle(id, &rows)?;
+    }
+    Ok(())
+}
+
+/// Tasks that ended lately and whose folders were not settled: a supervisor
+/// was killed in between.
+///
+/// # Errors
+/// [`LedgerError`].
+pub fn unsettled(reader: &Reader<'_>, folders: &Folders) -> Result<Vec<TaskId>, LedgerError> {
+    let mut ids = reader.ended_lately()?;
+    ids.retain(|id| folders.task_dir(id).exists() && !folders.is_settled(id));
+    Ok(ids)
+}
