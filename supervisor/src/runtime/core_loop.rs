@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use lifecycle::{Event, Input, Now, Task, decide, evolve};
+use lifecycle::{Event, EventBody, Input, Now, Task, decide, evolve};
 use protocol::shim::ProgressReport;
 use protocol::view::EventView;
 use protocol::{Key, TaskId, Timestamp};
@@ -148,7 +148,7 @@ impl Core {
         let effects = decide(&live.task, &live.presence, input, now);
         for event in &effects.events {
             step_event(&mut live.task, event);
-            if let lifecycle::EventBody::StopRequested { intent_id, .. } = &event.body {
+            if let EventBody::StopRequested { intent_id, .. } = &event.body {
                 self.next_intent = self.next_intent.max(intent_id + 1);
             }
         }
@@ -199,19 +199,20 @@ impl Core {
     fn tell_waiters(&mut self, events: &[Event]) {
         for event in events {
             let Some(id) = &event.task_id else { continue };
-            match &event.body {
-                lifecycle::EventBody::Started { .. } => {
-                    if let Some(live) = self.tasks.get_mut(id) {
-                        let view = live.view();
-                        for waiter in live.on_start.drain(..) {
-                            // The caller may have hung up.
-                            let _ = waiter.send(view.clone());
-                        }
-                    }
-                }
-                lifecycle::EventBody::Ended(_) => self.retire(id),
-                _other => {}
+            if matches!(event.body, EventBody::Started { .. }) {
+                self.tell_started(id);
+            } else if matches!(event.body, EventBody::Ended(_)) {
+                self.retire(id);
             }
+        }
+    }
+
+    fn tell_started(&mut self, id: &TaskId) {
+        let Some(live) = self.tasks.get_mut(id) else { return };
+        let view = live.view();
+        for waiter in live.on_start.drain(..) {
+            // The caller may have hung up.
+            let _ = waiter.send(view.clone());
         }
     }
 

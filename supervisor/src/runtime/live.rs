@@ -1,7 +1,6 @@
 //! What the supervisor holds of a task that has not ended.
 
 use lifecycle::{Presence, Task};
-use protocol::TaskId;
 use protocol::shim::Start;
 use protocol::view::TaskView;
 use tokio::sync::{oneshot, watch};
@@ -50,11 +49,6 @@ impl Live {
             on_end: Vec::new(),
             ended: watch::Sender::new(false),
         }
-    }
-
-    /// Its id.
-    pub(super) fn id(&self) -> &TaskId {
-        self.task.id()
     }
 
     /// The task object as it is now.
