@@ -92,7 +92,7 @@ fn every_kind_of_damage_is_named() {
     for (name, events) in cases {
         let violation = invariant::check(&events).expect_err(name);
         assert_eq!(violation.invariant, name, "{violation}");
-        assert_eq!(violation.task.is_some(), true, "{violation}");
+        assert!(violation.task.is_some(), "{violation}");
     }
 }
 

@@ -7,6 +7,7 @@
 //! journal tells it (see [`world::Fate`]).
 
 mod moves;
+mod truth;
 mod world;
 
 use std::collections::HashSet;

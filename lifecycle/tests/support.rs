@@ -1,5 +1,6 @@
 //! Short words for long facts.
 
+mod records;
 mod words;
 
 use lifecycle::admit::admit;
@@ -11,6 +12,7 @@ use protocol::shim::Record;
 use protocol::vocab::IntentOutcome;
 use protocol::{ArchiveReason, Basis, Exit, Status, StopReason};
 
+pub(crate) use records::*;
 pub(crate) use words::*;
 
 /// The task of a test: its live state, and everything that was committed.
