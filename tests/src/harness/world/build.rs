@@ -38,6 +38,7 @@ impl WorldBuilder {
     /// When its folders cannot be made.
     #[must_use]
     pub fn build(self) -> World {
+        let bins = Bins::locate();
         let dir = nix::unistd::mkdtemp(WORLD_TEMPLATE).expect("a private folder can be made");
         for folder in [
             "home",
@@ -55,7 +56,7 @@ impl WorldBuilder {
         }
         let hooks = (!self.hooks.is_empty()).then(|| Hooks::serve(&dir.join("hooks.sock")));
         World {
-            bins: Bins::locate(),
+            bins,
             active: self.hooks,
             hooks,
             supervisors: Mutex::default(),
