@@ -124,7 +124,7 @@ fn a_closed_stdout_is_no_end() {
 
 #[test]
 fn an_agent_that_is_killed_from_outside_is_seen_at_once() {
-    let rig = Rig::ready("echo ready; sleep 1000 & wait");
+    let rig = Rig::ready("sleep 1000 & echo ready; wait");
     let agent = rig.records.iter().find_map(|(_, record)| match record {
         Record::Execd { agent, .. } => Some(agent.pid),
         _ => None,
