@@ -7,13 +7,17 @@
 //! bench_agent lines SOCKET COUNT BYTES   prints so many JSON lines, then holds
 //! bench_agent flood SOCKET BYTES TOTAL   one line of BYTES, lines up to TOTAL, then holds
 //! bench_agent echo SOCKET                sends back each byte
+//! bench_agent create --bundle DIR --pid-file FILE ID
+//!     plays a container runtime for a peer: starts one that holds at the socket
+//!     that DIR/crew names, and writes its pid
 //! ```
 //! Arrival: the clock (u64 ns) and the pid (i32); each later time is a u64; all
 //! little endian. Nothing is caught: a TERM ends it at once.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
         ["lines", socket, count, bytes] => lines(socket, started, count, bytes),
         ["flood", socket, bytes, total] => flood(socket, started, bytes, total),
         ["echo", socket] => arrive(socket, started).and_then(echo),
+        ["create", "--bundle", bundle, "--pid-file", file, _id] => create(bundle, file),
         _ => Err(io::Error::from(io::ErrorKind::InvalidInput)),
     };
     match done {
@@ -73,6 +78,14 @@ fn echo(mut stream: UnixStream) -> io::Result<()> {
         stream.write_all(&byte)?;
     }
     Ok(())
+}
+
+fn create(bundle: &str, pid_file: &str) -> io::Result<()> {
+    let socket = fs::read_to_string(format!("{bundle}/crew"))?;
+    let agent = Command::new(std::env::current_exe()?)
+        .args(["hold", &socket])
+        .spawn()?;
+    fs::write(pid_file, agent.id().to_string())
 }
 
 fn lines(socket: &str, started: u64, count: &str, bytes: &str) -> io::Result<()> {
