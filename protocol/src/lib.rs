@@ -24,6 +24,7 @@ extern crate alloc;
 pub mod codec;
 pub mod control;
 pub mod duration;
+mod exit;
 pub mod frame;
 pub mod hello;
 pub mod ids;

@@ -141,18 +141,24 @@ fn parse(text: &[u8]) -> Option<i64> {
     let fraction = rest.strip_suffix(b"Z")?;
     let milli = match fraction {
         [] => 0,
-        [b'.', digits @ ..] if (1..=9).contains(&digits.len()) => {
-            let mut value = 0i64;
-            for at in 0..3 {
-                let digit = digits.get(at).copied().unwrap_or(b'0');
-                value = value * 10 + i64::from(digit.is_ascii_digit().then(|| digit - b'0')?);
-            }
-            value
-        }
+        [b'.', digits @ ..] => fraction_ms(digits)?,
         _ => return None,
     };
     let days = days_from_civil(year, month, day);
+    // The 30th of February is in March.
+    if civil_from_days(days) != (year, month, day) {
+        return None;
+    }
     Some(days * DAY_MS + hour * 3_600_000 + minute * 60_000 + second * 1000 + milli)
+}
+
+/// The first three of one to nine digits.
+fn fraction_ms(digits: &[u8]) -> Option<i64> {
+    if !(1..=9).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let padded = digits.iter().chain(b"00").take(3);
+    Some(padded.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
 }
 
 #[cfg(test)]
@@ -183,12 +189,38 @@ mod tests {
             "2026-11-20",
             "2026-13-20T11:26:42Z",
             "2026-11-20T11:26:42+01:00",
+            "2026-11-20T11:26:42.Z",
+            "2026-11-20T11:26:42.123xyzZ",
+            "2026-11-20T11:26:42.1234567890Z",
+            "2026-02-29T11:26:42Z",
+            "2026-04-31T11:26:42Z",
+            "2026-11-00T11:26:42Z",
+            "2026-11-20T24:00:00Z",
         ] {
             assert_eq!(Timestamp::parse(text), Err(BadTimestamp), "{text}");
         }
     }
 
+    #[test]
+    fn fractions_of_any_length_are_cut_to_milliseconds() {
+        let base = Timestamp::parse("2026-11-20T11:26:42Z").expect("no fraction");
+        for (fraction, ms) in [("5", 500), ("25", 250), ("766", 766), ("766999999", 766)] {
+            let text = alloc::format!("2026-11-20T11:26:42.{fraction}Z");
+            assert_eq!(Timestamp::parse(&text), Ok(base.plus_ms(ms)));
+        }
+    }
+
     proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text: String) {
+            let _ = Timestamp::parse(&text);
+        }
+
+        #[test]
+        fn any_number_prints(ms: i64) {
+            prop_assert!(Timestamp(ms).to_string().ends_with('Z'));
+        }
+
         #[test]
         fn printing_and_reading_agree(ms in -62_135_596_800_000i64..253_402_300_799_999) {
             prop_assert_eq!(Timestamp::parse(&Timestamp(ms).to_string()), Ok(Timestamp(ms)));

@@ -1,10 +1,11 @@
 //! The closed vocabularies. Each word has one spelling (its serde name), used
 //! in JSON, in the ledger and on the command line alike.
 
-use alloc::string::String;
 use core::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+
+pub use crate::exit::{Exit, SignalName};
 
 /// A vocabulary: an enum whose words are its only text form. The order of the
 /// variants is the wire encoding, so new words go to the end.
@@ -319,189 +320,6 @@ vocabulary!(
     }
 );
 
-/// How a process ended. Never an invented code: what is not known is
-/// [`Exit::Unknown`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Exit {
-    /// It called `exit` with this code.
-    Exited {
-        /// 0 to 255.
-        code: i32,
-    },
-    /// A signal ended it.
-    Signaled {
-        /// The signal's number.
-        signal: i32,
-        /// It left a core dump.
-        core: bool,
-    },
-    /// Nobody could see it.
-    Unknown {
-        /// Why not.
-        why: String,
-    },
-}
-
-impl Exit {
-    /// The word of the ledger's `exit_kind`.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Exited { .. } => "exited",
-            Self::Signaled { .. } => "signaled",
-            Self::Unknown { .. } => "unknown",
-        }
-    }
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exited { code } => write!(f, "exited with code {code}"),
-            Self::Signaled { signal, core } => {
-                write!(f, "ended by {}", SignalName(*signal))?;
-                if *core {
-                    f.write_str(" (core dumped)")
-                } else {
-                    Ok(())
-                }
-            }
-            Self::Unknown { why } => write!(f, "exit unknown: {why}"),
-        }
-    }
-}
-
-/// The binary form of [`Exit`]; the JSON form is tagged with `kind`.
-#[derive(Serialize, Deserialize)]
-enum ExitWire {
-    Exited(i32),
-    Signaled(i32, bool),
-    Unknown(String),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum ExitText {
-    Exited { code: i32 },
-    Signaled { signal: String, core: bool },
-    Unknown { why: String },
-}
-
-impl Serialize for Exit {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            match self {
-                Self::Exited { code } => ExitText::Exited { code: *code },
-                Self::Signaled { signal, core } => ExitText::Signaled {
-                    signal: alloc::format!("{}", SignalName(*signal)),
-                    core: *core,
-                },
-                Self::Unknown { why } => ExitText::Unknown { why: why.clone() },
-            }
-            .serialize(serializer)
-        } else {
-            match self {
-                Self::Exited { code } => ExitWire::Exited(*code),
-                Self::Signaled { signal, core } => ExitWire::Signaled(*signal, *core),
-                Self::Unknown { why } => ExitWire::Unknown(why.clone()),
-            }
-            .serialize(serializer)
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Exit {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            Ok(match ExitText::deserialize(deserializer)? {
-                ExitText::Exited { code } => Self::Exited { code },
-                ExitText::Signaled { signal, core } => Self::Signaled {
-                    signal: SignalName::parse(&signal)
-                        .ok_or_else(|| serde::de::Error::custom("unknown signal name"))?,
-                    core,
-                },
-                ExitText::Unknown { why } => Self::Unknown { why },
-            })
-        } else {
-            Ok(match ExitWire::deserialize(deserializer)? {
-                ExitWire::Exited(code) => Self::Exited { code },
-                ExitWire::Signaled(signal, core) => Self::Signaled { signal, core },
-                ExitWire::Unknown(why) => Self::Unknown { why },
-            })
-        }
-    }
-}
-
-/// A signal number that prints as its name (`SIGKILL`, `SIGRTMIN+2`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignalName(pub i32);
-
-/// Linux's names on every architecture that we build for (x86-64, arm64).
-const SIGNAL_NAMES: [&str; 31] = [
-    "SIGHUP",
-    "SIGINT",
-    "SIGQUIT",
-    "SIGILL",
-    "SIGTRAP",
-    "SIGABRT",
-    "SIGBUS",
-    "SIGFPE",
-    "SIGKILL",
-    "SIGUSR1",
-    "SIGSEGV",
-    "SIGUSR2",
-    "SIGPIPE",
-    "SIGALRM",
-    "SIGTERM",
-    "SIGSTKFLT",
-    "SIGCHLD",
-    "SIGCONT",
-    "SIGSTOP",
-    "SIGTSTP",
-    "SIGTTIN",
-    "SIGTTOU",
-    "SIGURG",
-    "SIGXCPU",
-    "SIGXFSZ",
-    "SIGVTALRM",
-    "SIGPROF",
-    "SIGWINCH",
-    "SIGIO",
-    "SIGPWR",
-    "SIGSYS",
-];
-
-/// The kernel's first real-time signal.
-const FIRST_REALTIME: i32 = 32;
-
-impl SignalName {
-    /// The number of the signal with this name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<i32> {
-        if let Some(offset) = name.strip_prefix("SIGRT") {
-            return offset
-                .parse::<i32>()
-                .ok()
-                .filter(|n| *n < 33)
-                .map(|n| n + FIRST_REALTIME);
-        }
-        let at = SIGNAL_NAMES.iter().position(|known| *known == name)?;
-        i32::try_from(at).ok().map(|n| n + 1)
-    }
-}
-
-impl fmt::Display for SignalName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = usize::try_from(self.0 - 1)
-            .ok()
-            .and_then(|at| SIGNAL_NAMES.get(at));
-        match known {
-            Some(name) => f.write_str(name),
-            None => write!(f, "SIGRT{}", self.0 - FIRST_REALTIME),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -518,48 +336,6 @@ mod tests {
         }
         for reason in StopReason::ALL {
             assert_eq!(ArchiveReason::from(*reason).as_str(), reason.as_str());
-        }
-    }
-
-    #[test]
-    fn signals_have_names_and_read_back() {
-        for number in 1..=64 {
-            let name = SignalName(number).to_string();
-            assert_eq!(SignalName::parse(&name), Some(number), "{name}");
-        }
-        assert_eq!(SignalName(9).to_string(), "SIGKILL");
-    }
-
-    #[test]
-    fn exits_have_the_documented_json() {
-        let json = |exit: &Exit| serde_json::to_string(exit).expect("plain data");
-        assert_eq!(
-            json(&Exit::Exited { code: 3 }),
-            r#"{"kind":"exited","code":3}"#
-        );
-        let killed = Exit::Signaled {
-            signal: 9,
-            core: false,
-        };
-        assert_eq!(
-            json(&killed),
-            r#"{"kind":"signaled","signal":"SIGKILL","core":false}"#
-        );
-        let unknown = Exit::Unknown {
-            why: "no shim".into(),
-        };
-        assert_eq!(json(&unknown), r#"{"kind":"unknown","why":"no shim"}"#);
-        for exit in [Exit::Exited { code: 3 }, killed, unknown] {
-            let bytes = postcard::to_allocvec(&exit).expect("plain data");
-            assert_eq!(
-                postcard::from_bytes::<Exit>(&bytes).expect("round trip"),
-                exit
-            );
-            let text = json(&exit);
-            assert_eq!(
-                serde_json::from_str::<Exit>(&text).expect("round trip"),
-                exit
-            );
         }
     }
 }

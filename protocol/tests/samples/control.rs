@@ -1,0 +1,173 @@
+//! What clients ask.
+
+use protocol::control::{
+    EventsRequest, ListFilter, LogsRequest, ProvidersRequest, Request, RunRequest, SessionAct,
+    SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
+};
+use protocol::vocab::Stream;
+use protocol::{ArchiveReason, Status, StopReason};
+
+use super::{AT, Named, provider_name, session_id, some, task_id};
+
+fn run() -> RunRequest {
+    RunRequest {
+        id: task_id("t-1"),
+        provider: Some(provider_name()),
+        argv: vec!["echo".into(), "secret-argument".into()],
+        key: some("k"),
+        prompt: some("secret-prompt"),
+        model: some("m"),
+        name: some("n"),
+        cwd: "/home/u".into(),
+        client_env: vec![("PATH".into(), "secret-path".into())],
+        env: vec![("TOKEN".into(), "secret-token".into())],
+        agent: some("a"),
+        agent_type: some("at"),
+        repo: some("r"),
+        issue_number: Some(-7),
+        user: some("u"),
+        session: SessionChoice::Resume(session_id()),
+        unsafe_resume: true,
+        timeout_ms: Some(1),
+        idle_timeout_ms: Some(2),
+        start_timeout_ms: Some(3),
+        grace_ms: Some(4),
+        max_log_bytes: Some(u64::MAX),
+        provider_args: vec!["secret-flag".into()],
+        wait_for_exec: true,
+    }
+}
+
+fn bare_run(session: SessionChoice) -> RunRequest {
+    RunRequest {
+        id: task_id("t-2"),
+        provider: None,
+        argv: Vec::new(),
+        key: None,
+        prompt: None,
+        model: None,
+        name: None,
+        cwd: "/".into(),
+        client_env: Vec::new(),
+        env: Vec::new(),
+        agent: None,
+        agent_type: None,
+        repo: None,
+        issue_number: None,
+        user: None,
+        session,
+        unsafe_resume: false,
+        timeout_ms: None,
+        idle_timeout_ms: None,
+        start_timeout_ms: None,
+        grace_ms: None,
+        max_log_bytes: None,
+        provider_args: Vec::new(),
+        wait_for_exec: false,
+    }
+}
+
+pub(crate) fn requests() -> Vec<Named<Request>> {
+    let bare = |session| Request::Run(Box::new(bare_run(session)));
+    let mut found = vec![
+        ("run", Request::Run(Box::new(run()))),
+        ("run_bare", bare(SessionChoice::Auto)),
+        ("run_fresh", bare(SessionChoice::Fresh)),
+        ("run_chosen", bare(SessionChoice::Chosen(session_id()))),
+        ("list_all", Request::List(ListFilter::default())),
+        ("list", Request::List(filter())),
+        ("show", Request::Show { id: "t".into() }),
+        ("why", Request::Why { id: "t".into() }),
+        ("stop", Request::Stop(stop())),
+    ];
+    found.extend(waiting_ones());
+    found.extend(session_ones());
+    found.extend(provider_ones());
+    found
+}
+
+fn filter() -> ListFilter {
+    ListFilter {
+        all: true,
+        status: vec![Status::Running, Status::AbortedNoSkill],
+        reason: vec![ArchiveReason::Unknown],
+        provider: some("claude"),
+        key: some("k"),
+        since: Some(AT),
+        limit: Some(50),
+    }
+}
+
+fn stop() -> StopRequest {
+    StopRequest {
+        ids: vec!["t".into(), "u".into()],
+        all: true,
+        reason: StopReason::RunnerStop,
+        note: some("note"),
+        grace_ms: Some(0),
+        force: true,
+        no_wait: true,
+    }
+}
+
+fn waiting_ones() -> Vec<Named<Request>> {
+    let wait = WaitRequest {
+        ids: vec!["t".into()],
+        timeout_ms: Some(300),
+    };
+    let logs = LogsRequest {
+        id: "t".into(),
+        stream: Stream::Stderr,
+        from_offset: 1 << 40,
+        last_lines: Some(10),
+        follow: true,
+    };
+    let events = EventsRequest {
+        from_seq: Some(1),
+        task: some("t"),
+        follow: true,
+        progress: true,
+    };
+    vec![
+        ("wait", Request::Wait(wait)),
+        ("logs", Request::Logs(logs)),
+        ("events", Request::Events(events)),
+        ("status", Request::Status),
+    ]
+}
+
+fn session_ones() -> Vec<Named<Request>> {
+    let change = |session_id, act| {
+        Request::ChangeSession(SessionChange {
+            key: "k".into(),
+            session_id,
+            act,
+        })
+    };
+    vec![
+        (
+            "sessions",
+            Request::Sessions(SessionsRequest { key: some("k") }),
+        ),
+        ("session_release", change(None, SessionAct::Release)),
+        (
+            "session_quarantine",
+            change(Some(session_id()), SessionAct::Quarantine),
+        ),
+    ]
+}
+
+fn provider_ones() -> Vec<Named<Request>> {
+    let show = ProvidersRequest::Show {
+        name: "claude".into(),
+    };
+    let check = ProvidersRequest::Check {
+        file: "x.toml".into(),
+        text: "a = 1".into(),
+    };
+    vec![
+        ("providers_list", Request::Providers(ProvidersRequest::List)),
+        ("providers_show", Request::Providers(show)),
+        ("providers_check", Request::Providers(check)),
+    ]
+}
