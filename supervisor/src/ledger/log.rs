@@ -11,9 +11,6 @@ use rusqlite::{Connection, Row};
 use super::error::StoreError;
 use super::read::fields::{Fields, bad};
 
-/// The columns of [`event_of`] and [`view_of`], in order.
-pub(super) const COLUMNS: &str = "seq, at, task_id, type, payload, record";
-
 /// Writes one event under `seq`; returns what subscribers see of it.
 pub(super) fn append(db: &Connection, seq: u64, event: &Event) -> Result<EventView, StoreError> {
     let payload = payload_of(&event.body)?;

@@ -7,12 +7,22 @@ use protocol::vocab::Stream;
 
 use super::Reader;
 use crate::ledger::LedgerError;
-use crate::ledger::log::{self, COLUMNS};
+use crate::ledger::log;
 use crate::ledger::project::integer;
 
 /// Events from the end of the log in which unsettled tasks are looked for:
 /// far more than one batch of commits has.
 const RECENT: u64 = 8_192;
+
+// The columns are those that `log` reads, in its order.
+pub(super) const PAGE: &str = "SELECT seq, at, task_id, type, payload, record
+     FROM agent_run_event WHERE seq >= ?1 ORDER BY seq LIMIT ?2";
+pub(super) const PAGE_OF_TASK: &str = "SELECT seq, at, task_id, type, payload, record
+     FROM agent_run_event WHERE task_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3";
+pub(super) const OF_TASK: &str = "SELECT seq, at, task_id, type, payload, record
+     FROM agent_run_event WHERE task_id = ?1 ORDER BY seq";
+pub(super) const LAST_OF_KIND: &str = "SELECT seq, at, task_id, type, payload, record
+     FROM agent_run_event WHERE task_id = ?1 AND type = ?2 ORDER BY seq DESC LIMIT 1";
 
 impl Reader<'_> {
     /// At most `limit` events with `from_seq` or a later seq, in order; only
@@ -29,18 +39,10 @@ impl Reader<'_> {
         const OPERATION: &str = "read the event log";
         let from = integer(from_seq);
         match task {
-            None => {
-                let sql = format!(
-                    "SELECT {COLUMNS} FROM agent_run_event WHERE seq >= ?1 ORDER BY seq LIMIT ?2"
-                );
-                self.rows(OPERATION, &sql, (from, limit), log::view_of)
-            }
+            None => self.rows(OPERATION, PAGE, (from, limit), log::view_of),
             Some(task) => {
-                let sql = format!(
-                    "SELECT {COLUMNS} FROM agent_run_event
-                     WHERE task_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3"
-                );
-                self.rows(OPERATION, &sql, (task.as_str(), from, limit), log::view_of)
+                let parameters = (task.as_str(), from, limit);
+                self.rows(OPERATION, PAGE_OF_TASK, parameters, log::view_of)
             }
         }
     }
@@ -50,8 +52,12 @@ impl Reader<'_> {
     /// # Errors
     /// [`LedgerError`].
     pub fn task_events(&self, task: &TaskId) -> Result<Vec<Event>, LedgerError> {
-        let sql = format!("SELECT {COLUMNS} FROM agent_run_event WHERE task_id = ?1 ORDER BY seq");
-        let events = self.rows("read a task's events", &sql, [task.as_str()], log::event_of)?;
+        let events = self.rows(
+            "read a task's events",
+            OF_TASK,
+            [task.as_str()],
+            log::event_of,
+        )?;
         Ok(events.into_iter().flatten().collect())
     }
 
@@ -105,13 +111,9 @@ impl Reader<'_> {
     }
 
     fn last_of(&self, task: &TaskId, kind: &str) -> Result<Option<Event>, LedgerError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM agent_run_event
-             WHERE task_id = ?1 AND type = ?2 ORDER BY seq DESC LIMIT 1"
-        );
         let found = self.first(
             "read a task's events",
-            &sql,
+            LAST_OF_KIND,
             (task.as_str(), kind),
             log::event_of,
         )?;

@@ -18,7 +18,8 @@ pub(super) const BY_ID: &str = "SELECT id FROM task_history WHERE id = ?1";
 pub(super) const BY_PREFIX: &str =
     "SELECT id FROM task_history WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
 
-/// For each kind of name: its live task, and its newest.
+/// For each kind of name: its live task, and its newest. A key or a name may
+/// have thousands of ended tasks; the live ones are few.
 pub(super) const BY_NAMES: [[&str; 2]; 3] = [
     [
         "SELECT id FROM task_history
@@ -27,13 +28,13 @@ pub(super) const BY_NAMES: [[&str; 2]; 3] = [
          ORDER BY started_at DESC, rowid DESC LIMIT 1",
     ],
     [
-        "SELECT id FROM task_history
+        "SELECT id FROM task_history INDEXED BY task_history_live
          WHERE key = ?1 AND status IN ('queued', 'running') LIMIT 1",
         "SELECT id FROM task_history WHERE key = ?1
          ORDER BY started_at DESC, rowid DESC LIMIT 1",
     ],
     [
-        "SELECT id FROM task_history
+        "SELECT id FROM task_history INDEXED BY task_history_live
          WHERE name = ?1 AND status IN ('queued', 'running') LIMIT 1",
         "SELECT id FROM task_history WHERE name = ?1
          ORDER BY started_at DESC, rowid DESC LIMIT 1",

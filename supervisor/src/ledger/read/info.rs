@@ -19,6 +19,12 @@ pub struct LedgerInfo {
     pub tasks: TaskCounts,
 }
 
+// The first condition is that of the index.
+pub(super) const QUEUED: &str = "SELECT count(*) FROM task_history
+     WHERE status IN ('queued', 'running') AND status = 'queued'";
+pub(super) const RUNNING: &str = "SELECT count(*) FROM task_history
+     WHERE status IN ('queued', 'running') AND status = 'running'";
+
 impl Reader<'_> {
     /// The ledger itself.
     ///
@@ -55,14 +61,8 @@ impl Reader<'_> {
                 .unwrap_or(0))
         };
         // Of all tasks the ones that live are few: the others are the rest.
-        let live = "status IN ('queued', 'running')";
         let all = count("SELECT count(*) FROM task_history")?;
-        let queued = count(&format!(
-            "SELECT count(*) FROM task_history WHERE {live} AND status = 'queued'"
-        ))?;
-        let running = count(&format!(
-            "SELECT count(*) FROM task_history WHERE {live} AND status = 'running'"
-        ))?;
+        let (queued, running) = (count(QUEUED)?, count(RUNNING)?);
         Ok(TaskCounts {
             queued,
             running,

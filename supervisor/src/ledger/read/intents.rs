@@ -9,20 +9,17 @@ use super::Reader;
 use super::fields::{Fields, bad};
 use crate::ledger::LedgerError;
 
+pub(super) const OF_TASK: &str = "SELECT id, reason, requested_by, note, requested_at,
+         journalled_at, signalled_at, signalled_by, outcome
+     FROM stop_intent WHERE task_id = ?1 ORDER BY id";
+
 impl Reader<'_> {
     /// Every intent of a task, in the order of commitment.
     ///
     /// # Errors
     /// [`LedgerError`].
     pub fn intents(&self, task: &TaskId) -> Result<Vec<IntentView>, LedgerError> {
-        self.rows(
-            "read a task's intents",
-            "SELECT id, reason, requested_by, note, requested_at, journalled_at, signalled_at,
-                 signalled_by, outcome
-             FROM stop_intent WHERE task_id = ?1 ORDER BY id",
-            [task.as_str()],
-            intent,
-        )
+        self.rows("read a task's intents", OF_TASK, [task.as_str()], intent)
     }
 }
 

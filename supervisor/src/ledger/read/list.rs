@@ -27,7 +27,7 @@ impl Reader<'_> {
 
 /// The statement and its parameters. An index gives the order, so that only
 /// the rows that are wanted are read.
-pub(super) fn ended_query(filter: &ListFilter) -> (String, Vec<Value>) {
+pub(in crate::ledger) fn ended_query(filter: &ListFilter) -> (String, Vec<Value>) {
     let mut wanted = vec!["t.status NOT IN ('queued', 'running')".to_owned()];
     let mut parameters: Vec<Value> = Vec::new();
     let mut one = |condition: &str, value: &str| {

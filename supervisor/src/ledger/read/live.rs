@@ -21,6 +21,9 @@ pub struct LiveTask {
 pub(super) const LIVE_IDS: &str = "SELECT id FROM task_history
      WHERE status IN ('queued', 'running') ORDER BY started_at, rowid";
 
+pub(super) const SECRET: &str =
+    "SELECT task_id, token_hash, nonce, spec_digest FROM task_secret WHERE task_id = ?1";
+
 impl Reader<'_> {
     /// Every task that has not ended, the oldest first.
     ///
@@ -52,12 +55,7 @@ impl Reader<'_> {
     /// # Errors
     /// [`LedgerError`].
     pub fn secret(&self, id: &TaskId) -> Result<Option<TaskSecret>, LedgerError> {
-        self.first(
-            "read a task's secret",
-            "SELECT task_id, token_hash, nonce, spec_digest FROM task_secret WHERE task_id = ?1",
-            [id.as_str()],
-            secret,
-        )
+        self.first("read a task's secret", SECRET, [id.as_str()], secret)
     }
 }
 

@@ -9,6 +9,8 @@ mod info;
 mod intents;
 mod list;
 mod live;
+#[cfg(test)]
+pub(super) mod plans;
 mod row;
 mod sessions;
 mod settled;
@@ -35,6 +37,12 @@ pub struct Reader<'c> {
 impl<'c> Reader<'c> {
     pub(super) const fn new(db: &'c Connection, path: &'c Path) -> Self {
         Self { db, path }
+    }
+
+    /// Sets what a test needs of its connection.
+    #[cfg(test)]
+    pub(super) fn pragma_for_test(&self, sql: &str) -> Result<(), LedgerError> {
+        self.rows("set up a test", sql, [], |_| Ok(())).map(drop)
     }
 
     /// All rows of a query; its statement is kept.

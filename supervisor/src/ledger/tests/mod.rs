@@ -1,1 +1,9 @@
-//! Tests of the whole module.
+//! Tests of the whole module, with real files.
+
+mod log;
+mod plans;
+mod projection;
+mod refusals;
+mod running;
+mod sessions;
+pub(crate) mod support;

@@ -1,0 +1,104 @@
+//! Which session counts, and the sweep at the start.
+
+use lifecycle::{Event, EventBody, SessionRow};
+use protocol::Timestamp;
+use protocol::shim::Usage;
+use protocol::vocab::SessionState;
+
+use super::support::{
+    Place, admitted, at, bound, commit, ended, id, key, provider, secret, session, wait,
+};
+
+fn row(session_id: &str, of_key: &str, of_provider: &str, ms: i64) -> Event {
+    let row = SessionRow {
+        key: key(of_key),
+        provider: provider(of_provider),
+        session_id: session(session_id),
+        task_id: id("t0"),
+        state: SessionState::Resumable,
+        quarantine_reason: None,
+        last_used_at: Timestamp(ms),
+        totals: Usage::default(),
+    };
+    at(None, ms, EventBody::SessionRestored { row })
+}
+
+#[test]
+fn a_dispatch_learns_everything_in_one_look() {
+    let place = Place::new();
+    let ledger = place.open();
+    let events = vec![
+        admitted("t1", "k", 1),
+        row("old", "k", "claude", 10),
+        row("new", "k", "claude", 20),
+        row("newest-of-another", "k", "codex", 30),
+        row("shared", "other", "codex", 40),
+    ];
+    wait(ledger.handle.commit(events, vec![secret("t1")])).expect("committed");
+    let facts = |task: &str, of_key: Option<&str>, named: Option<&str>| {
+        wait(ledger.handle.admission_facts(
+            id(task),
+            of_key.map(key),
+            provider("claude"),
+            named.map(session),
+        ))
+        .expect("read")
+    };
+    let name = |row: Option<SessionRow>| row.map(|row| row.session_id.as_str().to_owned());
+    let found = facts("t1", Some("k"), Some("old"));
+    assert_eq!(found.known_digest.as_deref(), Some("digest of t1"));
+    assert_eq!(name(found.newest_session).as_deref(), Some("new"));
+    assert_eq!(name(found.named_session).as_deref(), Some("old"));
+    // A session of another provider is found, so that the refusal can name it.
+    let found = facts("t2", None, Some("shared"));
+    assert_eq!((found.known_digest, found.newest_session), (None, None));
+    assert_eq!(name(found.named_session).as_deref(), Some("shared"));
+    assert_eq!(
+        facts("t2", Some("nobody's"), Some("none")),
+        Default::default()
+    );
+    ledger.threads.close().expect("closed");
+}
+
+#[test]
+fn the_sweep_finds_sessions_without_a_task_and_live_ones_whose_task_has_ended() {
+    let place = Place::new();
+    let ledger = place.open();
+    commit(
+        &ledger.handle,
+        &[
+            admitted("t1", "a", 1),
+            bound("t1", "a", "in-use", 1),
+            admitted("t2", "b", 1),
+            bound("t2", "b", "left-live", 1),
+            ended("t2", 2),
+            row("task-gone", "c", "claude", 3),
+            bound("t9", "d", "live-task-gone", 4),
+        ],
+    );
+    let swept = wait(ledger.handle.sweep_sessions(Timestamp(50))).expect("read");
+    commit(&ledger.handle, &swept);
+    let found = wait(ledger.handle.sessions(None)).expect("read");
+    let mut found: Vec<_> = found
+        .iter()
+        .map(|view| {
+            let reason = view.quarantine_reason.as_deref().unwrap_or("-");
+            format!("{} {} {reason}", view.session_id, view.state)
+        })
+        .collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "in-use live -",
+            "left-live quarantined unknown",
+            "live-task-gone quarantined task_missing",
+            "task-gone quarantined task_missing",
+        ]
+    );
+    assert_eq!(
+        wait(ledger.handle.sweep_sessions(Timestamp(51))).expect("read"),
+        Vec::new()
+    );
+    ledger.threads.close().expect("closed");
+}
