@@ -11,8 +11,12 @@ use protocol::frame::{FrameDecoder, FrameError};
 use protocol::hello::{BadHello, HELLO_LEN, Hello, Role};
 use protocol::limits::MAX_SHIM_FRAME;
 use protocol::shim::{Start, ToShim};
+use sys::pages::Pages;
 
 use crate::signals::{Caught, Signals};
+
+/// Bytes of one read: most orders come whole.
+const READ_BYTES: usize = 64 << 10;
 
 /// A link that brought its start order.
 #[derive(Debug)]
@@ -90,7 +94,7 @@ pub fn receive(signals: &Signals) -> Result<Opening, NoStart> {
         })?;
 
     let mut decoder = FrameDecoder::new(MAX_SHIM_FRAME);
-    let mut buffer = vec![0; 64 << 10];
+    let mut buffer = Pages::new(READ_BYTES)?;
     let start = loop {
         if let Some(payload) = decoder.next_frame()? {
             match codec::from_payload(payload)? {

@@ -18,6 +18,7 @@ pub mod ipc;
 pub mod journal;
 pub mod lock;
 pub mod netfs;
+pub mod pages;
 pub mod pidfd;
 pub mod prctl;
 pub mod process;

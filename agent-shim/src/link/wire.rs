@@ -14,10 +14,10 @@ use sys::hook::SHIM_SEND;
 const OUTBOX_BYTES: usize = 16 << 10;
 
 /// Bytes of one read. Behind the start order come only small messages.
-const READ_BYTES: usize = 4 << 10;
+const READ_BYTES: usize = 512;
 
 /// Reads of one event; a supervisor has no more to say than that.
-const READS_PER_EVENT: usize = 16;
+const READS_PER_EVENT: usize = 64;
 
 /// A connected socket with its bytes under way.
 #[derive(Debug)]

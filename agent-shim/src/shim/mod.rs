@@ -6,6 +6,7 @@ mod task;
 use std::io;
 
 use protocol::shim::{ProcessId, Record, Start};
+use sys::pages::{Pages, release_dead_stack};
 use sys::spawn::SpawnError;
 
 use crate::agent::{self, Agent};
@@ -112,6 +113,8 @@ impl Shim {
         let now = self.desk.clock.now();
         let pending = self.desk.link.receive_pending(now);
         self.heed(pending)?;
+        // The start went deep; what follows does not.
+        release_dead_stack();
         while !self.may_leave() {
             let now = self.desk.clock.now();
             let timeout = self.deadline().map(|at| at.saturating_sub(now));
@@ -285,7 +288,7 @@ fn running(agent: Agent, start: Start, desk: &mut Desk) -> io::Result<Task> {
         temp: Some(temp),
         scanner: Scanner::new(&start.scan),
         ladder: Ladder::new(policy),
-        buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+        buffer: Pages::new(BUFFER_BYTES)?,
         term_exit: start.term_exit,
         result: OwnResult::Missing,
         sweep: Sweep::NotYet,

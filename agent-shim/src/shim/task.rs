@@ -5,12 +5,13 @@ use std::io;
 use protocol::Exit;
 use protocol::shim::{AlarmKind, IntentRecord, Record, SupersededBy, SweepRecord, Target};
 use sys::hook::SHIM_REAP;
+use sys::pages::Pages;
 use sys::spawn::Spawned;
 
 use super::desk::{self, Desk};
 use crate::agent::{PrivateFolder, Prompt};
 use crate::ladder::{Command, Conclusion, Input, Ladder, Tree};
-use crate::output::{MAX_DRAIN, Output, PipeState};
+use crate::output::{MAX_DRAIN, Output};
 use crate::poller::{Interest, Source};
 use crate::scan::{Finding, Scanner};
 use crate::settle::{Manager, OwnResult, settle};
@@ -19,6 +20,9 @@ use crate::tree::{self, Dead};
 /// Bytes that one event reads from a pipe, so that the other sources get their
 /// turn.
 const BYTES_PER_EVENT: usize = 256 << 10;
+
+/// Output that touches one page of the buffer: it is not worth giving back.
+const SMALL_OUTPUT: usize = 4 << 10;
 
 /// The agent and what it takes to end it.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ pub(super) struct Task {
     pub(super) temp: Option<PrivateFolder>,
     pub(super) scanner: Scanner,
     pub(super) ladder: Ladder,
-    pub(super) buffer: Box<[u8]>,
+    pub(super) buffer: Pages,
     pub(super) term_exit: Vec<i32>,
     pub(super) result: OwnResult,
     pub(super) sweep: Sweep,
@@ -76,8 +80,11 @@ impl Task {
 
     /// There is output.
     pub(super) fn read_output(&mut self, at: usize, desk: &mut Desk) {
-        self.drain(at, BYTES_PER_EVENT, desk);
+        let drained = self.drain(at, BYTES_PER_EVENT, desk);
         self.report_findings(desk);
+        if drained > SMALL_OUTPUT {
+            self.buffer.release();
+        }
     }
 
     /// A child ended, or may have.
@@ -261,11 +268,9 @@ impl Task {
         self.report_findings(desk);
     }
 
-    fn drain(&mut self, at: usize, limit: usize, desk: &mut Desk) {
+    /// Reads on in a stream, and says how many bytes there were.
+    fn drain(&mut self, at: usize, limit: usize, desk: &mut Desk) -> usize {
         let output = &mut self.outputs[at];
-        if output.pipe().is_none() {
-            return;
-        }
         let drained = output.drain(limit, &mut self.buffer, &mut self.scanner);
         if let Some(detail) = output.take_failure() {
             let kind = AlarmKind::LogWriteFailed;
@@ -275,17 +280,15 @@ impl Task {
                 detail,
             });
         }
-        match drained.state {
-            PipeState::Unread | PipeState::Dry | PipeState::Closed if drained.bytes == 0 => {}
-            PipeState::Unread | PipeState::Dry | PipeState::Closed => {
-                let usage = self.scanner.usage();
-                if desk.note_output(self.scanner.take_progress(), usage) == desk::Output::First {
-                    desk.record(Record::FirstOutput {
-                        at: sys::clock::now(),
-                    });
-                }
+        if drained.bytes > 0 {
+            let usage = self.scanner.usage();
+            if desk.note_output(self.scanner.take_progress(), usage) == desk::Output::First {
+                desk.record(Record::FirstOutput {
+                    at: sys::clock::now(),
+                });
             }
         }
+        drained.bytes
     }
 
     fn report_findings(&mut self, desk: &mut Desk) {
