@@ -20,6 +20,8 @@ impl Programs {
     /// # Errors
     /// When one is missing.
     pub fn new(folder: PathBuf, agent: PathBuf) -> Result<Self> {
+        // Whoever starts them may do so from another folder.
+        let folder = folder.canonicalize().unwrap_or(folder);
         let programs = Self { folder, agent };
         for name in ["agentctl", "agent-supervisor", "agent-shim"] {
             let path = programs.folder.join(name);

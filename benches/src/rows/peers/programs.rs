@@ -19,7 +19,7 @@ pub(super) const PEERS: &[Peer] = &[
                 place.crew.as_os_str().as_encoded_bytes(),
             )?;
             fs::create_dir(place.dir.join("exits"))?;
-            Ok(fs::create_dir(place.dir.join("attach"))?)
+            Ok(fs::create_dir(place.dir.join("sockets"))?)
         },
         prepare: |_| Ok(()),
         start: conmon,
@@ -106,7 +106,7 @@ fn conmon(place: &Place<'_>) -> Command {
         .arg("--exit-dir")
         .arg(place.dir.join("exits"))
         .arg("--socket-dir-path")
-        .arg(place.dir.join("attach"));
+        .arg(place.dir.join("sockets"));
     command
 }
 
