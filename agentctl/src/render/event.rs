@@ -46,7 +46,7 @@ pub(crate) fn progress(event: &EventView, limit: Option<usize>, colour: Colour) 
     ))
 }
 
-/// The fields of a payload as `name=value`.
+/// The fields of a payload as `name=value`; `--json` has what is too long.
 fn fields(payload: &str) -> String {
     let Ok(Value::Object(fields)) = serde_json::from_str(payload) else {
         return clean(payload);
@@ -54,18 +54,30 @@ fn fields(payload: &str) -> String {
     let words = fields
         .iter()
         .filter(|(_, value)| !value.is_null())
-        .map(|(name, value)| {
-            let value = match value {
-                Value::String(text) => clean(text),
-                Value::Null
-                | Value::Bool(_)
-                | Value::Number(_)
-                | Value::Array(_)
-                | Value::Object(_) => clean(&value.to_string()),
-            };
-            format!("{}={value}", clean(name))
-        });
+        .map(|(name, value)| format!("{}={}", clean(name), short(value)));
     words.collect::<Vec<_>>().join(" ")
+}
+
+fn short(value: &Value) -> String {
+    /// A process id with its boot does not fit; an exit does.
+    const NESTED: usize = 60;
+    let nested = |none: &str| {
+        let text = value.to_string();
+        if text.len() <= NESTED {
+            clean(&text)
+        } else {
+            none.to_owned()
+        }
+    };
+    match value {
+        Value::String(text) => clean(text),
+        Value::Object(fields) => match fields.get("pid") {
+            Some(pid) => format!("pid {pid}"),
+            None => nested("{…}"),
+        },
+        Value::Array(_) => nested("[…]"),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +106,15 @@ mod tests {
             line(&ended, Colour::Off),
             "11:26:42.766      17  task.ended            t1  status=success exit={\"code\":0}"
         );
+    }
+
+    #[test]
+    fn nested_fields_are_short() {
+        let payload = format!(
+            r#"{{"agent":{{"boot_id":"b","pid":7}},"spec":{{"id":"{}"}}}}"#,
+            "x".repeat(60)
+        );
+        assert_eq!(fields(&payload), "agent=pid 7 spec={…}");
     }
 
     #[test]
