@@ -152,14 +152,18 @@ impl Capture {
     }
 }
 
+/// The bytes without a last character that a cut went through.
+pub(super) fn whole(bytes: &[u8], truncated: bool) -> &[u8] {
+    match truncated.then(|| std::str::from_utf8(bytes)) {
+        Some(Err(error)) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
+        Some(Ok(_) | Err(_)) | None => bytes,
+    }
+}
+
 /// The bytes as text: what is no UTF-8 is replaced, and a character that a cut
 /// went through is left away.
 pub(super) fn text_of(bytes: &[u8], truncated: bool) -> String {
-    let whole = match std::str::from_utf8(bytes) {
-        Err(error) if truncated && error.error_len().is_none() => &bytes[..error.valid_up_to()],
-        Ok(_) | Err(_) => bytes,
-    };
-    String::from_utf8_lossy(whole).into_owned()
+    String::from_utf8_lossy(whole(bytes, truncated)).into_owned()
 }
 
 /// At most `cap` bytes of `text`, whole characters only.

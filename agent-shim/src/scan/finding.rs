@@ -3,6 +3,8 @@
 use protocol::shim::{ProviderError, Usage};
 use protocol::vocab::Stream;
 
+use super::capture::text_of;
+
 /// Different session ids that are reported: one run of an agent has one or
 /// two, a flood of them is noise.
 pub const MAX_SESSIONS: u32 = 16;
@@ -65,6 +67,30 @@ impl Findings {
     /// Everything since the last call, in order.
     pub(super) fn take(&mut self) -> Vec<Finding> {
         std::mem::take(&mut self.found)
+    }
+
+    /// A session id, most often the one that every line has.
+    #[inline]
+    pub(super) fn session_bytes(&mut self, id: &[u8], stream: Stream) {
+        if self
+            .last_session
+            .as_ref()
+            .is_none_or(|last| last.as_bytes() != id)
+        {
+            self.session(text_of(id, false), stream);
+        }
+    }
+
+    /// A model, most often the one that many lines have.
+    #[inline]
+    pub(super) fn model_bytes(&mut self, model: &[u8]) {
+        if self
+            .last_model
+            .as_ref()
+            .is_none_or(|last| last.as_bytes() != model)
+        {
+            self.model(text_of(model, false));
+        }
     }
 
     pub(super) fn session(&mut self, id: String, stream: Stream) {

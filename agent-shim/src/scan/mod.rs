@@ -5,11 +5,13 @@
 //! bounded per wanted value.
 
 mod capture;
+mod figures;
 mod finding;
 mod json;
 mod paths;
 mod pattern;
 mod rules;
+mod slot;
 
 use protocol::shim::{ScanFormat, ScanSpec, Usage};
 use protocol::vocab::Stream;

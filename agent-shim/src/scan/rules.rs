@@ -3,13 +3,15 @@
 //! The keys of a JSON object come in any order, so that the values of a line
 //! are collected first, tested on the way, and the rules decide at its end.
 
-use protocol::shim::{Field, Scalar, ScanSpec, Test, Usage};
+use protocol::shim::{Field, ScanSpec, Test, Usage};
 use protocol::vocab::Stream;
 
-use super::capture::{cut, text_of};
+use super::capture::cut;
+use super::figures::count;
 use super::finding::{Finding, Findings, MAX_ERROR_TEXT};
 use super::json::{Sink, Value};
-use super::paths::{Keep, Paths, SlotId, wanted_by_field, wanted_by_test};
+use super::paths::{Paths, SlotId, wanted_by_field, wanted_by_test};
+use super::slot::{Kept, Slot, Text, passes};
 
 /// The rules and what they know so far.
 #[derive(Debug)]
@@ -19,9 +21,12 @@ pub(super) struct Rules {
     slots: Vec<Slot>,
     pub(super) findings: Findings,
     totals: Usage,
-    /// The newest text that a result may fall back to.
-    spare_text: Option<Text>,
-    progress: Option<String>,
+    /// The newest text that a result may fall back to; empty for none.
+    spare_text: Text,
+    /// The newest progress; empty for none.
+    progress: Text,
+    /// The rules that hold for the current line.
+    matched: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -38,28 +43,6 @@ struct Condition {
     test: Test,
     /// A value of this line passed the test.
     passed: bool,
-}
-
-/// The values of one path in the current line.
-#[derive(Debug)]
-struct Slot {
-    keep: Keep,
-    conditions: Vec<usize>,
-    kept: Kept,
-    seen: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Kept {
-    Nothing,
-    Number(String),
-    Text(Text),
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Text {
-    text: String,
-    truncated: bool,
 }
 
 impl Rules {
@@ -107,6 +90,7 @@ impl Rules {
             keep: wanted.keep,
             conditions: Vec::new(),
             kept: Kept::Nothing,
+            text: Text::default(),
             seen: false,
         });
         let mut slots: Vec<Slot> = slots.collect();
@@ -119,8 +103,9 @@ impl Rules {
             slots,
             findings: Findings::default(),
             totals: Usage::default(),
-            spare_text: None,
-            progress: None,
+            spare_text: Text::default(),
+            progress: Text::default(),
+            matched: Vec::new(),
         }
     }
 
@@ -131,7 +116,7 @@ impl Rules {
 
     /// The newest progress text since the last call.
     pub(super) fn take_progress(&mut self) -> Option<String> {
-        self.progress.take()
+        self.progress.take().map(|(text, _)| one_line(&text))
     }
 
     fn holds(&self, conditions: &[usize]) -> bool {
@@ -145,83 +130,77 @@ impl Rules {
     }
 
     fn apply(&mut self) {
-        let mut matched = Vec::new();
-        for (index, rule) in self.rules.iter().enumerate() {
-            if self.holds(&rule.when) {
-                matched.push(index);
-            }
-        }
+        let mut matched = std::mem::take(&mut self.matched);
+        matched.clear();
+        matched.extend((0..self.rules.len()).filter(|at| self.holds(&self.rules[*at].when)));
         // An error line may echo a session id that does not exist.
-        let is_error = matched
-            .iter()
-            .any(|index| self.rules[*index].error.is_some());
+        let is_error = matched.iter().any(|at| self.rules[*at].error.is_some());
         let session = if is_error {
             TakeSession::No
         } else {
             TakeSession::Yes
         };
-        for index in matched {
-            self.apply_rule(index, session);
+        for at in &matched {
+            self.apply_rule(*at, session);
         }
+        self.matched = matched;
     }
 
-    fn apply_rule(&mut self, index: usize, session: TakeSession) {
-        let mut result_text = None;
-        let mut error_text = None;
-        for at in 0..self.rules[index].take.len() {
-            let (slot, field) = self.rules[index].take[at];
-            let kept = &self.slots[slot].kept;
+    fn apply_rule(&mut self, at: usize, session: TakeSession) {
+        let rule = &self.rules[at];
+        let (mut result_text, mut error_text) = (None, None);
+        for (slot, field) in &rule.take {
+            let slot_at = *slot;
+            let slot = &self.slots[slot_at];
+            let Some(text) = slot.text() else {
+                count(&mut self.totals, *field, slot);
+                continue;
+            };
             match field {
                 Field::SessionId => {
-                    if let (TakeSession::Yes, Some(text)) = (session, kept.text()) {
-                        self.findings.session(text.text.clone(), Stream::Stdout);
+                    if let TakeSession::Yes = session {
+                        self.findings.session_bytes(&text.bytes, Stream::Stdout);
                     }
                 }
-                Field::Model => {
-                    if let Some(text) = kept.text() {
-                        self.findings.model(text.text.clone());
-                    }
-                }
-                Field::Progress => {
-                    if let Some(text) = kept.text() {
-                        self.progress = Some(one_line(&text.text));
-                    }
-                }
-                Field::ResultText => result_text = kept.text().cloned(),
-                Field::ErrorText => error_text = kept.text().cloned(),
+                Field::Model => self.findings.model_bytes(&text.bytes),
+                Field::Progress => self.progress.set(text),
+                Field::ResultText => result_text = Some(slot_at),
+                Field::ErrorText => error_text = Some(slot_at),
                 Field::Turns
                 | Field::InputTokens
                 | Field::InputTokensAdd
                 | Field::OutputTokens
                 | Field::OutputTokensAdd
                 | Field::CostUsd
-                | Field::CostUsdAdd => count(&mut self.totals, field, kept),
+                | Field::CostUsdAdd => count(&mut self.totals, *field, slot),
             }
         }
-        let error = self.rules[index].error;
-        if let Some(error) = error {
+        if let Some(error) = rule.error {
             let detail = error_text
-                .or_else(|| result_text.clone())
-                .unwrap_or_default();
+                .or(result_text)
+                .map(|at| self.slots[at].text.to_text());
+            let detail = detail.unwrap_or_default();
             self.findings
-                .error(error, cut(&detail.text, MAX_ERROR_TEXT).to_owned());
+                .error(error, cut(&detail, MAX_ERROR_TEXT).to_owned());
         }
-        let success = self.rules[index]
+        let success = rule
             .result
             .as_ref()
             .map(|conditions| self.holds(conditions));
-        match success {
-            Some(success) => self.end_with(success, result_text),
-            None if result_text.is_some() => self.spare_text = result_text,
-            None => {}
+        match (success, result_text) {
+            (Some(success), text) => self.end_with(success, text),
+            (None, Some(text)) => self.spare_text.set(&self.slots[text].text),
+            (None, None) => {}
         }
     }
 
-    fn end_with(&mut self, success: bool, text: Option<Text>) {
+    fn end_with(&mut self, success: bool, slot: Option<SlotId>) {
         let spare = self.spare_text.take();
-        let text = text.filter(|text| !text.text.is_empty()).or(spare);
-        let truncated = text.as_ref().is_some_and(|text| text.truncated);
-        let text = text.map(|text| text.text);
+        let own = slot
+            .map(|slot| &self.slots[slot].text)
+            .filter(|text| !text.bytes.is_empty());
+        let text = own.map(|text| (text.to_text(), text.truncated)).or(spare);
+        let (text, truncated) = text.map_or((None, false), |(text, cut)| (Some(text), cut));
         self.findings.result(Finding::Result {
             success,
             text,
@@ -235,6 +214,7 @@ impl Rules {
             if slot.seen {
                 slot.seen = false;
                 slot.kept = Kept::Nothing;
+                slot.text.clear();
                 for index in &slot.conditions {
                     self.conditions[*index].passed = false;
                 }
@@ -271,136 +251,6 @@ impl Sink for Rules {
     fn discard(&mut self) {
         self.clear();
     }
-}
-
-impl Slot {
-    fn keep(&mut self, value: Value<'_>) {
-        if self.keep == Keep::Nothing {
-            return;
-        }
-        let new = match value {
-            Value::Null | Value::Bool(_) => return,
-            Value::Number(bytes) => Kept::Number(String::from_utf8_lossy(bytes).into_owned()),
-            Value::Text { bytes, truncated } => Kept::Text(Text {
-                text: text_of(bytes, truncated),
-                truncated,
-            }),
-        };
-        match (self.keep, &mut self.kept, new) {
-            (Keep::Joined, Kept::Text(so_far), Kept::Text(more)) => so_far.append(&more),
-            (_, kept, new) => *kept = new,
-        }
-    }
-}
-
-impl Kept {
-    fn text(&self) -> Option<&Text> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Nothing | Self::Number(_) => None,
-        }
-    }
-
-    /// The figure, whether it was printed as a number or as a text.
-    fn figure(&self) -> Option<&str> {
-        match self {
-            Self::Nothing => None,
-            Self::Number(text) => Some(text),
-            Self::Text(text) => Some(&text.text),
-        }
-    }
-}
-
-impl Text {
-    /// Joins another element's text, on a line of its own.
-    fn append(&mut self, more: &Self) {
-        const CAP: usize = protocol::limits::MAX_RESULT_TEXT;
-        if !self.text.is_empty() && self.text.len() < CAP {
-            self.text.push('\n');
-        }
-        let fitting = cut(&more.text, CAP - self.text.len());
-        self.text.push_str(fitting);
-        self.truncated = self.truncated || more.truncated || fitting.len() < more.text.len();
-    }
-}
-
-fn passes(test: &Test, value: Value<'_>) -> bool {
-    match test {
-        Test::Present => true,
-        // Decided by the line's end.
-        Test::Absent => false,
-        Test::Contains(part) => match value {
-            Value::Text { bytes, .. } => memchr::memmem::find(bytes, part.as_bytes()).is_some(),
-            Value::Null | Value::Bool(_) | Value::Number(_) => false,
-        },
-        Test::Equals(wanted) => match (wanted, value) {
-            (Scalar::Null, Value::Null) => true,
-            (Scalar::Bool(wanted), Value::Bool(value)) => *wanted == value,
-            (Scalar::Number(wanted), Value::Number(bytes)) => {
-                std::str::from_utf8(bytes).is_ok_and(|text| text.parse() == Ok(*wanted))
-            }
-            (Scalar::Text(wanted), Value::Text { bytes, truncated }) => {
-                !truncated && wanted.as_bytes() == bytes
-            }
-            (Scalar::Null | Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_), _) => false,
-        },
-    }
-}
-
-fn count(totals: &mut Usage, field: Field, kept: &Kept) {
-    let Some(figure) = kept.figure() else { return };
-    match field {
-        Field::Turns => set(&mut totals.turns, whole(figure)),
-        Field::InputTokens => set(&mut totals.input_tokens, whole(figure)),
-        Field::OutputTokens => set(&mut totals.output_tokens, whole(figure)),
-        Field::InputTokensAdd => add(&mut totals.input_tokens, whole(figure)),
-        Field::OutputTokensAdd => add(&mut totals.output_tokens, whole(figure)),
-        Field::CostUsd => set(&mut totals.cost_usd, amount(figure)),
-        Field::CostUsdAdd => {
-            let sum = amount(figure).map(|more| totals.cost_usd.unwrap_or(0.0) + more);
-            set(&mut totals.cost_usd, sum.filter(|sum| sum.is_finite()));
-        }
-        Field::SessionId
-        | Field::Model
-        | Field::Progress
-        | Field::ResultText
-        | Field::ErrorText => {}
-    }
-}
-
-fn set<T>(total: &mut Option<T>, figure: Option<T>) {
-    if figure.is_some() {
-        *total = figure;
-    }
-}
-
-fn add(total: &mut Option<u64>, figure: Option<u64>) {
-    set(
-        total,
-        figure.map(|more| total.unwrap_or(0).saturating_add(more)),
-    );
-}
-
-/// A count; `12.0` and `1.2e1` are counts, `-1`, `0.5` and words are not.
-fn whole(figure: &str) -> Option<u64> {
-    /// Beyond this a float has no units any more.
-    const LARGEST: f64 = 9_007_199_254_740_992.0;
-    figure.parse().ok().or_else(|| {
-        let number = amount(figure)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "in range and whole"
-        )]
-        (number.fract() == 0.0 && number <= LARGEST).then_some(number as u64)
-    })
-}
-
-fn amount(figure: &str) -> Option<f64> {
-    figure
-        .parse::<f64>()
-        .ok()
-        .filter(|number| number.is_finite() && *number >= 0.0)
 }
 
 /// Progress is one line for people: no control characters, and short.

@@ -1,0 +1,133 @@
+//! The values of the current line at the wanted paths.
+
+use protocol::shim::{Scalar, Test};
+
+use super::capture::{text_of, whole};
+use super::json::Value;
+use super::paths::Keep;
+
+/// The values of one path in the current line.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) keep: Keep,
+    pub(super) conditions: Vec<usize>,
+    pub(super) kept: Kept,
+    pub(super) text: Text,
+    pub(super) seen: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    Nothing,
+    /// The bytes of a number.
+    Number,
+    /// Text.
+    Text,
+}
+
+/// Text as bytes in a buffer that is used again and again.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    pub(super) bytes: Vec<u8>,
+    pub(super) truncated: bool,
+}
+
+impl Slot {
+    pub(super) fn keep(&mut self, value: Value<'_>) {
+        if self.keep == Keep::Nothing {
+            return;
+        }
+        let (kept, bytes, truncated) = match value {
+            Value::Null | Value::Bool(_) => return,
+            Value::Number(bytes) => (Kept::Number, bytes, false),
+            Value::Text { bytes, truncated } => (Kept::Text, whole(bytes, truncated), truncated),
+        };
+        match (self.keep, self.kept, kept) {
+            (Keep::Joined, Kept::Text, Kept::Text) => self.text.join(bytes, truncated),
+            (Keep::Joined | Keep::Last | Keep::Nothing, _, _) => {
+                self.kept = kept;
+                self.text.replace(bytes, truncated);
+            }
+        }
+    }
+
+    pub(super) fn text(&self) -> Option<&Text> {
+        match self.kept {
+            Kept::Text => Some(&self.text),
+            Kept::Nothing | Kept::Number => None,
+        }
+    }
+
+    /// The figure, whether it was printed as a number or as a text.
+    pub(super) fn figure(&self) -> Option<&str> {
+        match self.kept {
+            Kept::Nothing => None,
+            Kept::Number | Kept::Text => std::str::from_utf8(&self.text.bytes).ok(),
+        }
+    }
+}
+
+impl Text {
+    pub(super) fn to_text(&self) -> String {
+        text_of(&self.bytes, self.truncated)
+    }
+
+    pub(super) fn replace(&mut self, bytes: &[u8], truncated: bool) {
+        self.clear();
+        self.bytes.extend_from_slice(bytes);
+        self.truncated = truncated;
+    }
+
+    pub(super) fn set(&mut self, other: &Self) {
+        self.replace(&other.bytes, other.truncated);
+    }
+
+    /// Joins another element's text, on a line of its own.
+    pub(super) fn join(&mut self, more: &[u8], truncated: bool) {
+        const CAP: usize = protocol::limits::MAX_RESULT_TEXT;
+        if !self.bytes.is_empty() && self.bytes.len() < CAP {
+            self.bytes.push(b'\n');
+        }
+        let fitting = more.len().min(CAP - self.bytes.len());
+        self.bytes.extend_from_slice(&more[..fitting]);
+        self.truncated = self.truncated || truncated || fitting < more.len();
+    }
+
+    /// The text and whether it was cut, if there is any; none is left.
+    pub(super) fn take(&mut self) -> Option<(String, bool)> {
+        let taken = (!self.bytes.is_empty()).then(|| (self.to_text(), self.truncated));
+        self.clear();
+        taken
+    }
+
+    /// A buffer that held a long text is given back.
+    pub(super) fn clear(&mut self) {
+        const KEEP_BYTES: usize = 1 << 10;
+        self.bytes.clear();
+        self.bytes.shrink_to(KEEP_BYTES);
+        self.truncated = false;
+    }
+}
+
+pub(super) fn passes(test: &Test, value: Value<'_>) -> bool {
+    match test {
+        Test::Present => true,
+        // Decided by the line's end.
+        Test::Absent => false,
+        Test::Contains(part) => match value {
+            Value::Text { bytes, .. } => memchr::memmem::find(bytes, part.as_bytes()).is_some(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        },
+        Test::Equals(wanted) => match (wanted, value) {
+            (Scalar::Null, Value::Null) => true,
+            (Scalar::Bool(wanted), Value::Bool(value)) => *wanted == value,
+            (Scalar::Number(wanted), Value::Number(bytes)) => {
+                std::str::from_utf8(bytes).is_ok_and(|text| text.parse() == Ok(*wanted))
+            }
+            (Scalar::Text(wanted), Value::Text { bytes, truncated }) => {
+                !truncated && wanted.as_bytes() == bytes
+            }
+            (Scalar::Null | Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_), _) => false,
+        },
+    }
+}
