@@ -38,7 +38,11 @@ pub(crate) fn die(record: &Record, signal: Signal) {
     one(signal)
         .thread_unblock()
         .expect("a signal can be unblocked");
-    raise(signal).expect("a process may signal itself");
+    // Rust's runtime has a handler for some faults, which gives them back
+    // their default action the first time.
+    for _ in 0..2 {
+        raise(signal).expect("a process may signal itself");
+    }
 }
 
 fn one(signal: Signal) -> SigSet {

@@ -8,11 +8,12 @@ mod tasks;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use nix::sys::signal::Signal;
 
+use crate::harness::background::Background;
 use crate::harness::bins::Bins;
 use crate::harness::ctl::Output;
 use crate::harness::gate::Gate;
@@ -224,21 +225,9 @@ impl World {
     }
 
     /// Runs a command of this world to its end.
-    ///
-    /// # Panics
-    /// When it cannot be started.
     #[must_use]
-    pub fn finish(&self, mut command: Command) -> Output {
-        let output = command
-            .stdin(Stdio::null())
-            .output()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Output {
-            command: format!("{:?} {:?}", command.get_program(), command.get_args()),
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+    pub fn finish(&self, command: Command) -> Output {
+        Background::start(command).output()
     }
 
     /// A dispatch.
