@@ -69,9 +69,9 @@ fn a_signal_at_the_shim_right_after_the_exit_explains_it() {
     for exit in [signal(TERM), signal(KILL), code(143), code(130), unknown] {
         let mut run = Run::running(spec());
         run.record(exited(10, exit.clone()));
-        run.record(signal_seen(30));
-        run.record(swept(31));
-        run.record(finished(31));
+        run.record(signal_seen(10 + 22));
+        run.record(swept(33));
+        run.record(finished(33));
         assert_eq!(run.verdict(), KILLED, "{exit}");
         assert_eq!(run.ending().ended_by.as_deref(), BY_ROOT);
         assert_eq!(run.ending().exit, Some(exit));

@@ -1,6 +1,7 @@
 //! Tests of the pure core: whole effect lists, the table of verdicts, random
 //! and exhaustive histories.
 
+mod choose;
 mod decide_late;
 mod decide_limits;
 mod decide_lost;
