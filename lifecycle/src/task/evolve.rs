@@ -4,7 +4,7 @@ use alloc::string::ToString;
 
 use protocol::shim::{ProviderError, SupersededBy, Usage};
 use protocol::vocab::{IntentOutcome, SignalledBy};
-use protocol::{Exit, Timestamp};
+use protocol::{Exit, SessionId, Timestamp};
 
 use super::{Cause, Intent, Lost, Start, Task};
 use crate::event::{BindKind, Ending, Event, EventBody};
@@ -41,46 +41,14 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         | EventBody::SupervisorStarted { .. }
         | EventBody::SupervisorStopped { .. } => {}
         EventBody::Claimed { shim } => task.shim = Some(shim.clone()),
-        EventBody::Started { agent, .. } => {
-            let agent = agent.clone();
-            began(
-                &mut task,
-                Start::Execd {
-                    at: event.at,
-                    agent,
-                },
-            );
-        }
-        EventBody::SpawnFailed { stage, errno, path } => {
-            let failed = Start::Failed {
-                at: event.at,
-                stage: *stage,
-                errno: *errno,
-                path: path.clone(),
-            };
-            began(&mut task, failed);
-        }
-        EventBody::NeverStarted { detail } => {
-            let detail = detail.clone();
-            began(
-                &mut task,
-                Start::Never {
-                    at: event.at,
-                    detail,
-                },
-            );
-        }
+        EventBody::Started { .. }
+        | EventBody::SpawnFailed { .. }
+        | EventBody::NeverStarted { .. } => began(&mut task, event),
         EventBody::FirstOutput {} => task.had_output = true,
         EventBody::ModelSeen { model } => task.model = Some(model.clone()),
         EventBody::SessionBound {
             session_id, how, ..
-        } => {
-            task.session = Some(session_id.clone());
-            task.had_output |= match how {
-                BindKind::Reported | BindKind::Confirmed => true,
-                BindKind::Chosen | BindKind::Resumed => false,
-            };
-        }
+        } => bound(&mut task, session_id, *how),
         EventBody::Result(result) => {
             merge_usage(&mut task.usage, &result.usage);
             task.result = Some(result.clone());
@@ -107,11 +75,34 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
 }
 
 /// The first report stands; a second one could only contradict it.
-fn began(task: &mut Task, start: Start) {
-    match &task.start {
-        Start::Pending => task.start = start,
-        Start::Execd { .. } | Start::Failed { .. } | Start::Never { .. } => {}
+fn began(task: &mut Task, event: &Event) {
+    if task.start != Start::Pending {
+        return;
     }
+    let at = event.at;
+    if let EventBody::Started { agent, .. } = &event.body {
+        let agent = agent.clone();
+        task.start = Start::Execd { at, agent };
+    } else if let EventBody::SpawnFailed { stage, errno, path } = &event.body {
+        task.start = Start::Failed {
+            at,
+            stage: *stage,
+            errno: *errno,
+            path: path.clone(),
+        };
+    } else if let EventBody::NeverStarted { detail } = &event.body {
+        let detail = detail.clone();
+        task.start = Start::Never { at, detail };
+    }
+}
+
+/// What the output tells of a session is output.
+fn bound(task: &mut Task, session_id: &SessionId, how: BindKind) {
+    task.session = Some(session_id.clone());
+    task.had_output |= match how {
+        BindKind::Reported | BindKind::Confirmed => true,
+        BindKind::Chosen | BindKind::Resumed => false,
+    };
 }
 
 /// The first report stands here as well.
