@@ -29,7 +29,7 @@ mod read;
 mod secret;
 pub mod syncs;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::{EXIT_LEDGER_UNUSABLE, LedgerError, OpenError, StoreError};
 pub use handle::LedgerHandle;

@@ -6,10 +6,9 @@ use lifecycle::task::{Cause, Lost, Start};
 use protocol::vocab::{IntentOutcome, SignalName};
 use protocol::{ArchiveReason, Basis, Exit};
 
-use super::evidence::MAX_QUOTE;
+use super::quote::quote;
 use super::spawn_failure::SpawnFailure;
 use super::who;
-use crate::text::printable;
 
 /// What nobody can find out.
 pub(super) const SENDER_UNKNOWN: &str = "the sender of a signal to the agent alone cannot be known";
@@ -37,10 +36,7 @@ pub(super) fn because(task: &Task, ending: &Ending, search_path: Option<&str>) -
             .to_owned(),
         ArchiveReason::HostReboot => match &task.lost {
             Some(Lost::Host(detail)) => {
-                format!(
-                    "the machine was booted again: {}",
-                    printable(detail, MAX_QUOTE)
-                )
+                format!("the machine was booted again: {}", quote(detail))
             }
             Some(Lost::Shim) | None => "the machine was booted again".to_owned(),
         },
@@ -103,7 +99,7 @@ fn failed(task: &Task, ending: &Ending) -> String {
         (None, Some(Exit::Exited { code: 0 })) => {
             "it exited with code 0 without the result that its provider promises".to_owned()
         }
-        (None, Some(exit)) => format!("it {}", printable(&exit.to_string(), MAX_QUOTE)),
+        (None, Some(exit)) => format!("it {}", quote(&exit.to_string())),
         (None, None) => "it ended by itself, badly".to_owned(),
     }
 }
@@ -111,10 +107,7 @@ fn failed(task: &Task, ending: &Ending) -> String {
 fn provider_says(task: &Task, what: &str) -> String {
     match &task.provider_error {
         Some((_, detail)) if !detail.is_empty() => {
-            format!(
-                "its output says that {what}: “{}”",
-                printable(detail, MAX_QUOTE)
-            )
+            format!("its output says that {what}: “{}”", quote(detail))
         }
         Some(_) | None => format!("its output says that {what}"),
     }
@@ -133,7 +126,7 @@ fn not_started(task: &Task, search_path: Option<&str>) -> String {
         .in_words(),
         Start::Never { detail, .. } => format!(
             "the supervisor took the claim, so that no shim can ever start the agent: {}",
-            printable(detail, MAX_QUOTE)
+            quote(detail)
         ),
         Start::Pending | Start::Execd { .. } => "the agent was never executed".to_owned(),
     }

@@ -1,44 +1,36 @@
 //! `why`: what happened to a task, in order, in plain words.
 
-use lifecycle::event::{BindKind, Ending};
-use lifecycle::{Event, EventBody, SessionPlan, Task, TaskSpec};
-use protocol::shim::{SpawnStage, SupersededBy};
+use lifecycle::event::Ending;
+use lifecycle::{Event, EventBody, Task};
+use protocol::StopReason;
+use protocol::shim::SpawnStage;
 use protocol::view::ChainLink;
-use protocol::vocab::SignalName;
-use protocol::{Key, SessionId, StopReason};
 
 use super::because::because;
-use super::evidence::{
-    MAX_QUOTE, alarm_words, provider_error_words, result_words, signalled_words, superseded_words,
-    sweep_words,
-};
+use super::quote::quote;
 use super::spawn_failure::SpawnFailure;
+use super::step::{self, SHIM, SUPERVISOR, Step, step};
 use super::who;
-use crate::text::printable;
-
-const NOBODY: &str = "";
-const AGENT: &str = "the agent";
-const SHIM: &str = "the shim";
-const SUPERVISOR: &str = "the supervisor";
 
 /// What happened to a task, in order, in plain words. `events` are all of its
 /// events, `search_path` is where its command was searched.
 pub(super) fn chain(events: &[Event], search_path: Option<&str>) -> Vec<ChainLink> {
     let task = Task::fold(events);
-    let task = task.as_ref();
-    let context = Context { task, search_path };
-    events
-        .iter()
-        .filter_map(|event| {
-            let Words { what, who, detail } = context.of(&event.body)?;
-            Some(ChainLink {
-                at: event.at,
-                what: what.to_owned(),
-                who,
-                detail,
-            })
+    let context = Context {
+        task: task.as_ref(),
+        search_path,
+    };
+    let link = |event: &Event| {
+        let Step { what, who, detail } = context.step(&event.body)?;
+        let what = what.to_owned();
+        Some(ChainLink {
+            at: event.at,
+            what,
+            who,
+            detail,
         })
-        .collect()
+    };
+    events.iter().filter_map(link).collect()
 }
 
 struct Context<'a> {
@@ -46,85 +38,35 @@ struct Context<'a> {
     search_path: Option<&'a str>,
 }
 
-struct Words {
-    what: &'static str,
-    who: String,
-    detail: String,
-}
-
-fn words(what: &'static str, who: &str, detail: impl Into<String>) -> Option<Words> {
-    Some(Words {
-        what,
-        who: who.to_owned(),
-        detail: detail.into(),
-    })
-}
-
 impl Context<'_> {
-    fn of(&self, body: &EventBody) -> Option<Words> {
+    fn step(&self, body: &EventBody) -> Option<Step> {
+        use EventBody as E;
         match body {
-            EventBody::Admitted { spec } => words("dispatched", &on_behalf(spec), dispatch(spec)),
-            EventBody::Claimed { shim } => words("claimed", SHIM, claimed(shim.pid)),
-            EventBody::Started { agent, program } => words(
-                "started",
-                SHIM,
-                format!("agent pid {}: {}", agent.pid, quote(program)),
-            ),
-            EventBody::SpawnFailed { stage, errno, path } => words(
-                "could not start",
-                SHIM,
-                self.spawn_failed(*stage, *errno, path),
-            ),
-            EventBody::NeverStarted { detail } => {
-                words("never started", SUPERVISOR, never_started(detail))
-            }
-            EventBody::Adopted { shim } => words(
-                "adopted",
-                SUPERVISOR,
-                format!("it took over the live shim (pid {})", shim.pid),
-            ),
-            EventBody::FirstOutput {} => words("first output", AGENT, ""),
-            EventBody::ModelSeen { model } => words("model", AGENT, quote(model)),
-            EventBody::Result(result) => words(
-                "result",
-                AGENT,
-                result_words(result.success, result.text.as_deref()),
-            ),
-            EventBody::ProviderFailed { error, detail } => words(
-                "provider error",
-                AGENT,
-                provider_error_words(*error, detail),
-            ),
-            EventBody::Alarm { kind, detail } => words("alarm", SHIM, alarm_words(*kind, detail)),
-            EventBody::SessionBound {
+            E::Admitted { spec } => step::dispatched(spec),
+            E::Claimed { shim } => step::claimed(shim.pid),
+            E::Started { agent, program } => step::started(agent.pid, program),
+            E::SpawnFailed { stage, errno, path } => self.spawn_failed(*stage, *errno, path),
+            E::NeverStarted { detail } => step::never_started(detail),
+            E::Adopted { shim } => step::adopted(shim.pid),
+            E::FirstOutput {} => step::first_output(),
+            E::ModelSeen { model } => step::model(model),
+            E::Result(result) => step::result(result),
+            E::ProviderFailed { error, detail } => step::provider_error(*error, detail),
+            E::Alarm { kind, detail } => step::alarm(*kind, detail),
+            E::SessionBound {
                 session_id, how, ..
-            } => bound(session_id, *how),
-            EventBody::SessionResumable { session_id, .. } => {
-                let detail = format!("{session_id}: the next task of the key resumes it");
-                words("session resumable", SUPERVISOR, detail)
-            }
-            EventBody::SessionQuarantined {
+            } => step::bound(session_id, *how),
+            E::SessionResumable { session_id, .. } => step::resumable(session_id),
+            E::SessionQuarantined {
                 key,
                 session_id,
                 reason,
                 ..
-            } => words(
-                "session quarantined",
-                SUPERVISOR,
-                quarantined(key, session_id, reason),
-            ),
-            EventBody::SessionReleased { session_id, by, .. } => {
-                words("session released", &who::requester(by), session_id.as_str())
-            }
-            EventBody::SessionRestored { row } => {
-                let detail = format!("{}: it is as it was, for it was never used", row.session_id);
-                words("session restored", SUPERVISOR, detail)
-            }
-            EventBody::SessionRemoved { session_id, .. } => {
-                let detail = format!("{session_id}: it was chosen and never used");
-                words("session removed", SUPERVISOR, detail)
-            }
-            EventBody::StopRequested {
+            } => step::quarantined(key, session_id, reason),
+            E::SessionReleased { session_id, by, .. } => step::released(session_id, by),
+            E::SessionRestored { row } => step::restored(&row.session_id),
+            E::SessionRemoved { session_id, .. } => step::removed(session_id),
+            E::StopRequested {
                 intent_id,
                 reason,
                 requested_by,
@@ -133,71 +75,50 @@ impl Context<'_> {
                 ..
             } => {
                 let detail = self.requested(*intent_id, *reason, note.as_deref(), *joined);
-                words("stop requested", &who::requester(requested_by), detail)
+                step("stop requested", &who::requester(requested_by), detail)
             }
-            EventBody::StopJournalled { intent_id } => words(
-                "stop journalled",
-                SHIM,
-                format!(
-                    "intent {intent_id} is in the shim's journal; no signal went out under it before"
-                ),
-            ),
-            EventBody::StopSuperseded { intent_id, by } => {
-                words("stop superseded", SHIM, superseded(*intent_id, *by))
-            }
-            EventBody::Signalled {
+            E::StopJournalled { intent_id } => step::journalled(*intent_id),
+            E::StopSuperseded { intent_id, by } => step::superseded(*intent_id, *by),
+            E::Signalled {
                 intent_id,
                 signal,
                 target,
                 by,
-            } => words(
-                "signalled",
-                who::signaller(*by),
-                signalled_words(*signal, *target, *intent_id),
-            ),
-            EventBody::SignalSeen { signal, sender } => {
-                words("shim signalled", &who::sender(sender), signal_seen(*signal))
-            }
-            EventBody::Exited { exit } => words("exit", AGENT, quote(&exit.to_string())),
-            EventBody::Swept { sweep, by } => {
-                words("tree", who::signaller(*by), sweep_words(sweep))
-            }
-            EventBody::ShimLost {} => words(
-                "shim lost",
-                NOBODY,
-                "the shim's process was gone before it had finished; its leader dies with it",
-            ),
-            EventBody::HostRebooted { detail } => words("host rebooted", NOBODY, quote(detail)),
-            EventBody::Finished {
+            } => step::signalled(*intent_id, *signal, *target, *by),
+            E::SignalSeen { signal, sender } => step::signal_seen(*signal, sender),
+            E::Exited { exit } => step::exited(exit),
+            E::Swept { sweep, by } => step::swept(sweep, *by),
+            E::ShimLost {} => step::shim_lost(),
+            E::HostRebooted { detail } => step::host_rebooted(detail),
+            E::Finished {
                 output_bytes,
                 gap_bytes,
-            } => words("finished", SHIM, finished(*output_bytes, *gap_bytes)),
-            EventBody::Ended(ending) => words("concluded", SUPERVISOR, self.concluded(ending)),
+            } => step::finished(*output_bytes, *gap_bytes),
+            E::Ended(ending) => self.concluded(ending),
             // Figures are no step of a story; the others belong to no task.
-            EventBody::UsageSeen { .. }
-            | EventBody::SupervisorStarted { .. }
-            | EventBody::SupervisorStopped { .. } => None,
+            E::UsageSeen { .. } | E::SupervisorStarted { .. } | E::SupervisorStopped { .. } => None,
         }
     }
 
-    fn spawn_failed(&self, stage: SpawnStage, errno: i32, path: &str) -> String {
-        SpawnFailure {
+    fn spawn_failed(&self, stage: SpawnStage, errno: i32, path: &str) -> Option<Step> {
+        let search_path = self.search_path;
+        let failure = SpawnFailure {
             stage,
             errno,
             path,
-            search_path: self.search_path,
-        }
-        .in_words()
+            search_path,
+        };
+        step("could not start", SHIM, failure.in_words())
     }
 
     fn requested(&self, id: u64, reason: StopReason, note: Option<&str>, joined: bool) -> String {
         let mut text = format!("reason {reason}, intent {id}");
         if joined {
             let first = self.task.and_then(|task| task.intents.first());
-            let first = first.map_or_else(
-                || "an earlier one".to_owned(),
-                |it| format!("intent {}", it.id),
-            );
+            let first = match first {
+                Some(intent) => format!("intent {}", intent.id),
+                None => "an earlier one".to_owned(),
+            };
             text.push_str(&format!(", joins {first}, which stays the reason"));
         }
         if let Some(note) = note {
@@ -206,96 +127,13 @@ impl Context<'_> {
         text
     }
 
-    fn concluded(&self, ending: &Ending) -> String {
-        let head = format!(
-            "{}, {} ({}), {}",
-            ending.status,
-            ending.reason.label(),
-            ending.reason,
-            ending.basis
-        );
-        match self.task {
-            Some(task) => format!(
-                "{head}, because {}",
-                because(task, ending, self.search_path)
-            ),
-            None => head,
+    fn concluded(&self, ending: &Ending) -> Option<Step> {
+        let (status, reason, basis) = (ending.status, ending.reason, ending.basis);
+        let mut text = format!("{status}, {} ({reason}), {basis}", reason.label());
+        if let Some(task) = self.task {
+            let because = because(task, ending, self.search_path);
+            text.push_str(&format!(", because {because}"));
         }
+        step("concluded", SUPERVISOR, text)
     }
-}
-
-fn quote(text: &str) -> String {
-    printable(text, MAX_QUOTE)
-}
-
-fn on_behalf(spec: &TaskSpec) -> String {
-    spec.user
-        .as_deref()
-        .map_or_else(String::new, |user| format!("on behalf of {}", quote(user)))
-}
-
-fn dispatch(spec: &TaskSpec) -> String {
-    let session = match &spec.session {
-        SessionPlan::Fresh => "a fresh session".to_owned(),
-        SessionPlan::Chosen(id) => format!("a fresh session, {id}"),
-        SessionPlan::Resume(row) => format!("resumes session {}", row.session_id),
-    };
-    format!(
-        "provider {}, key {}, {session}; its row is committed",
-        spec.provider, spec.key
-    )
-}
-
-fn claimed(pid: i32) -> String {
-    format!("it has the claim (pid {pid}): it alone may start the agent")
-}
-
-fn never_started(detail: &str) -> String {
-    format!(
-        "it took the claim, so that no shim can ever start the agent: {}",
-        quote(detail)
-    )
-}
-
-fn bound(id: &SessionId, how: BindKind) -> Option<Words> {
-    match how {
-        BindKind::Chosen => words(
-            "session",
-            SUPERVISOR,
-            format!("{id}, chosen before the start"),
-        ),
-        BindKind::Resumed => words("session", SUPERVISOR, format!("{id} is resumed")),
-        BindKind::Reported => words("session", AGENT, format!("{id}, as the output tells")),
-        BindKind::Confirmed => words("session", AGENT, format!("{id}, confirmed by the output")),
-    }
-}
-
-fn quarantined(key: &Key, id: &SessionId, reason: &str) -> String {
-    format!(
-        "{id}: {}; it is kept, and not resumed unless `agentctl sessions release {key} \
-         --session-id {id}` allows it",
-        quote(reason)
-    )
-}
-
-fn superseded(id: u64, by: SupersededBy) -> String {
-    format!("{}, so intent {id} did not end it", superseded_words(by))
-}
-
-fn signal_seen(signal: i32) -> String {
-    format!(
-        "{} reached the shim itself: somebody ends this task",
-        SignalName(signal)
-    )
-}
-
-fn finished(printed: (u64, u64), lost: (u64, u64)) -> String {
-    let mut text = format!(
-        "printed: {} bytes on stdout, {} on stderr",
-        printed.0, printed.1
-    );
-    if lost.0 + lost.1 > 0 {
-        text.push_str(&format!("; not kept: {} and {}", lost.0, lost.1));
-    }
-    text
 }

@@ -9,11 +9,14 @@ mod ask;
 mod because;
 mod chain;
 mod evidence;
+mod facts;
 mod list;
 mod live;
+mod quote;
 mod row;
 mod settle;
 mod spawn_failure;
+mod step;
 #[cfg(test)]
 mod tests;
 mod who;

@@ -31,14 +31,7 @@ impl SpawnFailure<'_> {
             SpawnStage::Search => self.search(errno),
             SpawnStage::Chdir => self.chdir(errno),
             SpawnStage::Exec => self.exec(errno),
-            SpawnStage::Fork => Some(format!(
-                "no process could be made for the agent: {}",
-                match errno {
-                    Errno::EAGAIN => "the limit of processes is reached",
-                    Errno::ENOMEM => "memory is short",
-                    other => other.desc(),
-                }
-            )),
+            SpawnStage::Fork => Some(fork(errno)),
             SpawnStage::Prepare => Some(format!(
                 "the pipes, the log files or the private TMPDIR could not be made{}: {}",
                 self.at(),
@@ -46,9 +39,10 @@ impl SpawnFailure<'_> {
             )),
         };
         let told = told.unwrap_or_else(|| self.plainly(errno));
-        match errno {
-            Errno::UnknownErrno => told,
-            errno => format!("{told} ({errno:?})"),
+        if errno == Errno::UnknownErrno {
+            told
+        } else {
+            format!("{told} ({errno:?})")
         }
     }
 
@@ -139,6 +133,17 @@ impl SpawnFailure<'_> {
             format!(" at {}", self.quoted())
         }
     }
+}
+
+fn fork(errno: Errno) -> String {
+    let why = if errno == Errno::EAGAIN {
+        "the limit of processes is reached"
+    } else if errno == Errno::ENOMEM {
+        "memory is short"
+    } else {
+        errno.desc()
+    };
+    format!("no process could be made for the agent: {why}")
 }
 
 #[cfg(test)]

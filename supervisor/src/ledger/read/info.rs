@@ -20,9 +20,9 @@ pub struct LedgerInfo {
 }
 
 // The first condition is that of the index.
-pub(super) const QUEUED: &str = "SELECT count(*) FROM task_history
+pub(super) const QUEUED: &str = "SELECT count(*) FROM task_history INDEXED BY task_history_live
      WHERE status IN ('queued', 'running') AND status = 'queued'";
-pub(super) const RUNNING: &str = "SELECT count(*) FROM task_history
+pub(super) const RUNNING: &str = "SELECT count(*) FROM task_history INDEXED BY task_history_live
      WHERE status IN ('queued', 'running') AND status = 'running'";
 
 impl Reader<'_> {

@@ -18,7 +18,7 @@ pub struct LiveTask {
     pub events: Vec<Event>,
 }
 
-pub(super) const LIVE_IDS: &str = "SELECT id FROM task_history
+pub(super) const LIVE_IDS: &str = "SELECT id FROM task_history INDEXED BY task_history_live
      WHERE status IN ('queued', 'running') ORDER BY started_at, rowid";
 
 pub(super) const SECRET: &str =

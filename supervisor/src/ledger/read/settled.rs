@@ -48,7 +48,7 @@ impl Reader<'_> {
 
 fn object(row: &Row<'_>) -> rusqlite::Result<Value> {
     let mut object = Map::new();
-    for (at, name) in row.as_ref().column_names().into_iter().enumerate() {
+    for (at, name) in row.as_ref().column_names().enumerate() {
         let value = match row.get_ref(at)? {
             ValueRef::Null => Value::Null,
             ValueRef::Integer(number) => number.into(),

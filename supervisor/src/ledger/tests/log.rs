@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use lifecycle::{Event, EventBody};
 use proptest::prelude::*;
 
-use super::support::{Place, Values, admitted, at, commit, ended, every_body, id, wait};
+use super::samples::{Values, every_body};
+use super::support::{Place, admitted, at, commit, ended, id, wait};
 use crate::ledger::log::{body_of, payload_of};
 
 /// Kinds of events: [`every_body`] has one of each.

@@ -5,5 +5,6 @@ mod plans;
 mod projection;
 mod refusals;
 mod running;
+mod samples;
 mod sessions;
 pub(crate) mod support;

@@ -7,9 +7,10 @@ use protocol::view::Links;
 use protocol::vocab::{IntentOutcome, SessionState, SignalledBy};
 use protocol::{ArchiveReason, Basis, Exit, SessionId, Status, Timestamp};
 
+use super::samples::{Values, every_body};
 use super::support::{
-    Place, Values, admitted, at, bound, commit, ended, ending, every_body, id, key, provider,
-    session, spec, stop_requested, wait,
+    Place, admitted, at, bound, commit, ended, ending, id, key, provider, session, spec,
+    stop_requested, wait,
 };
 use crate::ledger::{Ledger, TaskRow};
 

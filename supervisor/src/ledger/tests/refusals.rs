@@ -184,77 +184,54 @@ fn a_start_that_was_cut_off_is_begun_again() {
     place.open().threads.close().expect("closed");
 }
 
+const ADDS: Migration = Migration {
+    schema: 2,
+    compat: 1,
+    sql: "CREATE TABLE added (x INTEGER) STRICT",
+};
+const BREAKS: Migration = Migration {
+    schema: 3,
+    compat: 3,
+    sql: "DROP TABLE added",
+};
+const FAILS: Migration = Migration {
+    schema: 4,
+    compat: 3,
+    sql: "CREATE TABLE more (x); DROP TABLE none",
+};
+
+fn versions(db: &Connection) -> (u32, u32) {
+    let versions = Versions::read(db).expect("read");
+    (versions.schema, versions.compat)
+}
+
+fn count(db: &Connection, from: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM {from}");
+    db.query_row(&sql, [], |row| row.get(0)).expect("read")
+}
+
 #[test]
 fn a_migration_keeps_a_copy_only_where_it_breaks() {
     let place = filled();
     let db = place.sql();
     let first = MIGRATIONS[0];
-    let adds = Migration {
-        schema: 2,
-        compat: 1,
-        sql: "CREATE TABLE added (x INTEGER) STRICT",
-    };
-    let breaks = Migration {
-        schema: 3,
-        compat: 3,
-        sql: "DROP TABLE added",
-    };
-    let fails = Migration {
-        schema: 4,
-        compat: 3,
-        sql: "CREATE TABLE more (x); DROP TABLE none",
-    };
-    let versions = |db: &Connection| Versions::read(db).expect("read");
+    let kept = migrate(&db, &place.file(), &[first, ADDS]).expect("migrated");
+    assert_eq!((kept, versions(&db)), (None, (2, 1)));
+    let kept = migrate(&db, &place.file(), &[first, ADDS, BREAKS]).expect("migrated");
+    assert_eq!(versions(&db), (3, 3));
+    let copy = Connection::open(kept.expect("a copy")).expect("opens");
+    assert_eq!(versions(&copy), (2, 1));
+    assert_eq!(count(&copy, "task_history"), 50);
+}
 
-    let kept = migrate(&db, &place.file(), &[first, adds]).expect("migrated");
-    assert_eq!(
-        (kept, versions(&db)),
-        (
-            None,
-            Versions {
-                schema: 2,
-                compat: 1
-            }
-        )
-    );
-    let kept = migrate(&db, &place.file(), &[first, adds, breaks]).expect("migrated");
-    let kept = kept.expect("a copy");
-    assert_eq!(
-        versions(&db),
-        Versions {
-            schema: 3,
-            compat: 3
-        }
-    );
-    let copy = Connection::open(&kept).expect("opens");
-    assert_eq!(
-        versions(&copy),
-        Versions {
-            schema: 2,
-            compat: 1
-        }
-    );
-    let rows: i64 = copy
-        .query_row("SELECT count(*) FROM task_history", [], |row| row.get(0))
-        .expect("read");
-    assert_eq!(rows, 50);
-    assert!(migrate(&db, &place.file(), &[first, adds, breaks, fails]).is_err());
-    assert_eq!(
-        versions(&db),
-        Versions {
-            schema: 3,
-            compat: 3
-        },
-        "half a migration is none"
-    );
-    let more: i64 = db
-        .query_row(
-            "SELECT count(*) FROM sqlite_schema WHERE name = 'more'",
-            [],
-            |row| row.get(0),
-        )
-        .expect("read");
-    assert_eq!(more, 0);
+#[test]
+fn half_a_migration_is_none() {
+    let place = filled();
+    let db = place.sql();
+    let all = [MIGRATIONS[0], ADDS, BREAKS, FAILS];
+    assert!(migrate(&db, &place.file(), &all).is_err());
+    assert_eq!(versions(&db), (3, 3));
+    assert_eq!(count(&db, "sqlite_schema WHERE name = 'more'"), 0);
 }
 
 fn set_versions(place: &Place, schema: u32, compat: u32) {

@@ -1,0 +1,90 @@
+//! Single facts in words, for the chain and the evidence alike.
+
+use protocol::shim::{AlarmKind, ProviderError, SupersededBy, SweepRecord, Target};
+use protocol::view::Survivor;
+use protocol::vocab::SignalName;
+
+use super::quote::quote;
+
+pub(super) fn result(success: bool, text: Option<&str>) -> String {
+    let judgement = if success {
+        "its own result says success"
+    } else {
+        "its own result says failure"
+    };
+    match text.map(quote).filter(|text| !text.is_empty()) {
+        Some(text) => format!("{judgement}: “{text}”"),
+        None => judgement.to_owned(),
+    }
+}
+
+pub(super) fn provider_error(error: ProviderError, detail: &str) -> String {
+    let what = match error {
+        ProviderError::SessionNotFound => "the provider does not know the session",
+        ProviderError::Transient => "the provider failed for now",
+        ProviderError::MissingSkill => "a skill was missing",
+    };
+    format!("{what}: “{}”", quote(detail))
+}
+
+pub(super) fn signalled(signal: i32, target: Target, intent: Option<u64>) -> String {
+    let target = match target {
+        Target::Group => "the agent's group".to_owned(),
+        Target::Tree(1) => "1 process that was left of the tree".to_owned(),
+        Target::Tree(count) => format!("{count} processes that were left of the tree"),
+    };
+    let under = match intent {
+        Some(id) => format!(" under intent {id}"),
+        None => String::new(),
+    };
+    format!("{} to {target}{under}", SignalName(signal))
+}
+
+pub(super) const fn superseded(by: SupersededBy) -> &'static str {
+    match by {
+        SupersededBy::Result => "the agent had already ended by itself: it had printed its result",
+        SupersededBy::Zombie => "the agent had already ended by itself: it was a zombie",
+        SupersededBy::Exiting => "the agent had already ended by itself: it was exiting",
+        SupersededBy::Exited => "the agent had already ended by itself: its exit was on record",
+    }
+}
+
+pub(super) fn sweep(sweep: &SweepRecord) -> String {
+    let left = match sweep.swept {
+        0 => String::new(),
+        1 => "1 process that outlived the agent was ended; ".to_owned(),
+        count => format!("{count} processes that outlived the agent were ended; "),
+    };
+    let state = match (sweep.empty, sweep.survivors.is_empty(), sweep.marker_only) {
+        (_, false, _) => format!("still alive: {}", survivors(&sweep.survivors)),
+        (true, true, false) => "tree proven empty".to_owned(),
+        (true, true, true) => "nothing is left that carries the task's marker (a process that \
+            wiped its environment could not be seen)"
+            .to_owned(),
+        (false, true, _) => "the tree could not be proven empty".to_owned(),
+    };
+    format!("{left}{state}")
+}
+
+fn survivors(survivors: &[Survivor]) -> String {
+    let names: Vec<String> = survivors
+        .iter()
+        .map(|survivor| format!("{} (pid {})", quote(&survivor.comm), survivor.pid))
+        .collect();
+    names.join(", ")
+}
+
+pub(super) fn alarm(kind: AlarmKind, detail: &str) -> String {
+    let what = match kind {
+        AlarmKind::SessionUnacknowledged => "a session id was not acknowledged in time",
+        AlarmKind::LogWriteFailed => "a log file could not be written",
+        AlarmKind::JournalFull => "the shim's journal is full",
+        AlarmKind::TooManySessions => "the output named more session ids than are kept",
+        AlarmKind::InvalidSessionId => "the output named a session id that is none",
+        AlarmKind::Unexpected => "something does not fit what was known",
+    };
+    if detail.is_empty() {
+        return what.to_owned();
+    }
+    format!("{what}: {}", quote(detail))
+}

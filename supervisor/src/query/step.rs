@@ -1,0 +1,203 @@
+//! The steps of a story, one function each.
+
+use lifecycle::event::BindKind;
+use lifecycle::{SessionPlan, TaskSpec};
+use protocol::shim::{
+    AlarmKind, ProviderError, ResultRecord, SenderRecord, SupersededBy, SweepRecord, Target,
+};
+use protocol::view::Requester;
+use protocol::vocab::{SignalName, SignalledBy};
+use protocol::{Exit, Key, SessionId};
+
+use super::facts;
+use super::quote::quote;
+use super::who;
+
+const NOBODY: &str = "";
+const AGENT: &str = "the agent";
+pub(super) const SHIM: &str = "the shim";
+pub(super) const SUPERVISOR: &str = "the supervisor";
+
+/// What, by whom, and the rest.
+pub(super) struct Step {
+    pub(super) what: &'static str,
+    pub(super) who: String,
+    pub(super) detail: String,
+}
+
+pub(super) fn step(what: &'static str, who: &str, detail: impl Into<String>) -> Option<Step> {
+    Some(Step {
+        what,
+        who: who.to_owned(),
+        detail: detail.into(),
+    })
+}
+
+pub(super) fn dispatched(spec: &TaskSpec) -> Option<Step> {
+    let who = match &spec.user {
+        Some(user) => format!("on behalf of {}", quote(user)),
+        None => NOBODY.to_owned(),
+    };
+    let session = match &spec.session {
+        SessionPlan::Fresh => "a fresh session".to_owned(),
+        SessionPlan::Chosen(id) => format!("a fresh session, {id}"),
+        SessionPlan::Resume(row) => format!("resumes session {}", row.session_id),
+    };
+    let (provider, key) = (&spec.provider, &spec.key);
+    let detail = format!("provider {provider}, key {key}, {session}; its row is committed");
+    step("dispatched", &who, detail)
+}
+
+pub(super) fn claimed(pid: i32) -> Option<Step> {
+    let detail = format!("it has the claim (pid {pid}): it alone may start the agent");
+    step("claimed", SHIM, detail)
+}
+
+pub(super) fn started(pid: i32, program: &str) -> Option<Step> {
+    step(
+        "started",
+        SHIM,
+        format!("agent pid {pid}: {}", quote(program)),
+    )
+}
+
+pub(super) fn never_started(detail: &str) -> Option<Step> {
+    let why = quote(detail);
+    let detail = format!("it took the claim, so that no shim can ever start the agent: {why}");
+    step("never started", SUPERVISOR, detail)
+}
+
+pub(super) fn adopted(pid: i32) -> Option<Step> {
+    step(
+        "adopted",
+        SUPERVISOR,
+        format!("it took over the live shim (pid {pid})"),
+    )
+}
+
+pub(super) fn first_output() -> Option<Step> {
+    step("first output", AGENT, "")
+}
+
+pub(super) fn model(model: &str) -> Option<Step> {
+    step("model", AGENT, quote(model))
+}
+
+pub(super) fn result(result: &ResultRecord) -> Option<Step> {
+    step(
+        "result",
+        AGENT,
+        facts::result(result.success, result.text.as_deref()),
+    )
+}
+
+pub(super) fn provider_error(error: ProviderError, detail: &str) -> Option<Step> {
+    step(
+        "provider error",
+        AGENT,
+        facts::provider_error(error, detail),
+    )
+}
+
+pub(super) fn alarm(kind: AlarmKind, detail: &str) -> Option<Step> {
+    step("alarm", SHIM, facts::alarm(kind, detail))
+}
+
+pub(super) fn bound(id: &SessionId, how: BindKind) -> Option<Step> {
+    match how {
+        BindKind::Chosen => step(
+            "session",
+            SUPERVISOR,
+            format!("{id}, chosen before the start"),
+        ),
+        BindKind::Resumed => step("session", SUPERVISOR, format!("{id} is resumed")),
+        BindKind::Reported => step("session", AGENT, format!("{id}, as the output tells")),
+        BindKind::Confirmed => step("session", AGENT, format!("{id}, confirmed by the output")),
+    }
+}
+
+pub(super) fn resumable(id: &SessionId) -> Option<Step> {
+    let detail = format!("{id}: the next task of the key resumes it");
+    step("session resumable", SUPERVISOR, detail)
+}
+
+pub(super) fn quarantined(key: &Key, id: &SessionId, reason: &str) -> Option<Step> {
+    let detail = format!(
+        "{id}: {}; it is kept, and not resumed unless `agentctl sessions release {key} \
+         --session-id {id}` allows it",
+        quote(reason)
+    );
+    step("session quarantined", SUPERVISOR, detail)
+}
+
+pub(super) fn released(id: &SessionId, by: &Requester) -> Option<Step> {
+    step("session released", &who::requester(by), id.as_str())
+}
+
+pub(super) fn restored(id: &SessionId) -> Option<Step> {
+    let detail = format!("{id}: it is as it was, for it was never used");
+    step("session restored", SUPERVISOR, detail)
+}
+
+pub(super) fn removed(id: &SessionId) -> Option<Step> {
+    let detail = format!("{id}: it was chosen and never used");
+    step("session removed", SUPERVISOR, detail)
+}
+
+pub(super) fn journalled(id: u64) -> Option<Step> {
+    let detail =
+        format!("intent {id} is in the shim's journal; no signal went out under it before");
+    step("stop journalled", SHIM, detail)
+}
+
+pub(super) fn superseded(id: u64, by: SupersededBy) -> Option<Step> {
+    let detail = format!("{}, so intent {id} did not end it", facts::superseded(by));
+    step("stop superseded", SHIM, detail)
+}
+
+pub(super) fn signalled(
+    intent: Option<u64>,
+    signal: i32,
+    target: Target,
+    by: SignalledBy,
+) -> Option<Step> {
+    step(
+        "signalled",
+        who::signaller(by),
+        facts::signalled(signal, target, intent),
+    )
+}
+
+pub(super) fn signal_seen(signal: i32, sender: &SenderRecord) -> Option<Step> {
+    let signal = SignalName(signal);
+    let detail = format!("{signal} reached the shim itself: somebody ends this task");
+    step("shim signalled", &who::sender(sender), detail)
+}
+
+pub(super) fn exited(exit: &Exit) -> Option<Step> {
+    step("exit", AGENT, quote(&exit.to_string()))
+}
+
+pub(super) fn swept(sweep: &SweepRecord, by: SignalledBy) -> Option<Step> {
+    step("tree", who::signaller(by), facts::sweep(sweep))
+}
+
+pub(super) fn shim_lost() -> Option<Step> {
+    let detail = "the shim's process was gone before it had finished; its leader dies with it";
+    step("shim lost", NOBODY, detail)
+}
+
+pub(super) fn host_rebooted(detail: &str) -> Option<Step> {
+    step("host rebooted", NOBODY, quote(detail))
+}
+
+pub(super) fn finished(printed: (u64, u64), lost: (u64, u64)) -> Option<Step> {
+    let mut text = format!(
+        "printed: {} bytes on stdout, {} on stderr",
+        printed.0, printed.1
+    );
+    if lost.0 > 0 || lost.1 > 0 {
+        text.push_str(&format!("; not kept: {} and {}", lost.0, lost.1));
+    }
+    step("finished", SHIM, text)
+}
