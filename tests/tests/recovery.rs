@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
-use tests::harness::{GENEROUS, World, wait_until};
+use tests::harness::{Background, GENEROUS, World, wait_until};
 use tests::scenarios::{assert_ended, exit_code_of};
 
 #[test]
@@ -269,21 +269,20 @@ fn a_session_without_its_task_is_quarantined_at_boot() {
 }
 
 #[test]
-fn a_client_that_waits_lives_through_a_restart() {
+fn an_attached_client_lives_through_a_restart() {
     let world = World::new();
     let first = world.start();
     let gate = world.gate("end");
-    let task = world
+    let run = world
         .run()
-        .steps([gate.step().as_str(), "exit:3"])
-        .detached();
-    let _leader = task.leader();
-    let waiting =
-        tests::harness::Background::start(world.ctl_command(&["wait", &task.id, "--json"]));
+        .steps(["print:one", "mark:up", &gate.step(), "print:two", "exit:3"]);
+    let records = run.records();
+    let client = Background::start(run.command(&[]));
+    wait_until("the agent", GENEROUS, || records.has_mark("up"));
     first.kill();
     let _second = world.start();
     gate.open();
-    let output = waiting.output().expect_code(10);
-    assert_eq!(output.json()["tasks"][0]["id"], json!(task.id));
+    let output = client.output().expect_code(10);
+    assert_eq!(output.stdout, "one\ntwo\n", "without loss or repetition");
     world.check();
 }

@@ -64,7 +64,7 @@ impl Case<'_> {
         self.arm();
         let first = self.world.spawn_supervisor();
         wait_until("the supervisor's start, or its death", GENEROUS, || {
-            first.was_killed() || self.world.ctl(&["status"]).status.success()
+            first.was_killed() || self.is_quiet()
         });
         self.world.hooks().disarm();
         let _supervisor = self.alive(first);
@@ -165,12 +165,21 @@ impl Case<'_> {
                 let _passed = self.gate.try_open();
                 let ended = row()
                     .is_some_and(|row| !matches!(row.text("status"), Some("queued" | "running")));
-                ended && client.is_none_or(Background::has_ended)
+                ended
+                    && client.is_none_or(Background::has_ended)
+                    && self.world.shim_of(task).is_none()
+                    && self.is_quiet()
             },
             || (row(), self.world.hooks().log(), self.world.log()),
         );
-        // It may have died after the last answer.
-        self.alive(supervisor)
+        self.world.hooks().disarm();
+        supervisor
+    }
+
+    /// A round trip through the supervisor: everything that it had begun
+    /// before is done, or it died of it.
+    fn is_quiet(&self) -> bool {
+        self.world.ctl(&["status"]).status.success()
     }
 
     fn alive(&self, supervisor: Arc<Supervisor>) -> Arc<Supervisor> {
@@ -198,7 +207,6 @@ impl Case<'_> {
 
     /// Whatever happened, the same conversation can go on.
     fn the_key_is_free(&self, supervisor: &Supervisor) {
-        self.world.hooks().disarm();
         assert!(supervisor.has_ended().is_none(), "{}", supervisor.log());
         for task in self.world.ledger().tasks() {
             let key = task.text("key").expect("a task has a key").to_string();
