@@ -132,6 +132,8 @@ impl Core {
                 let proven = super::digest::of_token(&attach.token) == live.secret.token_hash
                     && super::claims::names(&self.service, &id, &attach.shim);
                 if proven {
+                    live.presence.last_output =
+                        live.presence.last_output.max(attach.last_output_at);
                     live.link = Some(link);
                     Ok(live.task.journal)
                 } else {
