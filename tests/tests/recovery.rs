@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
-use tests::harness::{Background, GENEROUS, World, wait_until};
+use tests::harness::{Background, GENEROUS, World, wait_for, wait_until};
 use tests::scenarios::{assert_ended, exit_code_of};
 
 #[test]
@@ -263,9 +263,13 @@ fn a_session_without_its_task_is_quarantined_at_boot() {
     drop(connection);
     world.oracle().acknowledged.clear();
     let _second = world.start();
-    let session = world.ledger().sessions_of("k").pop().expect("kept");
-    assert_eq!(session.text("state"), Some("quarantined"));
-    assert_eq!(session.text("quarantine_reason"), Some("task_missing"));
+    // The socket answers before the sweep.
+    wait_for("the sweep", GENEROUS, || {
+        let session = world.ledger().sessions_of("k").pop().expect("kept");
+        let swept = session.text("state") == Some("quarantined")
+            && session.text("quarantine_reason") == Some("task_missing");
+        if swept { Ok(()) } else { Err(session) }
+    });
 }
 
 #[test]
