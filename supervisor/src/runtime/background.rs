@@ -2,9 +2,10 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::path::Path;
 
 use nix::errno::Errno;
-use nix::unistd::{dup2_stdout, setsid};
+use nix::unistd::{dup2_stderr, dup2_stdout, setsid};
 
 /// Leaves the caller's session, so that neither its terminal nor its process
 /// group takes this process with it.
@@ -18,8 +19,15 @@ pub(super) fn detach() -> io::Result<()> {
     }
 }
 
-/// The control socket answers: the caller may go on.
-pub(super) fn report_ready() {
+/// The control socket answers: the caller may go on. Nothing of the caller's is
+/// held from now on, so that whoever reads its output sees its end; what a
+/// panic says goes to `log`.
+pub(super) fn report_ready(log: &Path) {
+    if let Ok(file) = OpenOptions::new().append(true).open(log) {
+        let _ = dup2_stderr(&file);
+    } else if let Ok(null) = OpenOptions::new().write(true).open("/dev/null") {
+        let _ = dup2_stderr(&null);
+    }
     report("READY");
 }
 

@@ -147,12 +147,14 @@ fn serve(cli: &Cli) -> Result<(), BootError> {
     }
     let (places, mode, config) = configured(cli)?;
     let held = Held::take(places)?;
-    let log = if cli.background {
-        LogTarget::File(Path::new(&held.places().state_dir).join(LOG_FILE))
+    let log_file = Path::new(&held.places().state_dir).join(LOG_FILE);
+    let readiness = if cli.background {
+        telemetry::init(&LogTarget::File(log_file.clone()))?;
+        Readiness::ToldTo(log_file)
     } else {
-        LogTarget::Stderr
+        telemetry::init(&LogTarget::Stderr)?;
+        Readiness::Unasked
     };
-    telemetry::init(&log)?;
     let nofile_soft = raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -163,7 +165,7 @@ fn serve(cli: &Cli) -> Result<(), BootError> {
         mode,
         config,
         nofile_soft,
-        readiness: cli.background,
+        readiness,
     };
     runtime.block_on(start.serve())
 }
@@ -180,13 +182,21 @@ fn raise_file_limit() -> u64 {
     soft
 }
 
+/// Does a caller wait to hear that it serves?
+enum Readiness {
+    /// It is told, and the log is this file from then on.
+    ToldTo(PathBuf),
+    /// Nobody asked.
+    Unasked,
+}
+
 /// A supervisor that holds its places.
 struct Start {
     held: Held,
     mode: Mode,
     config: Config,
     nofile_soft: u64,
-    readiness: bool,
+    readiness: Readiness,
 }
 
 /// What serves besides the loop.
@@ -301,7 +311,7 @@ async fn run(
     mut received: mpsc::Receiver<CoreInput>,
     doors: Doors,
     signals: Signals,
-    readiness: bool,
+    readiness: Readiness,
 ) -> Result<(), BootError> {
     let mut servers = JoinSet::new();
     servers.spawn(doors.driver.run());
@@ -318,8 +328,8 @@ async fn run(
     servers.spawn(signals.forward(core.inputs.clone()));
     let ended = match core.begin().await {
         Ok(()) => {
-            if readiness {
-                background::report_ready();
+            if let Readiness::ToldTo(log_file) = &readiness {
+                background::report_ready(log_file);
             }
             core.run(&mut received).await
         }
