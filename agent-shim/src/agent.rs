@@ -111,10 +111,16 @@ impl PrivateFolder {
             .collect();
         let folder =
             TempFolder::create(&places).map_err(|error| failed(&error, Path::new("TMPDIR")))?;
-        let link = task_dir.join(TEMP_LINK);
-        // For whoever cleans up after a shim that was killed; not worth failing.
-        let _ = std::os::unix::fs::symlink(folder.path(), &link);
-        Ok(Self { folder, link })
+        Ok(Self {
+            folder,
+            link: task_dir.join(TEMP_LINK),
+        })
+    }
+
+    /// Names the folder in the task's own, for whoever cleans up after a shim
+    /// that was killed. A failure costs only that.
+    pub fn publish(&self) {
+        let _ = std::os::unix::fs::symlink(self.folder.path(), &self.link);
     }
 
     /// Removes it with everything in it. What stays is only temporary files.

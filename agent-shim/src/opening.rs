@@ -1,7 +1,7 @@
 //! The first link: the inherited socket on descriptor 0, and the start order.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
@@ -85,13 +85,16 @@ pub fn receive(signals: &Signals) -> Result<Opening, NoStart> {
     if hello.role != Role::Supervisor {
         return Err(NoStart::NotAStart);
     }
-    // The supervisor's hello opens this link: the version is ours to choose.
-    Hello::answer(&hello)
-        .accepted()
-        .map_err(|_| BadHello::NoCommonVersion {
+    // The supervisor's hello opens this link: whether there is a common version
+    // is ours to see. It learns ours, so that it can say so.
+    if Hello::answer(&hello).accepted().is_err() {
+        socket.write_all(&Hello::opening(Role::Shim).encode())?;
+        return Err(BadHello::NoCommonVersion {
             min: hello.min,
             max: hello.max,
-        })?;
+        }
+        .into());
+    }
 
     let mut decoder = FrameDecoder::new(MAX_SHIM_FRAME);
     let mut buffer = Pages::new(READ_BYTES)?;

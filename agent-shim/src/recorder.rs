@@ -190,7 +190,8 @@ impl Recorder {
 
     /// Sends everything behind number `acknowledged` again.
     pub fn rewind(&mut self, acknowledged: u64) {
-        self.acknowledge(acknowledged);
+        // The ledger may know less than it did: it was rolled back.
+        self.acknowledged = acknowledged.min(self.records());
         let on_disk = self
             .journal
             .as_ref()

@@ -6,14 +6,14 @@ use protocol::Exit;
 
 use crate::ladder::Settle;
 
-/// Shells and many programs report a death by signal as this plus the number.
-const SIGNAL_CODE: i32 = 128;
+/// Shells and many programs report a death by signal as 128 plus its number.
+const SIGNAL_CODES: std::ops::RangeInclusive<i32> = 129..=192;
 
 /// Whether to wait for a signal before `exit` is believed.
 #[must_use]
 pub fn settle(exit: &Exit, term_exit: &[i32], result: OwnResult, manager: Manager) -> Settle {
     let suspicious = match exit {
-        Exit::Exited { code } => *code > SIGNAL_CODE || term_exit.contains(code),
+        Exit::Exited { code } => SIGNAL_CODES.contains(code) || term_exit.contains(code),
         Exit::Signaled { .. } | Exit::Unknown { .. } => true,
     };
     let maybe_stopped_with_its_unit = (result, manager) == (OwnResult::Missing, Manager::Systemd);
@@ -90,6 +90,7 @@ mod tests {
         );
         assert_eq!(of(exited(128), seen, alone), Settle::AtOnce);
         assert_eq!(of(exited(143), seen, alone), Settle::Wait);
+        assert_eq!(of(exited(255), seen, alone), Settle::AtOnce);
         assert_eq!(
             of(
                 Exit::Signaled {

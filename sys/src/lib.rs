@@ -13,6 +13,7 @@ pub mod atomic_file;
 pub mod claim;
 pub mod clock;
 pub mod descriptors;
+pub mod heap;
 pub mod hook;
 pub mod ipc;
 pub mod journal;

@@ -1,11 +1,20 @@
 //! The text of one string, unescaped as it streams by and cut at a limit.
 
+/// Whether a text is all that there was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Extent {
+    #[default]
+    Whole,
+    /// There was more than its limit.
+    Cut,
+}
+
 /// A string under way.
 #[derive(Debug, Default)]
 pub(super) struct Capture {
     bytes: Vec<u8>,
     cap: usize,
-    truncated: bool,
+    extent: Extent,
     escape: Escape,
     /// The first half of a surrogate pair.
     high: Option<u16>,
@@ -34,15 +43,15 @@ impl Capture {
         }
         self.bytes.clear();
         self.cap = cap;
-        self.truncated = false;
+        self.extent = Extent::Whole;
         self.escape = Escape::None;
         self.high = None;
     }
 
-    /// What was captured, and whether it was cut.
-    pub(super) fn finish(&mut self) -> (&[u8], bool) {
+    /// What was captured, and whether that is all.
+    pub(super) fn finish(&mut self) -> (&[u8], Extent) {
         self.end_lone_surrogate();
-        (&self.bytes, self.truncated)
+        (&self.bytes, self.extent)
     }
 
     /// Takes plain bytes of the string.
@@ -145,7 +154,7 @@ impl Capture {
     fn keep(&mut self, bytes: &[u8]) {
         let room = self.cap - self.bytes.len();
         if bytes.len() > room {
-            self.truncated = true;
+            self.extent = Extent::Cut;
         }
         self.bytes
             .extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -153,17 +162,20 @@ impl Capture {
 }
 
 /// The bytes without a last character that a cut went through.
-pub(super) fn whole(bytes: &[u8], truncated: bool) -> &[u8] {
-    match truncated.then(|| std::str::from_utf8(bytes)) {
-        Some(Err(error)) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
-        Some(Ok(_) | Err(_)) | None => bytes,
+pub(super) fn whole(bytes: &[u8], extent: Extent) -> &[u8] {
+    if extent == Extent::Whole {
+        return bytes;
+    }
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
+        Ok(_) | Err(_) => bytes,
     }
 }
 
 /// The bytes as text: what is no UTF-8 is replaced, and a character that a cut
 /// went through is left away.
-pub(super) fn text_of(bytes: &[u8], truncated: bool) -> String {
-    String::from_utf8_lossy(whole(bytes, truncated)).into_owned()
+pub(super) fn text_of(bytes: &[u8], extent: Extent) -> String {
+    String::from_utf8_lossy(whole(bytes, extent)).into_owned()
 }
 
 /// At most `cap` bytes of `text`, whole characters only.
@@ -188,8 +200,8 @@ mod tests {
                 capture.push(&[byte]);
             }
         }
-        let (bytes, truncated) = capture.finish();
-        (text_of(bytes, truncated), truncated)
+        let (bytes, extent) = capture.finish();
+        (text_of(bytes, extent), extent == Extent::Cut)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use protocol::shim::{ProviderError, Usage};
 use protocol::vocab::Stream;
 
-use super::capture::text_of;
+use super::capture::{Extent, text_of};
 
 /// Different session ids that are reported: one run of an agent has one or
 /// two, a flood of them is noise.
@@ -77,7 +77,7 @@ impl Findings {
             .as_ref()
             .is_none_or(|last| last.as_bytes() != id)
         {
-            self.session(text_of(id, false), stream);
+            self.session(text_of(id, Extent::Whole), stream);
         }
     }
 
@@ -89,7 +89,7 @@ impl Findings {
             .as_ref()
             .is_none_or(|last| last.as_bytes() != model)
         {
-            self.model(text_of(model, false));
+            self.model(text_of(model, Extent::Whole));
         }
     }
 

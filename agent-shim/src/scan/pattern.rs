@@ -6,7 +6,7 @@ use memchr::{memchr, memrchr};
 use protocol::shim::{LinePattern, PatternMeaning};
 use protocol::vocab::Stream;
 
-use super::capture::text_of;
+use super::capture::{Extent, text_of};
 use super::finding::{Findings, MAX_ERROR_TEXT};
 
 /// Bytes in front of a match that its error text may begin with.
@@ -238,7 +238,7 @@ impl Following {
     }
 
     fn report(&self, stream: Stream, findings: &mut Findings) {
-        let text = text_of(&self.bytes, true);
+        let text = text_of(&self.bytes, Extent::Cut);
         match self.meaning {
             PatternMeaning::Error(error) => findings.error(error, text.trim().to_owned()),
             PatternMeaning::SessionIdFollows => findings.session(text, stream),

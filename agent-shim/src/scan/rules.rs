@@ -6,7 +6,7 @@
 use protocol::shim::{Field, ScanSpec, Test, Usage};
 use protocol::vocab::Stream;
 
-use super::capture::cut;
+use super::capture::{Extent, cut};
 use super::figures::count;
 use super::finding::{Finding, Findings, MAX_ERROR_TEXT};
 use super::json::{Sink, Value};
@@ -199,8 +199,11 @@ impl Rules {
         let own = slot
             .map(|slot| &self.slots[slot].text)
             .filter(|text| !text.bytes.is_empty());
-        let text = own.map(|text| (text.to_text(), text.truncated)).or(spare);
-        let (text, truncated) = text.map_or((None, false), |(text, cut)| (Some(text), cut));
+        let text = own.map(|text| (text.to_text(), text.extent)).or(spare);
+        let truncated = text
+            .as_ref()
+            .is_some_and(|(_, extent)| *extent == Extent::Cut);
+        let text = text.map(|(text, _)| text);
         self.findings.result(Finding::Result {
             success,
             text,

@@ -2,7 +2,7 @@
 
 use protocol::shim::{Scalar, Test};
 
-use super::capture::{text_of, whole};
+use super::capture::{Extent, text_of, whole};
 use super::json::Value;
 use super::paths::Keep;
 
@@ -29,7 +29,7 @@ pub(super) enum Kept {
 #[derive(Debug, Default)]
 pub(super) struct Text {
     pub(super) bytes: Vec<u8>,
-    pub(super) truncated: bool,
+    pub(super) extent: Extent,
 }
 
 impl Slot {
@@ -37,16 +37,16 @@ impl Slot {
         if self.keep == Keep::Nothing {
             return;
         }
-        let (kept, bytes, truncated) = match value {
+        let (kept, bytes, extent) = match value {
             Value::Null | Value::Bool(_) => return,
-            Value::Number(bytes) => (Kept::Number, bytes, false),
-            Value::Text { bytes, truncated } => (Kept::Text, whole(bytes, truncated), truncated),
+            Value::Number(bytes) => (Kept::Number, bytes, Extent::Whole),
+            Value::Text { bytes, extent } => (Kept::Text, whole(bytes, extent), extent),
         };
         match (self.keep, self.kept, kept) {
-            (Keep::Joined, Kept::Text, Kept::Text) => self.text.join(bytes, truncated),
+            (Keep::Joined, Kept::Text, Kept::Text) => self.text.join(bytes, extent),
             (Keep::Joined | Keep::Last | Keep::Nothing, _, _) => {
                 self.kept = kept;
-                self.text.replace(bytes, truncated);
+                self.text.replace(bytes, extent);
             }
         }
     }
@@ -69,33 +69,35 @@ impl Slot {
 
 impl Text {
     pub(super) fn to_text(&self) -> String {
-        text_of(&self.bytes, self.truncated)
+        text_of(&self.bytes, self.extent)
     }
 
-    pub(super) fn replace(&mut self, bytes: &[u8], truncated: bool) {
+    pub(super) fn replace(&mut self, bytes: &[u8], extent: Extent) {
         self.clear();
         self.bytes.extend_from_slice(bytes);
-        self.truncated = truncated;
+        self.extent = extent;
     }
 
     pub(super) fn set(&mut self, other: &Self) {
-        self.replace(&other.bytes, other.truncated);
+        self.replace(&other.bytes, other.extent);
     }
 
     /// Joins another element's text, on a line of its own.
-    pub(super) fn join(&mut self, more: &[u8], truncated: bool) {
+    pub(super) fn join(&mut self, more: &[u8], extent: Extent) {
         const CAP: usize = protocol::limits::MAX_RESULT_TEXT;
         if !self.bytes.is_empty() && self.bytes.len() < CAP {
             self.bytes.push(b'\n');
         }
         let fitting = more.len().min(CAP - self.bytes.len());
         self.bytes.extend_from_slice(&more[..fitting]);
-        self.truncated = self.truncated || truncated || fitting < more.len();
+        if extent == Extent::Cut || fitting < more.len() {
+            self.extent = Extent::Cut;
+        }
     }
 
     /// The text and whether it was cut, if there is any; none is left.
-    pub(super) fn take(&mut self) -> Option<(String, bool)> {
-        let taken = (!self.bytes.is_empty()).then(|| (self.to_text(), self.truncated));
+    pub(super) fn take(&mut self) -> Option<(String, Extent)> {
+        let taken = (!self.bytes.is_empty()).then(|| (self.to_text(), self.extent));
         self.clear();
         taken
     }
@@ -105,7 +107,7 @@ impl Text {
         const KEEP_BYTES: usize = 1 << 10;
         self.bytes.clear();
         self.bytes.shrink_to(KEEP_BYTES);
-        self.truncated = false;
+        self.extent = Extent::Whole;
     }
 }
 
@@ -124,8 +126,8 @@ pub(super) fn passes(test: &Test, value: Value<'_>) -> bool {
             (Scalar::Number(wanted), Value::Number(bytes)) => {
                 std::str::from_utf8(bytes).is_ok_and(|text| text.parse() == Ok(*wanted))
             }
-            (Scalar::Text(wanted), Value::Text { bytes, truncated }) => {
-                !truncated && wanted.as_bytes() == bytes
+            (Scalar::Text(wanted), Value::Text { bytes, extent }) => {
+                extent == Extent::Whole && wanted.as_bytes() == bytes
             }
             (Scalar::Null | Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_), _) => false,
         },

@@ -85,16 +85,15 @@ impl Shim {
             None => agent::start(&mut start),
             Some(error) => Err(error),
         };
+        record_start(&started, &mut recorder);
         let link = Link::first(identity, socket, decoder, &poller)?;
         let mut desk = Desk::new(clock, poller, recorder, link);
-        let task = match started {
-            Ok(agent) => Some(running(agent, *start, &mut desk)?),
-            Err(error) => {
-                not_running(error, &mut desk);
-                None
-            }
-        };
+        // The answer is waited for; what follows is not.
         desk.send();
+        let task = match started {
+            Ok(agent) => Some(running(agent, *start, &desk)?),
+            Err(_) => None,
+        };
         Ok(Self {
             desk,
             signals,
@@ -264,18 +263,41 @@ impl Shim {
     }
 }
 
-fn running(agent: Agent, start: Start, desk: &mut Desk) -> io::Result<Task> {
+fn record_start(started: &Result<Agent, SpawnError>, recorder: &mut Recorder) {
+    let at = sys::clock::now();
+    match started {
+        Ok(Agent { leader, .. }) => {
+            let (agent, program) = (leader.process.clone(), &leader.program);
+            let program = program.to_string_lossy().into_owned();
+            recorder.record(Record::Execd { at, agent, program });
+        }
+        Err(SpawnError { stage, errno, path }) => {
+            let (stage, errno, path) = (*stage, *errno, path.clone());
+            recorder.record(Record::SpawnFailed {
+                at,
+                stage,
+                errno,
+                path,
+            });
+            let none = (0, 0);
+            recorder.record(Record::Finished {
+                at,
+                output_bytes: none,
+                gap_bytes: none,
+            });
+            recorder.trim();
+        }
+    }
+}
+
+fn running(agent: Agent, start: Start, desk: &Desk) -> io::Result<Task> {
     let Agent {
         leader,
         outputs,
         prompt,
         temp,
     } = agent;
-    desk.record(Record::Execd {
-        at: sys::clock::now(),
-        agent: leader.process.clone(),
-        program: leader.program.to_string_lossy().into_owned(),
-    });
+    temp.publish();
     let policy = Policy {
         stop_signal: start.stop_signal,
         grace_ms: start.grace_ms,
@@ -296,21 +318,4 @@ fn running(agent: Agent, start: Start, desk: &mut Desk) -> io::Result<Task> {
     };
     task.watch(desk)?;
     Ok(task)
-}
-
-fn not_running(error: SpawnError, desk: &mut Desk) {
-    let SpawnError { stage, errno, path } = error;
-    let at = sys::clock::now();
-    desk.record(Record::SpawnFailed {
-        at,
-        stage,
-        errno,
-        path,
-    });
-    desk.record(Record::Finished {
-        at,
-        output_bytes: (0, 0),
-        gap_bytes: (0, 0),
-    });
-    desk.recorder.trim();
 }

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A state directory with one task in it, and the shim that runs it.
 pub(crate) struct Rig {
-    pub(crate) state: TempFolder,
+    pub(crate) state: State,
     pub(crate) shim: Child,
     /// Gone once the test hung up.
     pub(crate) link: Option<Wire>,
@@ -95,9 +95,24 @@ pub(crate) fn order(script: &str) -> Start {
     }
 }
 
+/// A state directory; it goes with the test.
+pub(crate) struct State(TempFolder);
+
+impl State {
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        let _ = sys::temp_folder::remove_tree(self.0.path());
+    }
+}
+
 /// A folder for the state, with an empty task in it.
-pub(crate) fn state() -> TempFolder {
-    let state = TempFolder::create(&[std::env::temp_dir()]).expect("a folder");
+pub(crate) fn state() -> State {
+    let state = State(TempFolder::create(&[std::env::temp_dir()]).expect("a folder"));
     fs::create_dir_all(state.path().join("tasks/task")).expect("made");
     fs::create_dir(state.path().join("run")).expect("made");
     state
@@ -105,15 +120,19 @@ pub(crate) fn state() -> TempFolder {
 
 /// A shim that has not been told anything yet.
 pub(crate) fn spawn_shim() -> (Child, UnixStream) {
+    spawn(shim_command())
+}
+
+pub(crate) fn shim_command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agent-shim"));
+    command.arg("task").env_clear().stdout(Stdio::null());
+    command
+}
+
+fn spawn(mut command: Command) -> (Child, UnixStream) {
     let (ours, theirs) = UnixStream::pair().expect("a pair");
-    let shim = Command::new(env!("CARGO_BIN_EXE_agent-shim"))
-        .arg("task")
-        .env_clear()
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the shim is built");
-    (shim, ours)
+    command.stdin(Stdio::from(OwnedFd::from(theirs)));
+    (command.spawn().expect("the shim is built"), ours)
 }
 
 impl Rig {
@@ -122,14 +141,18 @@ impl Rig {
         Self::start_in(state(), order)
     }
 
-    pub(crate) fn start_in(state: TempFolder, mut order: Start) -> Self {
+    pub(crate) fn start_in(state: State, order: Start) -> Self {
+        Self::start_with(shim_command(), state, order)
+    }
+
+    pub(crate) fn start_with(command: Command, state: State, mut order: Start) -> Self {
         order.task_dir = state
             .path()
             .join("tasks/task")
             .to_string_lossy()
             .into_owned();
         order.runtime_dir = state.path().join("run").to_string_lossy().into_owned();
-        let (shim, socket) = spawn_shim();
+        let (shim, socket) = spawn(command);
         let mut wire = Wire::new(socket);
         wire.socket
             .write_all(&Hello::opening(Role::Supervisor).encode())
@@ -235,6 +258,19 @@ impl Rig {
         }
     }
 
+    /// The last record is written.
+    #[cfg(feature = "hooks")]
+    pub(crate) fn journal_ends(&self) -> bool {
+        let replay = journal::read_from(&self.task_dir().join(journal::FILE_NAME), 0);
+        replay.is_ok_and(|replay| {
+            let last = replay
+                .entries
+                .last()
+                .and_then(|entry| entry.record.as_ref());
+            matches!(last, Some(Record::Finished { .. }))
+        })
+    }
+
     pub(crate) fn journal(&self) -> Replay {
         journal::read_from(&self.task_dir().join(journal::FILE_NAME), 0).expect("readable")
     }
@@ -270,7 +306,7 @@ impl Rig {
 
 /// A task that is over.
 pub(crate) struct Finished {
-    pub(crate) state: TempFolder,
+    pub(crate) state: State,
     pub(crate) records: Vec<Record>,
 }
 

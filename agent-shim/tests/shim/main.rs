@@ -4,6 +4,8 @@
     reason = "a test looks for the records that it is about"
 )]
 
+#[cfg(feature = "hooks")]
+mod crashes;
 mod endings;
 mod harness;
 mod links;

@@ -17,7 +17,7 @@ mod string;
 
 use memchr::memchr;
 
-use super::capture::Capture;
+use super::capture::{Capture, Extent};
 use super::paths::{NodeId, Paths, SlotId};
 
 use plain::Number;
@@ -38,7 +38,7 @@ pub(super) enum Value<'a> {
     /// Unescaped.
     Text {
         bytes: &'a [u8],
-        truncated: bool,
+        extent: Extent,
     },
 }
 

@@ -3,6 +3,7 @@
 use memchr::memchr3;
 
 use super::{ARRAY, Reader, Sink, State, Unwanted, Value};
+use crate::scan::capture::Extent;
 use crate::scan::paths::{NodeId, Paths};
 
 impl Reader {
@@ -44,8 +45,14 @@ impl Reader {
         if let Some(at) = memchr3(b'"', b'\\', b'\n', rest)
             && rest[at] == b'"'
         {
-            let (bytes, truncated) = (&rest[..at.min(cap)], at > cap);
-            sink.scalar(slot, Value::Text { bytes, truncated });
+            let extent = if at > cap { Extent::Cut } else { Extent::Whole };
+            sink.scalar(
+                slot,
+                Value::Text {
+                    bytes: &rest[..at.min(cap)],
+                    extent,
+                },
+            );
             self.state = State::After;
             return &rest[at + 1..];
         }
@@ -114,10 +121,10 @@ impl Reader {
     }
 
     pub(super) fn end_string(&mut self, paths: &Paths, sink: &mut impl Sink) {
-        let (bytes, truncated) = self.capture.finish();
+        let (bytes, extent) = self.capture.finish();
         if self.state == State::Key {
             let level = self.stack.last().copied().unwrap_or_default();
-            self.node = if truncated {
+            self.node = if extent == Extent::Cut {
                 NodeId::NOWHERE
             } else {
                 paths.child(NodeId::from_bits(level & !ARRAY), bytes)
@@ -125,7 +132,7 @@ impl Reader {
             self.state = State::Colon;
         } else {
             if let Some(slot) = self.slot.take() {
-                sink.scalar(slot, Value::Text { bytes, truncated });
+                sink.scalar(slot, Value::Text { bytes, extent });
             }
             self.state = State::After;
         }

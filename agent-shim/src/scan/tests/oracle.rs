@@ -20,8 +20,10 @@ impl Sink for Recorder {
         let value = match value {
             Value::Null => Json::Null,
             Value::Bool(value) => Json::Bool(value),
-            Value::Number(bytes) => serde_json::from_slice(bytes).expect("a number"),
-            Value::Text { bytes, truncated } => Json::String(capture::text_of(bytes, truncated)),
+            Value::Number(bytes) => {
+                serde_json::from_slice(bytes).unwrap_or(Json::from("beyond every number"))
+            }
+            Value::Text { bytes, extent } => Json::String(capture::text_of(bytes, extent)),
         };
         self.line.push((slot, value));
     }
@@ -149,10 +151,10 @@ proptest! {
         let at = at.index(bytes.len());
         bytes.splice(at..(at + delete).min(bytes.len()), insert.bytes());
         // serde_json reads values, this reads objects.
-        let valid = match serde_json::from_slice::<Json>(&bytes) {
-            Ok(value) => value.is_object(),
-            Err(error) => error.to_string().contains("out of range") || error.to_string().contains("control"),
-        };
+        let read_whole = serde_json::from_slice::<Json>(&bytes);
+        // It stops at a number beyond its range, whatever follows.
+        prop_assume!(!read_whole.as_ref().is_err_and(|error| error.to_string().contains("out of range")));
+        let valid = read_whole.is_ok_and(|value| value.is_object());
         let (_, paths) = wanted_paths();
         prop_assert_eq!(read(&bytes, 7, &paths).len(), usize::from(valid), "{}", String::from_utf8_lossy(&bytes));
     }

@@ -1,0 +1,298 @@
+//! A heap for a small process that lives long and does little: its objects
+//! stand side by side, whatever their sizes, so that few pages are touched.
+//!
+//! A general allocator keeps objects of one size together and so touches at
+//! least a page for each of a dozen sizes. Here all sizes up to
+//! [`LARGEST_SMALL`] are cut from one growing region and go back to a list of
+//! their size; larger ones are mappings of their own, gone when they are freed.
+//! Memory of small objects is reused, not returned: its peak per size is its
+//! bound.
+#![expect(unsafe_code, reason = "an allocator")]
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::UnsafeCell;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Larger objects get a mapping of their own.
+pub const LARGEST_SMALL: usize = 2 << 10;
+
+/// Sizes are rounded up to this, and no small object needs a wider alignment.
+const UNIT: usize = 16;
+
+/// Address space that is taken at a time; only touched pages cost memory.
+const REGION: usize = 1 << 20;
+
+const CLASSES: usize = LARGEST_SMALL / UNIT;
+const PAGE: usize = 4 << 10;
+
+/// The heap, to be made a program's `#[global_allocator]`.
+pub struct CompactHeap {
+    /// A shim has one thread, so that this never waits; any other use is slow
+    /// and still sound.
+    locked: AtomicBool,
+    state: UnsafeCell<State>,
+}
+
+struct State {
+    /// Freed objects of each size, linked by their first word.
+    free: [*mut u8; CLASSES],
+    /// The part of the region that was never used.
+    next: *mut u8,
+    left: usize,
+}
+
+// SAFETY: the state is touched only by whoever holds the lock.
+unsafe impl Sync for CompactHeap {}
+
+impl CompactHeap {
+    /// An empty heap.
+    #[must_use]
+    pub const fn new() -> Self {
+        let state = State {
+            free: [ptr::null_mut(); CLASSES],
+            next: ptr::null_mut(),
+            left: 0,
+        };
+        Self {
+            locked: AtomicBool::new(false),
+            state: UnsafeCell::new(state),
+        }
+    }
+
+    fn with_state<T>(&self, action: impl FnOnce(&mut State) -> T) -> T {
+        while self.locked.swap(true, Ordering::Acquire) {
+            std::hint::spin_loop();
+        }
+        // SAFETY: the lock is ours, and `action` neither allocates nor panics.
+        let result = action(unsafe { &mut *self.state.get() });
+        self.locked.store(false, Ordering::Release);
+        result
+    }
+}
+
+impl Default for CompactHeap {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: blocks are cut from mappings, at least as large and as aligned as the
+// layout asks, never overlap, and stay valid until they are given back with the
+// same layout, from which the same class follows.
+unsafe impl GlobalAlloc for CompactHeap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match class_of(layout) {
+            Class::Small(class) => self.with_state(|state| state.take(class)),
+            Class::Large(len) => map(len),
+            Class::Impossible => ptr::null_mut(),
+        }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        match class_of(layout) {
+            Class::Small(class) => self.with_state(|state| state.give_back(block, class)),
+            Class::Large(len) => unmap(block, len),
+            Class::Impossible => {}
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller promises that the new size fits the alignment.
+        let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        match (class_of(layout), class_of(new_layout)) {
+            (Class::Small(old), Class::Small(new)) if old == new => block,
+            (Class::Large(old), Class::Large(new)) => remap(block, old, new),
+            _ => {
+                // SAFETY: a new block of the caller's alignment and size.
+                let new_block = unsafe { self.alloc(new_layout) };
+                if !new_block.is_null() {
+                    // SAFETY: two blocks that do not overlap, each at least as
+                    // large as what is copied; the old one is the caller's.
+                    unsafe {
+                        ptr::copy_nonoverlapping(block, new_block, layout.size().min(new_size));
+                        self.dealloc(block, layout);
+                    }
+                }
+                new_block
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// So many units, less one.
+    Small(usize),
+    /// So many bytes, whole pages.
+    Large(usize),
+    /// No mapping is aligned like that.
+    Impossible,
+}
+
+fn class_of(layout: Layout) -> Class {
+    if layout.size() <= LARGEST_SMALL && layout.align() <= UNIT {
+        Class::Small(layout.size().max(1).div_ceil(UNIT) - 1)
+    } else if layout.align() <= PAGE {
+        Class::Large(layout.size().next_multiple_of(PAGE))
+    } else {
+        Class::Impossible
+    }
+}
+
+impl State {
+    fn take(&mut self, class: usize) -> *mut u8 {
+        let freed = self.free[class];
+        if !freed.is_null() {
+            // SAFETY: a freed block of ours, whose first word is the link.
+            self.free[class] = unsafe { freed.cast::<*mut u8>().read() };
+            return freed;
+        }
+        let size = (class + 1) * UNIT;
+        if self.left < size {
+            // The rest of the old region stays unused.
+            let region = map(REGION);
+            if region.is_null() {
+                return region;
+            }
+            (self.next, self.left) = (region, REGION);
+        }
+        let block = self.next;
+        self.next = block.wrapping_add(size);
+        self.left -= size;
+        block
+    }
+
+    fn give_back(&mut self, block: *mut u8, class: usize) {
+        // SAFETY: the block is ours again, large enough for a word, and aligned
+        // to more than one.
+        unsafe { block.cast::<*mut u8>().write(self.free[class]) };
+        self.free[class] = block;
+    }
+}
+
+fn map(len: usize) -> *mut u8 {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a fresh anonymous mapping at a place of the kernel's choice.
+    let base = unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, -1, 0) };
+    if base == libc::MAP_FAILED {
+        ptr::null_mut()
+    } else {
+        base.cast()
+    }
+}
+
+fn remap(block: *mut u8, old: usize, new: usize) -> *mut u8 {
+    if old == new {
+        return block;
+    }
+    // SAFETY: a whole mapping of ours, which may move; the old place is not
+    // used again.
+    let base = unsafe { libc::mremap(block.cast(), old, new, libc::MREMAP_MAYMOVE) };
+    if base == libc::MAP_FAILED {
+        ptr::null_mut()
+    } else {
+        base.cast()
+    }
+}
+
+fn unmap(block: *mut u8, len: usize) {
+    // SAFETY: a whole mapping of ours that is not used again.
+    unsafe { libc::munmap(block.cast(), len) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_layout_has_a_place() {
+        let class = |size, align| class_of(Layout::from_size_align(size, align).expect("valid"));
+        assert_eq!(class(1, 1), Class::Small(0));
+        assert_eq!(class(16, 16), Class::Small(0));
+        assert_eq!(class(17, 8), Class::Small(1));
+        assert_eq!(class(LARGEST_SMALL, 1), Class::Small(CLASSES - 1));
+        assert_eq!(class(LARGEST_SMALL + 1, 1), Class::Large(PAGE));
+        assert_eq!(class(8, 64), Class::Large(PAGE));
+        assert_eq!(class(8, 2 * PAGE), Class::Impossible);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Act {
+        Allocate(usize, u32),
+        Resize(usize, usize),
+        Free(usize),
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        let size = prop_oneof![1usize..100, 1usize..5000, Just(LARGEST_SMALL), Just(20_000)];
+        prop_oneof![
+            (size.clone(), 0u32..8).prop_map(|(size, shift)| Act::Allocate(size, shift)),
+            (any::<usize>(), size).prop_map(|(at, size)| Act::Resize(at, size)),
+            any::<usize>().prop_map(Act::Free),
+        ]
+    }
+
+    /// A block with the byte that fills it.
+    struct Block {
+        start: *mut u8,
+        layout: Layout,
+        fill: u8,
+    }
+
+    fn fill(block: &Block) {
+        // SAFETY: the block is ours and has this size.
+        unsafe { block.start.write_bytes(block.fill, block.layout.size()) };
+    }
+
+    fn is_intact(block: &Block, len: usize) -> bool {
+        // SAFETY: the block is ours, filled, and has at least this size.
+        let bytes = unsafe { std::slice::from_raw_parts(block.start, len) };
+        bytes.iter().all(|byte| *byte == block.fill)
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_keep_what_was_written_to_them(acts in proptest::collection::vec(act(), 1..200)) {
+            let heap = CompactHeap::new();
+            let mut blocks: Vec<Block> = Vec::new();
+            for (number, act) in acts.into_iter().enumerate() {
+                let new_fill = u8::try_from(number % 251).expect("small");
+                match act {
+                    Act::Allocate(size, shift) => {
+                        let layout = Layout::from_size_align(size, 1 << shift).expect("valid");
+                        // SAFETY: the size is not zero.
+                        let start = unsafe { heap.alloc(layout) };
+                        prop_assert!(!start.is_null() && start.addr() % layout.align() == 0);
+                        blocks.push(Block { start, layout, fill: new_fill });
+                        fill(&blocks[blocks.len() - 1]);
+                    }
+                    Act::Resize(at, size) if !blocks.is_empty() => {
+                        let at = at % blocks.len();
+                        let block = &mut blocks[at];
+                        let kept = block.layout.size().min(size);
+                        // SAFETY: a block of this heap with its layout.
+                        block.start = unsafe { heap.realloc(block.start, block.layout, size) };
+                        block.layout = Layout::from_size_align(size, block.layout.align()).expect("valid");
+                        prop_assert!(is_intact(block, kept));
+                        fill(block);
+                    }
+                    Act::Free(at) if !blocks.is_empty() => {
+                        let block = blocks.swap_remove(at % blocks.len());
+                        prop_assert!(is_intact(&block, block.layout.size()));
+                        // SAFETY: a block of this heap with its layout.
+                        unsafe { heap.dealloc(block.start, block.layout) };
+                    }
+                    Act::Resize(..) | Act::Free(_) => {}
+                }
+            }
+            for block in blocks {
+                prop_assert!(is_intact(&block, block.layout.size()));
+                // SAFETY: a block of this heap with its layout.
+                unsafe { heap.dealloc(block.start, block.layout) };
+            }
+        }
+    }
+}
