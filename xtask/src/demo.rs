@@ -14,6 +14,9 @@ use crate::run::{capture, root, run};
 /// How long the supervisor may take to leave.
 const GOODBYE: Duration = Duration::from_secs(10);
 
+/// How long the second agent may work before it is stopped.
+const WORK: Duration = Duration::from_secs(2);
+
 /// What one demo uses.
 struct Demo {
     dir: PathBuf,
@@ -111,6 +114,7 @@ impl Demo {
         words.extend(["--key", "demo:rewrite", "--prompt", second]);
         words.extend(self.agent.slow);
         self.agentctl(&words)?;
+        std::thread::sleep(WORK);
         self.agentctl(&["list", "--all"])?;
         println!("\n# Stopped: the answer comes when its whole process tree is proven gone");
         let note = "the demo has seen enough";
