@@ -8,7 +8,6 @@ use lifecycle::{Event, EventBody};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Group;
 use protocol::places::{CONTROL_SOCKET, SHIM_SOCKET};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -16,6 +15,7 @@ use super::clock;
 use super::core_loop::{Core, LoopEnd};
 use super::input::CoreInput;
 use super::service::Service;
+use super::signals::Signals;
 use super::{background, offline};
 use crate::cli::{self, Cli, Command};
 use crate::config::{Config, ConfigError, ConfigFile};
@@ -383,42 +383,6 @@ impl Core {
         };
         if tokio::time::timeout(LAST_ANSWERS, both).await.is_err() {
             tracing::debug!("some jobs did not end in time");
-        }
-    }
-}
-
-/// SIGTERM and SIGINT; SIGHUP is ignored, as a terminal's end is none of ours.
-struct Signals {
-    term: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, BootError> {
-        let listen = |kind| signal(kind).map_err(BootError::system("listen for signals"));
-        Ok(Self {
-            term: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn forward(mut self, inputs: mpsc::Sender<CoreInput>) {
-        loop {
-            // All are cancel-safe.
-            tokio::select! {
-                Some(()) = self.term.recv() => {}
-                Some(()) = self.interrupt.recv() => {}
-                Some(()) = self.hangup.recv() => {
-                    tracing::info!("SIGHUP ignored");
-                    continue;
-                }
-                else => return,
-            }
-            if inputs.send(CoreInput::Leave).await.is_err() {
-                return;
-            }
         }
     }
 }

@@ -28,6 +28,7 @@ mod requests;
 mod service;
 mod settle;
 mod shims;
+mod signals;
 mod stop;
 mod streams;
 mod timers;

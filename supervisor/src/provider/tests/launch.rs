@@ -207,15 +207,11 @@ fn a_value_is_never_read_as_an_option() {
 
 #[test]
 fn what_a_provider_cannot_do_is_refused_in_words() {
-    let (exec, claude) = (provider(EXEC), provider(CLAUDE));
+    let exec = provider(EXEC);
     let id = SessionId::new("s-1").expect("legal");
     let argv = words(&["true"]);
     let exec_input = LaunchInput {
         argv: &argv,
-        ..NOTHING
-    };
-    let prompted = LaunchInput {
-        prompt: Some("p"),
         ..NOTHING
     };
     assert_eq!(
@@ -252,6 +248,17 @@ fn what_a_provider_cannot_do_is_refused_in_words() {
         ),
         "provider exec chooses its session ids itself"
     );
+}
+
+#[test]
+fn a_provider_is_not_started_without_what_it_needs() {
+    let claude = provider(CLAUDE);
+    let id = SessionId::new("s-1").expect("legal");
+    let argv = words(&["true"]);
+    let prompted = LaunchInput {
+        prompt: Some("p"),
+        ..NOTHING
+    };
     for prompt in [None, Some("")] {
         assert_eq!(
             refused(&claude, &LaunchInput { prompt, ..NOTHING }),
@@ -276,7 +283,13 @@ fn what_a_provider_cannot_do_is_refused_in_words() {
         "provider closed takes no prompt"
     );
     assert_eq!(
-        refused(&closed, &exec_input),
+        refused(
+            &closed,
+            &LaunchInput {
+                argv: &argv,
+                ..NOTHING
+            }
+        ),
         "provider closed takes no further arguments"
     );
     let args = LaunchInput {
