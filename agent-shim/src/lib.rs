@@ -31,6 +31,7 @@ use std::path::Path;
 
 use protocol::shim::ProcessId;
 use sys::claim::{self, Claim, ClaimedBy, Outcome};
+use sys::heap::CompactHeap;
 use sys::hook;
 
 use opening::NoStart;
@@ -55,11 +56,11 @@ pub enum ShimError {
 }
 
 /// Runs one task, from the start order on descriptor 0 to the last
-/// acknowledgement.
+/// acknowledgement. What the start took of `heap` is given back.
 ///
 /// # Errors
 /// [`ShimError`].
-pub fn run() -> Result<(), ShimError> {
+pub fn run(heap: &'static CompactHeap) -> Result<(), ShimError> {
     signals::block()?;
     sys::descriptors::close_inherited();
     sys::prctl::become_subreaper()?;
@@ -86,7 +87,7 @@ pub fn run() -> Result<(), ShimError> {
     }
     // Nothing of the shim's keeps a file system busy.
     std::env::set_current_dir("/")?;
-    Ok(Shim::start(opening, signals, shim)?.run()?)
+    Ok(Shim::start(opening, signals, shim, heap)?.run(heap)?)
 }
 
 fn own_identity() -> io::Result<ProcessId> {

@@ -12,7 +12,7 @@ use agent_shim::opening::NoStart;
 static HEAP: sys::heap::CompactHeap = sys::heap::CompactHeap::new();
 
 fn main() -> ExitCode {
-    match agent_shim::run() {
+    match agent_shim::run(&HEAP) {
         Ok(()) | Err(ShimError::NoStart(NoStart::Withdrawn)) => ExitCode::SUCCESS,
         Err(error) => {
             // Under a supervisor nobody reads this; by hand somebody does.

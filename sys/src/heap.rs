@@ -5,8 +5,8 @@
 //! least a page for each of a dozen sizes. Here all sizes up to
 //! [`LARGEST_SMALL`] are cut from one growing region and go back to a list of
 //! their size; larger ones are mappings of their own, gone when they are freed.
-//! Memory of small objects is reused, not returned: its peak per size is its
-//! bound.
+//! Memory of small objects is reused for their size; after
+//! [`CompactHeap::trim`] it is reused for any, and empty pages are returned.
 #![expect(unsafe_code, reason = "an allocator")]
 
 use std::alloc::{GlobalAlloc, Layout};
@@ -26,6 +26,9 @@ const REGION: usize = 1 << 20;
 const CLASSES: usize = LARGEST_SMALL / UNIT;
 const PAGE: usize = 4 << 10;
 
+/// How much of the newest region a trim looks at: far more than a start takes.
+const WINDOW: usize = 64 << 10;
+
 /// The heap, to be made a program's `#[global_allocator]`.
 pub struct CompactHeap {
     /// A shim has one thread, so that this never waits; any other use is slow
@@ -34,10 +37,19 @@ pub struct CompactHeap {
     state: UnsafeCell<State>,
 }
 
+/// Free memory of any length, between the living.
+struct Run {
+    next: *mut Run,
+    len: usize,
+}
+
 struct State {
+    /// What the last trim found.
+    runs: *mut Run,
     /// Freed objects of each size, linked by their first word.
     free: [*mut u8; CLASSES],
-    /// The part of the region that was never used.
+    /// The newest region, of which `next` is the part that was never used.
+    region: *mut u8,
     next: *mut u8,
     left: usize,
 }
@@ -49,15 +61,24 @@ impl CompactHeap {
     /// An empty heap.
     #[must_use]
     pub const fn new() -> Self {
+        let none = ptr::null_mut();
         let state = State {
-            free: [ptr::null_mut(); CLASSES],
-            next: ptr::null_mut(),
+            runs: ptr::null_mut(),
+            free: [none; CLASSES],
+            region: none,
+            next: none,
             left: 0,
         };
         Self {
             locked: AtomicBool::new(false),
             state: UnsafeCell::new(state),
         }
+    }
+
+    /// Joins what is free and returns the pages on which nothing lives. It
+    /// looks at everything: for the end of a phase, not for every day.
+    pub fn trim(&self) {
+        self.with_state(State::trim);
     }
 
     fn with_state<T>(&self, action: impl FnOnce(&mut State) -> T) -> T {
@@ -149,13 +170,18 @@ impl State {
             return freed;
         }
         let size = (class + 1) * UNIT;
+        let block = self.take_from_run(size);
+        if !block.is_null() {
+            return block;
+        }
         if self.left < size {
-            // The rest of the old region stays unused.
+            // The rest of the old region stays unused, and so do its runs.
+            self.runs = ptr::null_mut();
             let region = map(REGION);
             if region.is_null() {
                 return region;
             }
-            (self.next, self.left) = (region, REGION);
+            (self.region, self.next, self.left) = (region, region, REGION);
         }
         let block = self.next;
         self.next = block.wrapping_add(size);
@@ -168,6 +194,98 @@ impl State {
         // to more than one.
         unsafe { block.cast::<*mut u8>().write(self.free[class]) };
         self.free[class] = block;
+    }
+
+    fn trim(&mut self) {
+        let mut free = [false; WINDOW / UNIT];
+        for class in 0..CLASSES {
+            self.withdraw(class, &mut free);
+        }
+        let mut runs = std::mem::replace(&mut self.runs, ptr::null_mut());
+        while !runs.is_null() {
+            let run = runs;
+            // SAFETY: a run of ours begins with its header.
+            let header = unsafe { run.read() };
+            runs = header.next;
+            let from = run.addr() - self.region.addr();
+            free[from / UNIT..(from + header.len) / UNIT].fill(true);
+        }
+        let mut at = 0;
+        while let Some(start) = free[at..].iter().position(|is_free| *is_free) {
+            let start = at + start;
+            let len = free[start..].iter().position(|is_free| !is_free);
+            let end = len.map_or(free.len(), |len| start + len);
+            self.add_run(start * UNIT, (end - start) * UNIT);
+            at = end;
+        }
+    }
+
+    /// Takes the blocks of the window out of their list and marks them.
+    fn withdraw(&mut self, class: usize, free: &mut [bool; WINDOW / UNIT]) {
+        let size = (class + 1) * UNIT;
+        let mut rest = std::mem::replace(&mut self.free[class], ptr::null_mut());
+        while !rest.is_null() {
+            let block = rest;
+            // SAFETY: a freed block of ours, whose first word is the link.
+            rest = unsafe { block.cast::<*mut u8>().read() };
+            let offset = block.addr().wrapping_sub(self.region.addr());
+            if offset < WINDOW && offset + size <= WINDOW {
+                free[offset / UNIT..(offset + size) / UNIT].fill(true);
+            } else {
+                self.give_back(block, class);
+            }
+        }
+    }
+
+    /// Makes the free bytes at `offset` of the region a run, and returns its
+    /// whole pages but for the one that its header is on.
+    fn add_run(&mut self, offset: usize, len: usize) {
+        let start = self.region.wrapping_add(offset);
+        if len < size_of::<Run>() {
+            return self.give_back(start, len / UNIT - 1);
+        }
+        let run = start.cast::<Run>();
+        // SAFETY: free memory of ours, large enough and aligned to a unit.
+        unsafe {
+            run.write(Run {
+                next: self.runs,
+                len,
+            })
+        };
+        self.runs = run;
+        let first = (offset + size_of::<Run>()).next_multiple_of(PAGE);
+        let last = (offset + len) / PAGE * PAGE;
+        if first < last {
+            let pages = self.region.wrapping_add(first).cast();
+            // SAFETY: nothing lives on these pages; their content does not
+            // matter until they are given out again.
+            unsafe { libc::madvise(pages, last - first, libc::MADV_DONTNEED) };
+        }
+    }
+
+    /// Cuts a block off the end of the first run that has room.
+    fn take_from_run(&mut self, size: usize) -> *mut u8 {
+        let mut link = &raw mut self.runs;
+        loop {
+            // SAFETY: `link` is our own head, or the link of a header of ours.
+            let run = unsafe { link.read() };
+            if run.is_null() {
+                return ptr::null_mut();
+            }
+            // SAFETY: a run of ours begins with its header, to which nobody
+            // else holds a reference.
+            let header = unsafe { &mut *run };
+            if header.len >= size + size_of::<Run>() {
+                header.len -= size;
+                return run.cast::<u8>().wrapping_add(header.len);
+            }
+            if header.len == size {
+                // SAFETY: as above; the whole run is used up.
+                unsafe { link.write(header.next) };
+                return run.cast();
+            }
+            link = &raw mut header.next;
+        }
     }
 }
 
@@ -219,11 +337,45 @@ mod tests {
         assert_eq!(class(8, 2 * PAGE), Class::Impossible);
     }
 
+    #[test]
+    fn trimming_leaves_the_living_and_makes_no_block_twice() {
+        let heap = CompactHeap::new();
+        let layout = Layout::from_size_align(400, 8).expect("valid");
+        // SAFETY: the size is not zero.
+        let blocks: Vec<*mut u8> = (0..100).map(|_| unsafe { heap.alloc(layout) }).collect();
+        for (number, block) in blocks.iter().enumerate() {
+            // SAFETY: a block of this heap with its size.
+            unsafe { block.write_bytes(7, 400) };
+            if number % 50 != 0 {
+                // SAFETY: a block of this heap with its layout.
+                unsafe { heap.dealloc(*block, layout) };
+            }
+        }
+        heap.trim();
+        for number in [0, 50] {
+            // SAFETY: this block was not freed.
+            let bytes = unsafe { std::slice::from_raw_parts(blocks[number], 400) };
+            assert!(bytes.iter().all(|byte| *byte == 7));
+        }
+        // SAFETY: an address of the region; released pages are zero.
+        assert_eq!(unsafe { blocks[25].read() }, 0);
+        // SAFETY: the size is not zero.
+        let mut again: Vec<*mut u8> = (0..100).map(|_| unsafe { heap.alloc(layout) }).collect();
+        again.extend([blocks[0], blocks[50]]);
+        again.sort_unstable();
+        assert!(
+            again
+                .windows(2)
+                .all(|pair| pair[1].addr() - pair[0].addr() >= 400)
+        );
+    }
+
     #[derive(Clone, Debug)]
     enum Act {
         Allocate(usize, u32),
         Resize(usize, usize),
         Free(usize),
+        Trim,
     }
 
     fn act() -> impl Strategy<Value = Act> {
@@ -232,6 +384,8 @@ mod tests {
             (size.clone(), 0u32..8).prop_map(|(size, shift)| Act::Allocate(size, shift)),
             (any::<usize>(), size).prop_map(|(at, size)| Act::Resize(at, size)),
             any::<usize>().prop_map(Act::Free),
+            any::<usize>().prop_map(Act::Free),
+            Just(Act::Trim),
         ]
     }
 
@@ -285,6 +439,7 @@ mod tests {
                         // SAFETY: a block of this heap with its layout.
                         unsafe { heap.dealloc(block.start, block.layout) };
                     }
+                    Act::Trim => heap.trim(),
                     Act::Resize(..) | Act::Free(_) => {}
                 }
             }

@@ -6,6 +6,7 @@ mod task;
 use std::io;
 
 use protocol::shim::{ProcessId, Record, Start};
+use sys::heap::CompactHeap;
 use sys::pages::{Pages, release_dead_stack};
 use sys::spawn::SpawnError;
 
@@ -60,7 +61,12 @@ impl Shim {
     ///
     /// # Errors
     /// The kernel's answer; an agent that was started dies with this process.
-    pub fn start(opening: Opening, signals: Signals, shim: ProcessId) -> io::Result<Self> {
+    pub fn start(
+        opening: Opening,
+        signals: Signals,
+        shim: ProcessId,
+        heap: &CompactHeap,
+    ) -> io::Result<Self> {
         let Opening {
             socket,
             decoder,
@@ -90,6 +96,8 @@ impl Shim {
         let mut desk = Desk::new(clock, poller, recorder, link);
         // The answer is waited for; what follows is not.
         desk.send();
+        // The environment goes before what stays is put in its place.
+        heap.trim();
         let task = match started {
             Ok(agent) => Some(running(agent, *start, &desk)?),
             Err(_) => None,
@@ -103,16 +111,18 @@ impl Shim {
         })
     }
 
-    /// Works until the task is over and everything about it is told.
+    /// Works until the task is over and everything about it is told. What the
+    /// start took of `heap` is given back first.
     ///
     /// # Errors
     /// The kernel's answer.
-    pub fn run(mut self) -> io::Result<()> {
+    pub fn run(mut self, heap: &CompactHeap) -> io::Result<()> {
         // What came with the start order.
         let now = self.desk.clock.now();
         let pending = self.desk.link.receive_pending(now);
         self.heed(pending)?;
-        // The start went deep; what follows does not.
+        // The start went deep and took much; what follows does not.
+        heap.trim();
         release_dead_stack();
         while !self.may_leave() {
             let now = self.desk.clock.now();

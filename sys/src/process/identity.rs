@@ -70,8 +70,9 @@ pub fn same_process(wanted: &ProcessId) -> io::Result<Option<PidFd>> {
         return Ok(None);
     };
     // A number that passed on between the two reads would show as an end of
-    // what is held.
-    let same = stat.start_time == wanted.start_time && !stat.is_dead() && !pidfd.has_ended()?;
+    // what is held. The letter of its state would not do: it is that of the
+    // first thread, and the process may run on in others.
+    let same = stat.start_time == wanted.start_time && !pidfd.has_ended()?;
     Ok(same.then_some(pidfd))
 }
 
