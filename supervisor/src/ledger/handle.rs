@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use lifecycle::{Event, SessionRow};
-use protocol::view::{EventView, SessionView, Survivor};
+use lifecycle::{Event, SessionRow, Task};
+use protocol::view::{EventView, SessionView};
 use protocol::vocab::Stream;
 use protocol::{Key, ProviderName, SessionId, TaskId, Timestamp};
 use tokio::sync::{Semaphore, oneshot};
@@ -217,12 +217,21 @@ impl LedgerHandle {
             .await
     }
 
-    /// See [`Reader::survivors`].
+    /// See [`Reader::boot_of`].
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn survivors(&self, id: TaskId) -> Result<Vec<Survivor>, LedgerError> {
-        self.look(move |reader| reader.survivors(&id)).await
+    pub async fn boot_of(&self, id: TaskId) -> Result<Option<String>, LedgerError> {
+        self.look(move |reader| reader.boot_of(&id)).await
+    }
+
+    /// See [`Reader::with_survivors`].
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn with_survivors(&self, boot_id: String) -> Result<Vec<Task>, LedgerError> {
+        self.look(move |reader| reader.with_survivors(&boot_id))
+            .await
     }
 
     /// See [`Reader::gap_bytes`].

@@ -8,7 +8,7 @@ CREATE TABLE meta (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE task_history (
-    id                 TEXT NOT NULL PRIMARY KEY,
+    id                 TEXT NOT NULL UNIQUE,
     key                TEXT NOT NULL,
     repo               TEXT,
     issue_number       INTEGER,
@@ -43,7 +43,8 @@ CREATE TABLE task_history (
     archived_at        TEXT,
     version            INTEGER NOT NULL DEFAULT 1,
     retry_of           TEXT,
-    -- own
+    -- own; `number` is the order of admission
+    number             INTEGER NOT NULL PRIMARY KEY,
     queued_at          TEXT,
     fresh_after        TEXT,
     reopened_from      TEXT,
@@ -58,12 +59,11 @@ CREATE TABLE task_history (
     CHECK (exit_kind IS NOT 'unknown' OR (exit_code IS NULL AND exit_signal IS NULL))
 ) STRICT;
 
+-- Every index is a page more in every commit: there is one for each look that
+-- is frequent or that somebody waits for, and no other.
 CREATE INDEX task_history_live ON task_history (key) WHERE status IN ('queued', 'running');
-CREATE INDEX task_history_by_start ON task_history (started_at);
-CREATE INDEX task_history_by_key ON task_history (key, started_at);
-CREATE INDEX task_history_by_name ON task_history (name, started_at) WHERE name IS NOT NULL;
-CREATE INDEX task_history_by_session ON task_history (session_id, started_at)
-    WHERE session_id IS NOT NULL;
+CREATE INDEX task_history_by_key ON task_history (key);
+CREATE INDEX task_history_by_name ON task_history (name) WHERE name IS NOT NULL;
 
 CREATE TABLE agent_sessions (
     key               TEXT NOT NULL,
@@ -78,12 +78,9 @@ CREATE TABLE agent_sessions (
     totals            TEXT NOT NULL DEFAULT '{}',
     PRIMARY KEY (key, provider, session_id),
     CHECK ((state = 'quarantined') = (quarantine_reason IS NOT NULL))
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
-CREATE INDEX agent_sessions_newest ON agent_sessions (key, provider, last_used_at);
 CREATE INDEX agent_sessions_by_id ON agent_sessions (session_id);
-CREATE INDEX agent_sessions_in_use ON agent_sessions (task_id) WHERE state = 'live';
-CREATE INDEX agent_sessions_resumable ON agent_sessions (task_id) WHERE state = 'resumable';
 
 CREATE TABLE agent_run_event (
     seq     INTEGER NOT NULL PRIMARY KEY,
@@ -96,6 +93,10 @@ CREATE TABLE agent_run_event (
 ) STRICT;
 
 CREATE INDEX agent_run_event_by_task ON agent_run_event (task_id) WHERE task_id IS NOT NULL;
+-- Few rows each: the starts of supervisors, and ends that name survivors.
+CREATE INDEX agent_run_event_starts ON agent_run_event (seq) WHERE type = 'supervisor.started';
+CREATE INDEX agent_run_event_survivors ON agent_run_event (seq)
+    WHERE type = 'task.ended' AND json_extract(payload, '$.survivors[0]') IS NOT NULL;
 
 CREATE TABLE stop_intent (
     id            INTEGER NOT NULL PRIMARY KEY,

@@ -2,7 +2,7 @@
 
 use lifecycle::{Event, EventBody};
 use protocol::TaskId;
-use protocol::view::{EventView, Survivor};
+use protocol::view::EventView;
 use protocol::vocab::Stream;
 
 use super::Reader;
@@ -59,21 +59,6 @@ impl Reader<'_> {
             log::event_of,
         )?;
         Ok(events.into_iter().flatten().collect())
-    }
-
-    /// What lives on of a task that has ended.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub fn survivors(&self, task: &TaskId) -> Result<Vec<Survivor>, LedgerError> {
-        let Some(Event {
-            body: EventBody::Ended(ending),
-            ..
-        }) = self.last_of(task, "task.ended")?
-        else {
-            return Ok(Vec::new());
-        };
-        Ok(ending.survivors)
     }
 
     /// Bytes that an ended task printed and that were not kept.

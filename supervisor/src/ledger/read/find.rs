@@ -18,27 +18,29 @@ pub(super) const BY_ID: &str = "SELECT id FROM task_history WHERE id = ?1";
 pub(super) const BY_PREFIX: &str =
     "SELECT id FROM task_history WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
 
-/// For each kind of name: its live task, and its newest. A key or a name may
-/// have thousands of ended tasks; the live ones are few.
-pub(super) const BY_NAMES: [[&str; 2]; 3] = [
-    [
-        "SELECT id FROM task_history
-         WHERE session_id = ?1 AND status IN ('queued', 'running') LIMIT 1",
-        "SELECT id FROM task_history WHERE session_id = ?1
-         ORDER BY started_at DESC, rowid DESC LIMIT 1",
-    ],
-    [
-        "SELECT id FROM task_history INDEXED BY task_history_live
-         WHERE key = ?1 AND status IN ('queued', 'running') LIMIT 1",
-        "SELECT id FROM task_history WHERE key = ?1
-         ORDER BY started_at DESC, rowid DESC LIMIT 1",
-    ],
-    [
-        "SELECT id FROM task_history INDEXED BY task_history_live
-         WHERE name = ?1 AND status IN ('queued', 'running') LIMIT 1",
-        "SELECT id FROM task_history WHERE name = ?1
-         ORDER BY started_at DESC, rowid DESC LIMIT 1",
-    ],
+/// A session's row names the task that used it last.
+pub(super) const BY_SESSION: &str =
+    "SELECT t.id FROM agent_sessions s JOIN task_history t ON t.id = s.task_id
+     WHERE s.session_id = ?1 ORDER BY s.last_used_at DESC LIMIT 1";
+
+// A key or a name may have thousands of ended tasks; the live ones are few.
+pub(super) const LIVE_OF_KEY: &str = "SELECT id FROM task_history INDEXED BY task_history_live
+     WHERE key = ?1 AND status IN ('queued', 'running') LIMIT 1";
+pub(super) const NEWEST_OF_KEY: &str =
+    "SELECT id FROM task_history WHERE key = ?1 ORDER BY number DESC LIMIT 1";
+pub(super) const LIVE_OF_NAME: &str = "SELECT id FROM task_history INDEXED BY task_history_live
+     WHERE name = ?1 AND status IN ('queued', 'running') ORDER BY number DESC LIMIT 1";
+pub(super) const NEWEST_OF_NAME: &str =
+    "SELECT id FROM task_history WHERE name = ?1 ORDER BY number DESC LIMIT 1";
+
+/// In this order.
+const WHOLE_NAMES: [&str; 6] = [
+    BY_ID,
+    BY_SESSION,
+    LIVE_OF_KEY,
+    NEWEST_OF_KEY,
+    LIVE_OF_NAME,
+    NEWEST_OF_NAME,
 ];
 
 impl Reader<'_> {
@@ -53,14 +55,9 @@ impl Reader<'_> {
     /// [`LedgerError`].
     pub fn find(&self, name: &str) -> Result<Vec<TaskId>, LedgerError> {
         const OPERATION: &str = "look a task up";
-        if let Some(id) = self.first(OPERATION, BY_ID, [name], task_id)? {
-            return Ok(vec![id]);
-        }
-        for queries in BY_NAMES {
-            for sql in queries {
-                if let Some(id) = self.first(OPERATION, sql, [name], task_id)? {
-                    return Ok(vec![id]);
-                }
+        for sql in WHOLE_NAMES {
+            if let Some(id) = self.first(OPERATION, sql, [name], task_id)? {
+                return Ok(vec![id]);
             }
         }
         if TaskId::new(name).is_err() {

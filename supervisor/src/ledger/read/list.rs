@@ -52,7 +52,7 @@ pub(in crate::ledger) fn ended_query(filter: &ListFilter) -> (String, Vec<Value>
     wanted.extend(words("t.archive_reason", reason));
     let limit = filter.limit.unwrap_or(MAX_LIST).min(MAX_LIST);
     let sql = format!(
-        "SELECT {COLUMNS} FROM {FROM} WHERE {} ORDER BY t.started_at DESC, t.rowid DESC LIMIT {limit}",
+        "SELECT {COLUMNS} FROM {FROM} WHERE {} ORDER BY t.number DESC LIMIT {limit}",
         wanted.join(" AND ")
     );
     (sql, parameters)

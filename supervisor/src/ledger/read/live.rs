@@ -19,7 +19,7 @@ pub struct LiveTask {
 }
 
 pub(super) const LIVE_IDS: &str = "SELECT id FROM task_history INDEXED BY task_history_live
-     WHERE status IN ('queued', 'running') ORDER BY started_at, rowid";
+     WHERE status IN ('queued', 'running') ORDER BY number";
 
 pub(super) const SECRET: &str =
     "SELECT task_id, token_hash, nonce, spec_digest FROM task_secret WHERE task_id = ?1";

@@ -2,6 +2,7 @@
 //! supervisor's threads and `agent-supervisor offline` alike.
 
 mod admission;
+mod boots;
 mod events;
 pub(super) mod fields;
 mod find;

@@ -33,19 +33,20 @@ macro_rules! sessions {
     };
 }
 
-const ALL: &str = sessions!("ORDER BY s.last_used_at DESC, s.rowid DESC");
-const OF_KEY: &str = sessions!("WHERE s.key = ?1 ORDER BY s.last_used_at DESC, s.rowid DESC");
+const ALL: &str = sessions!("ORDER BY s.last_used_at DESC, s.key, s.session_id");
+const OF_KEY: &str =
+    sessions!("WHERE s.key = ?1 ORDER BY s.last_used_at DESC, s.key, s.session_id");
 pub(super) const NEWEST: &str = sessions!(
-    "WHERE s.key = ?1 AND s.provider = ?2 ORDER BY s.last_used_at DESC, s.rowid DESC LIMIT 1"
+    "WHERE s.key = ?1 AND s.provider = ?2 ORDER BY s.last_used_at DESC, s.state = 'live' DESC LIMIT 1"
 );
 pub(super) const NAMED: &str = sessions!(
     "WHERE s.session_id = ?1
-     ORDER BY s.provider = ?2 DESC, s.last_used_at DESC, s.rowid DESC LIMIT 1"
+     ORDER BY s.provider = ?2 DESC, s.last_used_at DESC LIMIT 1"
 );
 
 /// Sessions that say something about a task that is not so, and why they are
 /// quarantined.
-pub(super) const SWEEPS: [(&str, &str); 3] = [
+const SWEEPS: [(&str, &str); 3] = [
     (
         sessions!(
             "WHERE s.state = 'resumable'

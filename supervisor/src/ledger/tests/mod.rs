@@ -1,5 +1,6 @@
 //! Tests of the whole module, with real files.
 
+mod boots;
 mod log;
 mod plans;
 mod projection;

@@ -1,0 +1,64 @@
+//! Boots of the machine: in which one a task began, and what may live on of
+//! those that ended in this one.
+
+use lifecycle::{EventBody, Task};
+use protocol::TaskId;
+
+use super::Reader;
+use super::fields::Fields;
+use super::find::task_id;
+use crate::ledger::LedgerError;
+use crate::ledger::log;
+
+pub(super) const START_BEFORE: &str =
+    "SELECT seq, at, task_id, type, payload, record FROM agent_run_event
+     WHERE type = 'supervisor.started'
+         AND seq < (SELECT min(seq) FROM agent_run_event WHERE task_id = ?1)
+     ORDER BY seq DESC LIMIT 1";
+pub(super) const FIRST_OF_BOOT: &str = "SELECT min(seq) FROM agent_run_event
+     WHERE type = 'supervisor.started' AND json_extract(payload, '$.boot_id') = ?1";
+pub(super) const WITH_SURVIVORS: &str = "SELECT task_id FROM agent_run_event
+     WHERE type = 'task.ended' AND json_extract(payload, '$.survivors[0]') IS NOT NULL
+         AND seq > ?1 AND task_id IS NOT NULL ORDER BY seq";
+
+impl Reader<'_> {
+    /// The boot id of the supervisor that admitted a task; none if its log does
+    /// not reach back that far.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn boot_of(&self, task: &TaskId) -> Result<Option<String>, LedgerError> {
+        let start = self.first(
+            "look up the boot of a task",
+            START_BEFORE,
+            [task.as_str()],
+            log::event_of,
+        )?;
+        Ok(match start.flatten().map(|event| event.body) {
+            Some(EventBody::SupervisorStarted { boot_id, .. }) => Some(boot_id),
+            Some(_) | None => None,
+        })
+    }
+
+    /// The ended tasks whose ends name survivors, as far as they ended in this
+    /// boot: in another one nothing can live on.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn with_survivors(&self, boot_id: &str) -> Result<Vec<Task>, LedgerError> {
+        const OPERATION: &str = "look for survivors";
+        let first: Option<Option<u64>> =
+            self.first(OPERATION, FIRST_OF_BOOT, [boot_id], |row| {
+                Fields::of(row).count()
+            })?;
+        let Some(first) = first.flatten() else {
+            return Ok(Vec::new());
+        };
+        let from = crate::ledger::project::integer(first);
+        let mut tasks = Vec::new();
+        for id in self.rows(OPERATION, WITH_SURVIVORS, [from], task_id)? {
+            tasks.extend(Task::fold(&self.task_events(&id)?));
+        }
+        Ok(tasks)
+    }
+}
