@@ -67,7 +67,7 @@ impl Case<'_> {
             first.was_killed() || self.is_quiet()
         });
         self.world.hooks().disarm();
-        let _supervisor = self.alive(first);
+        let _supervisor = self.after_a_late_death(first);
         let task = self.world.run().steps(["exit:0"]).detached();
         let _ended = self.world.ended(&task.id);
     }
@@ -173,7 +173,16 @@ impl Case<'_> {
             || (row(), self.world.hooks().log(), self.world.log()),
         );
         self.world.hooks().disarm();
-        supervisor
+        self.after_a_late_death(supervisor)
+    }
+
+    /// The answer that told of the quiet may itself have been the hit.
+    fn after_a_late_death(&self, supervisor: Arc<Supervisor>) -> Arc<Supervisor> {
+        let hooks = self.world.hooks();
+        if hooks.has_died(self.point) && hooks.died(self.point) == supervisor.process {
+            let _status = supervisor.ended();
+        }
+        self.alive(supervisor)
     }
 
     /// A round trip through the supervisor: everything that it had begun

@@ -87,7 +87,9 @@ fn unsafe_code_is_in_sys() {
     for source in sources() {
         let in_sys = source.path.starts_with("sys/src/");
         for (at, line) in source.code.lines().enumerate() {
-            if !has_word(line, "unsafe") {
+            // A signature only passes the duty on to its callers.
+            let signature = in_sys && line.contains("unsafe fn");
+            if !has_word(line, "unsafe") || signature {
                 continue;
             }
             if !in_sys {
