@@ -14,6 +14,7 @@ use super::meta;
 use super::migrate::{self, MIGRATIONS};
 use super::owner::{self, LedgerThreads, Owner};
 use super::read::Reader;
+use super::syncs::{self, Waited};
 
 /// How long a statement waits for the lock of another program that writes to
 /// the file. Nobody should; a person with a shell may.
@@ -101,6 +102,7 @@ pub fn open(options: &OpenOptions) -> Result<Ledger, OpenError> {
     // The first write: it also readies the write-ahead log, so that the first
     // task's commit takes one sync and not three.
     meta::write(&db, meta::IN_USE, &options.boot_id).map_err(OpenError::sql("mark", path))?;
+    syncs::note(Waited::FreshLog);
     let reader = inspect::open_to_read(path)?;
     reader.busy_timeout(BUSY_TIMEOUT).map_err(&failed)?;
     reader.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);

@@ -184,6 +184,7 @@ impl Owner {
                 Ok(views)
             }
             Err(error) => {
+                tracing::warn!(cause = %error, events = events.len(), "a commit failed");
                 let error = error.of_write("commit to the ledger");
                 if !matches!(error, LedgerError::Full { .. }) {
                     self.health = Health::Poisoned;
