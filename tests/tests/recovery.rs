@@ -77,8 +77,10 @@ fn the_journal_tells_it_when_both_are_gone() {
     let shim = world.shim_of(&task.id).expect("the shim lives");
     first.kill();
     gate.open();
-    wait_until("the agent's end", GENEROUS, || !leader.is_alive());
     // The exit is in the journal before the zombie is reaped.
+    wait_until("the reaping of the agent", GENEROUS, || {
+        leader.state().is_none()
+    });
     world.kill(&shim, Signal::SIGKILL);
     let _second = world.start();
     let ended = world.ended(&task.id);
