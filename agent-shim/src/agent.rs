@@ -10,16 +10,9 @@ use protocol::shim::{SpawnStage, Start};
 use protocol::vocab::Stream;
 use sys::hook::SHIM_EXEC;
 use sys::spawn::{Plan, SpawnError, Spawned, spawn};
-use sys::temp_folder::TempFolder;
+use sys::temp_folder::{self, TempFolder};
 
 use crate::output::{LogFile, Output};
-
-/// Where a private folder may be, best first: its path must be short.
-const TEMP_PLACES: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
-
-/// Names the private folder in the task's folder, so that it can be removed
-/// after the death of the shim.
-const TEMP_LINK: &str = "tmpdir";
 
 /// By which an `agentctl` inside the task finds its own supervisor.
 const RUNTIME_DIR_VARIABLE: &str = "AGENT_SUPERVISOR_RUNTIME_DIR";
@@ -104,7 +97,7 @@ pub struct PrivateFolder {
 
 impl PrivateFolder {
     fn create(task_dir: &Path) -> Result<Self, SpawnError> {
-        let places: Vec<&Path> = TEMP_PLACES
+        let places: Vec<&Path> = temp_folder::PLACES
             .iter()
             .map(Path::new)
             .chain(std::iter::once(task_dir))
@@ -113,7 +106,7 @@ impl PrivateFolder {
             TempFolder::create(&places).map_err(|error| failed(&error, Path::new("TMPDIR")))?;
         Ok(Self {
             folder,
-            link: task_dir.join(TEMP_LINK),
+            link: task_dir.join(temp_folder::LINK_NAME),
         })
     }
 

@@ -17,6 +17,17 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 /// few enough for one open descriptor each.
 const MAX_DEPTH: usize = 200;
 
+/// Where a task's private folder may be, best first: its path must be short.
+/// The task's own folder comes last.
+pub const PLACES: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+
+/// Names the private folder in the task's own, so that it can be removed after
+/// the death of the shim.
+pub const LINK_NAME: &str = "tmpdir";
+
+/// What the name of every private folder begins with.
+const PREFIX: &str = "at-";
+
 /// A folder of mode 0700 that nobody else knew before.
 #[derive(Debug)]
 pub struct TempFolder {
@@ -31,7 +42,7 @@ impl TempFolder {
     pub fn create(places: &[impl AsRef<Path>]) -> io::Result<Self> {
         let mut answer = Errno::ENOENT;
         for place in places {
-            match nix::unistd::mkdtemp(&place.as_ref().join("at-XXXXXX")) {
+            match nix::unistd::mkdtemp(&place.as_ref().join(format!("{PREFIX}XXXXXX"))) {
                 Ok(path) => return Ok(Self { path }),
                 Err(errno) => answer = errno,
             }
@@ -52,6 +63,32 @@ impl TempFolder {
     pub fn remove(self) -> io::Result<()> {
         remove_tree(&self.path)
     }
+}
+
+/// Removes the private folder that is named in `task_dir`, and its name. A name
+/// that no shim gives is left alone.
+///
+/// # Errors
+/// As [`remove_tree`]. Nothing to remove is no error.
+pub fn remove_named(task_dir: &Path) -> io::Result<()> {
+    let link = task_dir.join(LINK_NAME);
+    let folder = match fs::read_link(&link) {
+        Ok(folder) => folder,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let in_place = folder.parent().is_some_and(|parent| {
+        PLACES.iter().any(|place| parent == Path::new(place)) || parent == task_dir
+    });
+    let named = folder
+        .file_name()
+        .and_then(OsStr::to_str)
+        .is_some_and(|name| name.starts_with(PREFIX));
+    if !(in_place && named) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    remove_tree(&folder)?;
+    fs::remove_file(&link)
 }
 
 /// Removes the folder `path` and everything in it, but follows no symbolic
@@ -160,6 +197,27 @@ mod tests {
         assert!(outside.path().join("keep").exists());
         fs::remove_file(&path).expect("ours");
         outside.remove().expect("ours");
+    }
+
+    #[test]
+    fn a_private_folder_is_found_by_its_name_in_the_tasks() {
+        let task_dir = place();
+        remove_named(task_dir.path()).expect("none is no error");
+        let private = TempFolder::create(&["/tmp"]).expect("a folder");
+        let path = private.path().to_owned();
+        fs::write(path.join("file"), b"x").expect("written");
+        let link = task_dir.path().join(LINK_NAME);
+        std::os::unix::fs::symlink(&path, &link).expect("made");
+        remove_named(task_dir.path()).expect("ours");
+        assert!(!path.exists() && fs::symlink_metadata(&link).is_err());
+        let other = place();
+        for target in [other.path().join("at-x"), PathBuf::from("/tmp/else")] {
+            std::os::unix::fs::symlink(&target, &link).expect("made");
+            assert!(remove_named(task_dir.path()).is_err(), "{target:?}");
+            fs::remove_file(&link).expect("ours");
+        }
+        task_dir.remove().expect("ours");
+        other.remove().expect("ours");
     }
 
     #[test]

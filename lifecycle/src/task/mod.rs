@@ -265,6 +265,18 @@ impl Task {
         said_so && !self.shows_life()
     }
 
+    /// Nothing is left of its processes, as far as that can be proven: they were
+    /// found gone, there never were any, or the machine was booted again.
+    #[must_use]
+    pub fn tree_is_gone(&self) -> bool {
+        match (&self.lost, &self.swept, &self.start) {
+            (Some(Lost::Host(_)), _, _) => true,
+            (Some(Lost::Shim) | None, Some(sweep), _) => sweep.empty,
+            (_, None, Start::Failed { .. } | Start::Never { .. }) => true,
+            (_, None, Start::Pending | Start::Execd { .. }) => self.provably_never_execd(),
+        }
+    }
+
     /// The figures of this task alone.
     #[must_use]
     pub fn own_usage(&self) -> Usage {

@@ -187,6 +187,18 @@ impl Folders {
         settled::write(&self.task_dir(id).join(SETTLED), rows)
     }
 
+    /// Removes the private folder that a dead shim left.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`]. None to remove is no error.
+    pub fn clear_temp(&self, id: &TaskId) -> Result<(), FolderError> {
+        let folder = self.task_dir(id);
+        sys::temp_folder::remove_named(&folder).map_err(FolderError::io(
+            "remove the private folder named in",
+            &folder,
+        ))
+    }
+
     /// Was that kept?
     #[must_use]
     pub fn is_settled(&self, id: &TaskId) -> bool {

@@ -1,6 +1,7 @@
 //! One group of inputs: what has to be committed, and what may be done then.
 
 use std::collections::HashSet;
+use std::pin::Pin;
 
 use lifecycle::{Action, Effects, Event, EventBody};
 use protocol::control::Response;
@@ -8,6 +9,9 @@ use protocol::{Key, TaskId};
 
 use crate::control::ReplySender;
 use crate::ledger::TaskSecret;
+
+/// Work that must not begin before a commit.
+pub(super) type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Everything that one turn of the loop collects before its commit.
 #[derive(Default)]
@@ -20,6 +24,8 @@ pub(super) struct Batch {
     pub(super) actions: Vec<(TaskId, Action)>,
     /// To answer afterwards.
     pub(super) replies: Vec<(ReplySender, Response)>,
+    /// To begin afterwards.
+    pub(super) jobs: Vec<Job>,
     /// Keys whose sessions these events change.
     touched: HashSet<Key>,
 }
@@ -49,6 +55,12 @@ impl Batch {
         self.replies.push((reply, response));
     }
 
+    /// Begins `job` once everything so far is durable: what it tells may rest
+    /// on that.
+    pub(super) fn later(&mut self, job: impl Future<Output = ()> + Send + 'static) {
+        self.jobs.push(Box::pin(job));
+    }
+
     /// Would the ledger's session rows of `key` be out of date?
     pub(super) fn touches(&self, key: &Key) -> bool {
         self.touched.contains(key)
@@ -56,7 +68,10 @@ impl Batch {
 
     /// Nothing to do at all?
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.actions.is_empty() && self.replies.is_empty()
+        self.events.is_empty()
+            && self.actions.is_empty()
+            && self.replies.is_empty()
+            && self.jobs.is_empty()
     }
 }
 

@@ -167,7 +167,11 @@ fn serve(cli: &Cli) -> Result<(), BootError> {
         nofile_soft,
         readiness,
     };
-    runtime.block_on(start.serve())
+    let served = runtime.block_on(start.serve());
+    // A sweep may be waiting for a process to end: the next supervisor sweeps
+    // again.
+    runtime.shutdown_background();
+    served
 }
 
 /// Every shim costs descriptors: the soft limit becomes the hard one. Agents

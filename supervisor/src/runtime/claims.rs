@@ -3,6 +3,7 @@
 use protocol::TaskId;
 use protocol::shim::ProcessId;
 use sys::claim::{self, Claim, ClaimError, ClaimedBy};
+use sys::process;
 
 use sys::hook::SUP_CLAIM;
 
@@ -13,8 +14,8 @@ use super::service::Service;
 pub(super) enum Claiming {
     /// We: no shim will ever start the agent.
     Won,
-    /// A shim, before us.
-    Lost,
+    /// This shim, before us.
+    Lost(ProcessId),
 }
 
 /// Makes the claim of `id`, unless somebody has it. A claim of an earlier
@@ -32,7 +33,7 @@ pub(super) fn make(service: &Service, id: &TaskId) -> Result<Claiming, ClaimErro
         claim::Outcome::Won => Ok(Claiming::Won),
         claim::Outcome::Lost(existing) => Ok(match existing.by {
             ClaimedBy::Supervisor => Claiming::Won,
-            ClaimedBy::Shim => Claiming::Lost,
+            ClaimedBy::Shim => Claiming::Lost(existing.process),
         }),
     }
 }
@@ -54,5 +55,13 @@ pub(super) fn names(service: &Service, id: &TaskId, shim: &ProcessId) -> bool {
             tracing::warn!(task = %id, %error, "the claim cannot be read");
             false
         }
+    }
+}
+
+/// Is the shim that claimed `id` gone, for certain?
+pub(super) fn shim_is_dead(service: &Service, id: &TaskId) -> bool {
+    match read(service, id) {
+        Ok(Some(claim)) => matches!(process::same_process(&claim.process), Ok(None)),
+        Ok(None) | Err(_) => false,
     }
 }

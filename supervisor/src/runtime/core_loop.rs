@@ -6,18 +6,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use lifecycle::{Event, EventBody, Input, Now, Task, decide, evolve};
 use protocol::shim::ProgressReport;
 use protocol::view::EventView;
-use protocol::{Key, TaskId, Timestamp};
+use protocol::{Key, TaskId};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::batch::Batch;
 use super::clock;
+use super::held::Held;
 use super::input::CoreInput;
-use super::live::Live;
+use super::live::{End, Live};
 use super::service::Service;
 use super::timers::Timers;
 use crate::events::Hub;
@@ -38,6 +40,8 @@ pub(super) struct Core {
     pub(super) tasks: BTreeMap<TaskId, Live>,
     /// The live task of each key.
     pub(super) live_keys: HashMap<Key, TaskId>,
+    /// Ended tasks of which something lives on.
+    pub(super) held: Held,
     /// Due times.
     pub(super) timers: Timers,
     /// An intent id that was never used.
@@ -79,6 +83,7 @@ impl Core {
             hub: Hub::new(report.next_seq.saturating_sub(1)),
             tasks: BTreeMap::new(),
             live_keys: HashMap::new(),
+            held: Held::default(),
             timers: Timers::default(),
             next_intent: report.next_intent,
             adopted: 0,
@@ -106,14 +111,21 @@ impl Core {
 
     /// One turn over `taken`, which is empty afterwards.
     async fn turn(&mut self, taken: &mut Vec<CoreInput>) -> Result<(), LedgerError> {
+        self.bury_jobs();
         for input in taken.drain(..) {
             self.handle(input).await?;
         }
-        let now = clock::now();
-        for (task, timer) in self.timers.take_due(now) {
+        for (task, timer) in self.timers.take_due(Instant::now()) {
             self.step(&task, Input::Timer(timer));
         }
         self.flush().await
+    }
+
+    /// Forgets every job that has ended: under load there are many in a turn.
+    fn bury_jobs(&mut self) {
+        while let Some(done) = self.jobs.try_join_next() {
+            note_panic(done);
+        }
     }
 
     /// Cancel-safe: `recv_many` takes nothing unless it completes, and the
@@ -127,11 +139,7 @@ impl Core {
         tokio::select! {
             _ = inputs.recv_many(taken, MAX_BATCH) => {}
             () = sleep_until(due) => {}
-            Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => {
-                if let Err(error) = done && error.is_panic() {
-                    tracing::error!(%error, "a job of the supervisor panicked");
-                }
-            }
+            Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => note_panic(done),
         }
     }
 
@@ -170,6 +178,9 @@ impl Core {
                 self.perform(&task, action);
             }
             self.tell_waiters(&batch.events);
+            for job in batch.jobs {
+                self.jobs.spawn(job);
+            }
             for (reply, response) in batch.replies {
                 reply.send(response);
             }
@@ -208,7 +219,9 @@ impl Core {
     }
 
     fn tell_started(&mut self, id: &TaskId) {
-        let Some(live) = self.tasks.get_mut(id) else { return };
+        let Some(live) = self.tasks.get_mut(id) else {
+            return;
+        };
         let view = live.view();
         for waiter in live.on_start.drain(..) {
             // The caller may have hung up.
@@ -224,11 +237,17 @@ impl Core {
         if self.live_keys.get(&live.task.spec.key) == Some(id) {
             self.live_keys.remove(&live.task.spec.key);
         }
-        let view = live.view();
+        let (view, tree) = (live.view(), live.tree_end());
         super::recover::log_end(&live.task);
+        self.held.hold(&live.task, &self.service.identity);
         live.ended.send_replace(true);
-        for waiter in live.on_start.drain(..).chain(live.on_end.drain(..)) {
+        // The callers may have hung up.
+        for waiter in live.on_start.drain(..) {
             let _ = waiter.send(view.clone());
+        }
+        for waiter in live.on_end.drain(..) {
+            let (view, tree) = (view.clone(), tree.clone());
+            let _ = waiter.send(End { view, tree });
         }
         self.unsettled.push(id.clone());
     }
@@ -240,12 +259,17 @@ fn step_event(task: &mut Task, event: &Event) {
     *task = evolve(task.clone(), event);
 }
 
-async fn sleep_until(due: Option<Timestamp>) {
+fn note_panic(done: Result<(), JoinError>) {
+    if let Err(error) = done
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a job of the supervisor panicked");
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
     match due {
-        Some(due) => {
-            let wait_ms = due.since_ms(clock::now());
-            tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
-        }
+        Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
     }
 }

@@ -2,13 +2,14 @@
 
 use lifecycle::session::{self, SessionQuestion};
 use lifecycle::{Limits, SessionPlan, TaskSpec};
-use protocol::control::{ErrorBody, ErrorCode, Response, RunRequest, SessionChoice};
+use protocol::control::{ErrorBody, ErrorCode, Response, RunRequest};
 use protocol::limits;
 use protocol::shim::{Start, Token};
 use protocol::view::Links;
 use protocol::{Key, ProviderName, SessionId, TaskId};
 use tokio::sync::oneshot;
 
+use super::admit::Admitted;
 use super::clock;
 use super::core_loop::Core;
 use super::live::Live;
@@ -19,7 +20,7 @@ use crate::process::environment;
 use crate::provider::{LaunchInput, LaunchSession, Provider};
 
 /// A dispatch that passed every check and has not touched anything yet.
-struct Prepared {
+pub(super) struct Prepared {
     spec: TaskSpec,
     secret: TaskSecret,
     shown: Shown,
@@ -46,71 +47,8 @@ impl Core {
         Ok(())
     }
 
-    async fn admit(
+    pub(super) fn prepare(
         &mut self,
-        request: &RunRequest,
-    ) -> Result<Result<Admitted, ErrorBody>, LedgerError> {
-        let digest = super::digest::of_request(request);
-        let (provider, key) = match self.identify(request) {
-            Ok(found) => found,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        if key.as_ref().is_some_and(|key| self.batch.touches(key)) {
-            self.flush().await?;
-        }
-        let named = match &request.session {
-            SessionChoice::Chosen(id) | SessionChoice::Resume(id) => Some(id.clone()),
-            SessionChoice::Auto | SessionChoice::Fresh => None,
-        };
-        let name = provider.name().clone();
-        let facts = self
-            .ledger
-            .admission_facts(request.id.clone(), key.clone(), name, named)
-            .await?;
-        if let Some(known) = self.known_digest(&request.id, &facts) {
-            return Ok(same_or_conflict(&request.id, &known, &digest));
-        }
-        Ok(self
-            .prepare(request, &provider, key, &facts, digest)
-            .and_then(|it| self.commit_to(it)))
-    }
-
-    /// The provider and the key that a request names.
-    fn identify(
-        &self,
-        request: &RunRequest,
-    ) -> Result<(std::sync::Arc<Provider>, Option<Key>), ErrorBody> {
-        if self.leaving {
-            return Err(
-                ErrorBody::new(ErrorCode::Draining, "the supervisor is going away")
-                    .with_hint("try again when it is back"),
-            );
-        }
-        let provider = self.service.provider_of(request)?;
-        let key = match &request.key {
-            Some(text) => Some(Key::new(text.clone()).map_err(|bad| {
-                ErrorBody::new(ErrorCode::Usage, format!("invalid key {text:?}: {bad}"))
-            })?),
-            None => match &request.session {
-                SessionChoice::Resume(_) => None,
-                SessionChoice::Auto | SessionChoice::Fresh | SessionChoice::Chosen(_) => {
-                    Some(Key::from(&request.id))
-                }
-            },
-        };
-        Ok((provider, key))
-    }
-
-    fn known_digest(&self, id: &TaskId, facts: &AdmissionFacts) -> Option<String> {
-        let live = self
-            .tasks
-            .get(id)
-            .map(|live| live.secret.spec_digest.clone());
-        live.or_else(|| facts.known_digest.clone())
-    }
-
-    fn prepare(
-        &self,
         request: &RunRequest,
         provider: &Provider,
         key: Option<Key>,
@@ -122,14 +60,16 @@ impl Core {
             .or_else(|| facts.named_session.as_ref().map(|row| row.key.clone()))
             .unwrap_or_else(|| Key::from(&request.id));
         self.refuse_busy(&key)?;
+        let newest = self.as_used(facts.newest_session.clone());
+        let named = self.as_used(facts.named_session.clone());
         let answer = session::choose(&SessionQuestion {
             choice: &request.session,
             key: &key,
             provider: provider.name(),
             can_resume: provider.can_resume(),
             fresh_id: provider.fresh_session_id(),
-            newest: facts.newest_session.as_ref(),
-            named: facts.named_session.as_ref(),
+            newest: newest.as_ref(),
+            named: named.as_ref(),
             override_quarantine: request.unsafe_resume,
         })?;
         if let Some(id) = answer.plan.known_id() {
@@ -148,27 +88,6 @@ impl Core {
             start: Box::new(start),
             warnings: answer.warning.into_iter().collect(),
         })
-    }
-
-    fn refuse_busy(&self, key: &Key) -> Result<(), ErrorBody> {
-        if let Some(holder) = self.live_keys.get(key) {
-            return Err(ErrorBody::new(
-                ErrorCode::KeyBusy,
-                format!("key {key} is busy: task {holder} is still live"),
-            )
-            .with_hint(format!(
-                "wait for it (`agentctl wait {holder}`) or stop it (`agentctl stop-session {holder}`)"
-            )));
-        }
-        let most = self.service.config.limits.max_tasks;
-        if self.tasks.len() as u64 >= most {
-            return Err(ErrorBody::new(
-                ErrorCode::Limit,
-                format!("{most} tasks are live, which is the limit"),
-            )
-            .with_hint("raise [limits] max_tasks in the configuration, or wait for one to end"));
-        }
-        Ok(())
     }
 
     /// The configured model is for providers that take one.
@@ -287,7 +206,7 @@ impl Core {
 
     /// The folder is written, the row goes into the batch, and the task joins
     /// the running set.
-    fn commit_to(&mut self, prepared: Prepared) -> Result<Admitted, ErrorBody> {
+    pub(super) fn commit_to(&mut self, prepared: Prepared) -> Result<Admitted, ErrorBody> {
         let id = prepared.spec.id.clone();
         self.service
             .folders
@@ -366,23 +285,6 @@ impl Core {
             }
         }
         Ok(())
-    }
-}
-
-enum Admitted {
-    New { id: TaskId, warnings: Vec<String> },
-    Known(TaskId),
-}
-
-fn same_or_conflict(id: &TaskId, known: &str, digest: &str) -> Result<Admitted, ErrorBody> {
-    if known == digest {
-        Ok(Admitted::Known(id.clone()))
-    } else {
-        Err(ErrorBody::new(
-            ErrorCode::IdConflict,
-            format!("task {id} exists and was dispatched with other options"),
-        )
-        .with_hint("choose another --id, or repeat the dispatch exactly"))
     }
 }
 

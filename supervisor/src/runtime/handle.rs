@@ -14,6 +14,7 @@ impl Core {
             CoreInput::Attach(request) => self.attach(request).await?,
             CoreInput::LinkDown(down) => self.link_down(&down),
             CoreInput::ShimGone(gone) => self.shim_gone(&gone),
+            CoreInput::LookAgain(id) => self.look_again(&id).await?,
             CoreInput::Swept(id, sweep) => self.step(&id, Input::Fact(Fact::TreeSwept(sweep))),
             CoreInput::Leave => self.leave(),
         }

@@ -20,6 +20,8 @@ pub(super) enum CoreInput {
     ShimGone(ShimGone),
     /// The sweep after a shim's death is done.
     Swept(TaskId, SweepRecord),
+    /// What could not be found out about a task's shim may be known now.
+    LookAgain(TaskId),
     /// SIGTERM or SIGINT.
     Leave,
 }

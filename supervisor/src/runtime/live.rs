@@ -1,8 +1,10 @@
 //! What the supervisor holds of a task that has not ended.
 
+use std::time::Duration;
+
 use lifecycle::{Presence, Task};
 use protocol::shim::Start;
-use protocol::view::TaskView;
+use protocol::view::{Survivor, TaskView};
 use tokio::sync::{oneshot, watch};
 
 use crate::folder::Shown;
@@ -29,10 +31,46 @@ pub(super) struct Live {
     /// Callers who wait for the exec or the end.
     pub(super) on_start: Vec<oneshot::Sender<TaskView>>,
     /// Callers who wait for the end.
-    pub(super) on_end: Vec<oneshot::Sender<TaskView>>,
+    pub(super) on_end: Vec<oneshot::Sender<End>>,
+    /// What this supervisor knows of the end of the shim's process.
+    pub(super) shim_end: ShimEnd,
+    /// The pause before its shim is looked at again, where that failed.
+    pub(super) look_again: Duration,
     /// Turns true at the end; followers of the logs look at it.
     pub(super) ended: watch::Sender<bool>,
 }
+
+/// What is known of the end of a shim's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ShimEnd {
+    /// Nobody waits for it.
+    Unwatched,
+    /// A job waits for it.
+    Watched,
+    /// No process that could claim is left, and none will ever be: the only
+    /// shim was seen to end, or could not be spawned.
+    Seen,
+}
+
+/// The end of a task, for those who wait for it.
+pub(super) struct End {
+    /// The task object.
+    pub(super) view: TaskView,
+    /// What a stop may say of the tree.
+    pub(super) tree: TreeEnd,
+}
+
+/// What a stop may say of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TreeEnd {
+    /// It is gone, as far as it can be proven.
+    Gone,
+    /// It is not proven gone; these are known to live.
+    Left(Vec<Survivor>),
+}
+
+/// The first pause before a shim is looked at again.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 impl Live {
     /// A task without a shim yet.
@@ -47,6 +85,8 @@ impl Live {
             start: None,
             on_start: Vec::new(),
             on_end: Vec::new(),
+            shim_end: ShimEnd::Unwatched,
+            look_again: LOOK_AGAIN,
             ended: watch::Sender::new(false),
         }
     }
@@ -60,5 +100,20 @@ impl Live {
                 .or(self.task.shim.as_ref().map(|shim| shim.pid)),
         };
         query::live_view(&self.task, &self.presence, &self.shown, processes)
+    }
+
+    /// Tells `waiter` of the end. Those who have hung up are forgotten.
+    pub(super) fn tell_end(&mut self, waiter: oneshot::Sender<End>) {
+        self.on_end.retain(|other| !other.is_closed());
+        self.on_end.push(waiter);
+    }
+
+    /// What a stop of this task, which has ended, may say.
+    pub(super) fn tree_end(&self) -> TreeEnd {
+        if self.task.tree_is_gone() {
+            return TreeEnd::Gone;
+        }
+        let ending = self.task.ending.as_ref();
+        TreeEnd::Left(ending.map_or_else(Vec::new, |ending| ending.survivors.clone()))
     }
 }

@@ -8,6 +8,7 @@
 //! timers ──┘                                  └─▶ subscribers (events)
 //! ```
 
+mod admit;
 mod background;
 mod batch;
 mod boot;
@@ -17,6 +18,7 @@ mod core_loop;
 mod digest;
 mod dispatch;
 mod handle;
+mod held;
 mod input;
 mod leave;
 mod live;

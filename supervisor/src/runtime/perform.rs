@@ -1,14 +1,21 @@
 //! Actions, once their events are durable.
 
+use std::time::{Duration, Instant};
+
 use lifecycle::{Action, Fact, Input};
 use protocol::TaskId;
 use protocol::shim::ToShim;
 
-use super::claims::Claiming;
+use super::claims::{self, Claiming};
 use super::clock;
 use super::core_loop::Core;
 use super::input::CoreInput;
+use super::live::ShimEnd;
 use crate::process::marker_sweep::{self, SweepOrder};
+use sys::claim::ClaimError;
+
+/// A limit beyond this is none: instants end somewhere.
+const MAX_WAIT: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 impl Core {
     /// Does one action of `id`. What cannot be done comes back as a fact.
@@ -21,23 +28,30 @@ impl Core {
             }
             Action::Acknowledge { upto } => self.acknowledge(id, upto),
             Action::SweepTree { grace_ms } => self.sweep(id, grace_ms),
-            Action::Arm { timer, due } => self.timers.arm(id, timer, due),
+            Action::Arm { timer, due } => {
+                let wait = Duration::from_millis(due.since_ms(clock::now()));
+                if wait < MAX_WAIT {
+                    self.timers.arm(id, timer, Instant::now() + wait);
+                }
+            }
             Action::Disarm(timer) => self.timers.disarm(id, timer),
             // Done by the retirement, behind the answers.
             Action::Settle => {}
         }
     }
 
-    /// A message that cannot be sent is not lost: the core says it again when
-    /// the link is up the next time.
+    /// A message that cannot be sent is not lost: a link that takes no more is
+    /// given up, and the core says it again when the shim is back.
     fn send(&mut self, id: &TaskId, message: ToShim) {
-        let Some(live) = self.tasks.get(id) else {
+        let Some(live) = self.tasks.get_mut(id) else {
             return;
         };
         if let Some(link) = &live.link
             && !link.send(message)
         {
             tracing::warn!(task = %id, "the shim's link is stuck or gone; it will be told when it is back");
+            live.link = None;
+            live.presence.attached = false;
         }
     }
 
@@ -55,6 +69,9 @@ impl Core {
             Ok(shim) => self.attend(id, shim, start),
             Err(error) => {
                 tracing::error!(task = %id, %error, "the shim could not be spawned");
+                if let Some(live) = self.tasks.get_mut(id) {
+                    live.shim_end = ShimEnd::Seen;
+                }
                 let detail = format!("the shim could not be spawned: {error}");
                 self.claim_against_shims(id, detail);
             }
@@ -87,14 +104,43 @@ impl Core {
         });
     }
 
-    /// Makes the claim of a task that has no shim, so that none can ever start
-    /// its agent (R1).
+    /// Makes the claim of a task of which no shim is known to have it, so that
+    /// none can ever start its agent (R1).
     pub(super) fn claim_against_shims(&mut self, id: &TaskId, detail: String) {
-        match super::claims::make(&self.service, id) {
-            Ok(Claiming::Won) => self.step(id, Input::Fact(Fact::NeverStarted { detail })),
-            Ok(Claiming::Lost) => self.step(id, Input::Fact(Fact::ShimGone)),
-            Err(error) => {
-                tracing::error!(task = %id, %error, "the claim could not be made; the task stays as it is");
+        let Some(live) = self.tasks.get(id) else {
+            return;
+        };
+        let never = Input::Fact(Fact::NeverStarted { detail });
+        match (claims::make(&self.service, id), live.shim_end) {
+            (Ok(Claiming::Won), _) => self.step(id, never),
+            (Ok(Claiming::Lost(_)), ShimEnd::Seen) => self.step(id, Input::Fact(Fact::ShimGone)),
+            // It was faster, and lives or not: that is still to be seen.
+            (Ok(Claiming::Lost(shim)), ShimEnd::Unwatched | ShimEnd::Watched) => {
+                self.look_for_shim(id, &shim);
+            }
+            (Err(error), ShimEnd::Seen) => self.conclude_without_claim(id, &error, never),
+            (Err(error), ShimEnd::Unwatched | ShimEnd::Watched) => {
+                tracing::error!(task = %id, %error, "the claim could not be made; the task stays as it is for now");
+                self.look_later(id);
+            }
+        }
+    }
+
+    /// The claim cannot be made, and no shim is left that could make it: what
+    /// counts is whether one has.
+    fn conclude_without_claim(&mut self, id: &TaskId, error: &ClaimError, never: Input) {
+        match claims::read(&self.service, id) {
+            Ok(None) => {
+                tracing::warn!(task = %id, %error, "the claim could not be made, and nobody is left who could");
+                self.step(id, never);
+            }
+            // A file that says nothing counts as taken.
+            Ok(Some(_)) | Err(ClaimError::Damaged(_) | ClaimError::Version { .. }) => {
+                self.step(id, Input::Fact(Fact::ShimGone));
+            }
+            Err(ClaimError::Io { .. }) => {
+                tracing::error!(task = %id, %error, "the claim can be neither made nor read; the task stays as it is for now");
+                self.look_later(id);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! After a restart: what every task of the ledger's running set is now.
 
+use std::time::Duration;
+
 use lifecycle::{Fact, Input, Task};
 use protocol::shim::ProcessId;
 use protocol::{Status, TaskId};
@@ -9,12 +11,29 @@ use sys::process;
 
 use super::claims;
 use super::core_loop::Core;
-use super::live::Live;
+use super::input::CoreInput;
+use super::live::{Live, ShimEnd};
+use super::shims::Replayed;
 use crate::ledger::{LedgerError, LiveTask};
 use crate::shim::Kinship;
 
 /// SIGUSR1: a shim that waits for its next try to connect tries now.
 const WAKE_SIGNAL: i32 = 10;
+
+/// The longest pause between two looks at what could not be seen.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Who decided about a task's start, as far as anything tells.
+enum Claimant {
+    /// This shim.
+    Shim(ProcessId),
+    /// A supervisor: it never started.
+    Supervisor,
+    /// Nobody yet, or somebody before a power cut.
+    Nobody,
+    /// There is something that cannot be read, for ever or for now.
+    Unreadable(String),
+}
 
 impl Core {
     /// Rebuilds the running set, and gives every task of it its end or its
@@ -24,16 +43,48 @@ impl Core {
         for live in found {
             self.rebuild(live);
         }
+        let service = self.service.clone();
+        let boot_id = service.identity.boot_id.clone();
+        for task in self.ledger.with_survivors(boot_id).await? {
+            self.held.hold(&task, &service.identity);
+        }
         let ids: Vec<TaskId> = self.tasks.keys().cloned().collect();
         for id in &ids {
             self.step(id, Input::Fact(Fact::Recovered));
-            self.look_at(id);
+            self.look_at(id).await?;
         }
         self.flush().await?;
         for event in self.ledger.sweep_sessions(super::clock::now()).await? {
             self.batch.take_event(event);
         }
         self.flush().await
+    }
+
+    /// Looks again at a task of which too little could be seen.
+    pub(super) async fn look_again(&mut self, id: &TaskId) -> Result<(), LedgerError> {
+        match self.tasks.get(id).map(|live| live.shim_end) {
+            None | Some(ShimEnd::Watched) => Ok(()),
+            Some(ShimEnd::Unwatched) => self.look_at(id).await,
+            Some(ShimEnd::Seen) => {
+                self.shim_is_dead(id);
+                Ok(())
+            }
+        }
+    }
+
+    /// Comes back to a task after a pause.
+    pub(super) fn look_later(&mut self, id: &TaskId) {
+        let Some(live) = self.tasks.get_mut(id) else {
+            return;
+        };
+        let pause = live.look_again;
+        live.look_again = (pause * 2).min(LONGEST_PAUSE);
+        let (inputs, id) = (self.inputs.clone(), id.clone());
+        self.jobs.spawn(async move {
+            tokio::time::sleep(pause).await;
+            // Closed only when the supervisor leaves.
+            let _ = inputs.send(CoreInput::LookAgain(id)).await;
+        });
     }
 
     fn rebuild(&mut self, found: LiveTask) {
@@ -48,51 +99,77 @@ impl Core {
         self.tasks.insert(id, Live::new(task, found.secret, shown));
     }
 
-    /// The claim tells which process to look at.
-    fn look_at(&mut self, id: &TaskId) {
-        let claim = match claims::read(&self.service, id) {
-            Ok(claim) => claim,
-            Err(error) => {
-                tracing::error!(task = %id, %error, "its claim cannot be read; it stays as it is until its shim reports");
-                return;
-            }
-        };
-        match claim {
-            None => self.claim_against_shims(
+    /// The ledger, the claim or the journal tells which process to look at.
+    async fn look_at(&mut self, id: &TaskId) -> Result<(), LedgerError> {
+        match self.claimant(id) {
+            Claimant::Shim(shim) => self.look_for_shim(id, &shim),
+            Claimant::Supervisor => self.step(
                 id,
-                "the supervisor ended between the commit of the row and the start of the shim"
-                    .to_string(),
+                Input::Fact(Fact::NeverStarted {
+                    detail: "an earlier supervisor had decided that it never started".to_string(),
+                }),
             ),
-            Some(claim) => match claim.by {
-                ClaimedBy::Supervisor => self.step(
-                    id,
-                    Input::Fact(Fact::NeverStarted {
-                        detail: "an earlier supervisor had decided that it never started"
+            Claimant::Nobody => {
+                if !self.is_of_an_earlier_boot(id).await? {
+                    self.claim_against_shims(
+                        id,
+                        "the supervisor ended between the commit of the row and the start of the shim"
                             .to_string(),
-                    }),
-                ),
-                ClaimedBy::Shim => self.look_for_shim(id, &claim.process),
+                    );
+                }
+            }
+            Claimant::Unreadable(why) => {
+                if !self.is_of_an_earlier_boot(id).await? {
+                    tracing::error!(task = %id, why, "nobody can tell whether it was started; it stays as it is for now");
+                    self.look_later(id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn claimant(&mut self, id: &TaskId) -> Claimant {
+        if let Some(shim) = self.known_shim(id) {
+            return Claimant::Shim(shim);
+        }
+        let found = match claims::read(&self.service, id) {
+            Ok(Some(claim)) => match claim.by {
+                ClaimedBy::Shim => return Claimant::Shim(claim.process),
+                ClaimedBy::Supervisor => return Claimant::Supervisor,
             },
+            Ok(None) => Claimant::Nobody,
+            Err(error) => Claimant::Unreadable(error.to_string()),
+        };
+        // The journal begins with the claim as well.
+        match self.read_journal(id) {
+            Replayed::All => self.known_shim(id).map_or(found, Claimant::Shim),
+            Replayed::NotNow => Claimant::Unreadable("its journal cannot be read".to_string()),
         }
     }
 
-    fn look_for_shim(&mut self, id: &TaskId, shim: &ProcessId) {
+    fn known_shim(&self, id: &TaskId) -> Option<ProcessId> {
+        self.tasks.get(id)?.task.shim.clone()
+    }
+
+    /// Neither claim nor journal is synced before the exit: behind a power cut
+    /// their absence says nothing, and nothing of the task can be alive.
+    async fn is_of_an_earlier_boot(&mut self, id: &TaskId) -> Result<bool, LedgerError> {
+        let ours = self.service.identity.boot_id.clone();
+        match self.ledger.boot_of(id.clone()).await? {
+            Some(boot) if boot != ours => {
+                let detail = format!("the boot id changed from {boot} to {ours}");
+                self.step(id, Input::Fact(Fact::HostRebooted { detail }));
+                Ok(true)
+            }
+            Some(_) | None => Ok(false),
+        }
+    }
+
+    pub(super) fn look_for_shim(&mut self, id: &TaskId, shim: &ProcessId) {
         let service = self.service.clone();
         let ours = &service.identity;
         if shim.boot_id != ours.boot_id || shim.pid_ns != ours.pid_ns {
-            self.read_journal(id);
-            let detail = if shim.boot_id == ours.boot_id {
-                format!(
-                    "the pid namespace changed from {} to {}",
-                    shim.pid_ns, ours.pid_ns
-                )
-            } else {
-                format!(
-                    "the boot id changed from {} to {}",
-                    shim.boot_id, ours.boot_id
-                )
-            };
-            self.step(id, Input::Fact(Fact::HostRebooted { detail }));
+            self.host_rebooted(id, shim, ours);
             return;
         }
         match process::same_process(shim) {
@@ -107,13 +184,35 @@ impl Core {
                 self.watch_shim(id.clone(), pidfd, Kinship::Adopted);
             }
             Ok(None) => {
-                self.read_journal(id);
+                if let Some(live) = self.tasks.get_mut(id) {
+                    live.shim_end = ShimEnd::Seen;
+                }
                 self.shim_is_dead(id);
             }
             Err(error) => {
-                tracing::error!(task = %id, %error, "its shim cannot be looked at; it stays as it is until the shim reports");
+                tracing::error!(task = %id, %error, "its shim cannot be looked at; it stays as it is for now");
+                self.look_later(id);
             }
         }
+    }
+
+    fn host_rebooted(&mut self, id: &TaskId, shim: &ProcessId, ours: &ProcessId) {
+        match self.read_journal(id) {
+            Replayed::All => {}
+            Replayed::NotNow => return self.look_later(id),
+        }
+        let detail = if shim.boot_id == ours.boot_id {
+            format!(
+                "the pid namespace changed from {} to {}",
+                shim.pid_ns, ours.pid_ns
+            )
+        } else {
+            format!(
+                "the boot id changed from {} to {}",
+                shim.boot_id, ours.boot_id
+            )
+        };
+        self.step(id, Input::Fact(Fact::HostRebooted { detail }));
     }
 }
 

@@ -18,9 +18,21 @@ use crate::process::requester;
 use crate::query;
 
 impl Core {
-    /// One request. What waits for something is handed to a job, so that the
-    /// loop goes on.
+    /// One request. What cannot be read is the trouble of whoever asked for it.
     pub(super) async fn request(&mut self, call: ControlCall) -> Result<(), LedgerError> {
+        let reply = call.reply.clone();
+        match self.answer(call).await {
+            Err(error @ LedgerError::Read { .. }) => {
+                tracing::warn!(%error, cause = ?std::error::Error::source(&error), "a question could not be answered");
+                self.batch.answer(reply, storage_error(&error));
+                Ok(())
+            }
+            answered => answered,
+        }
+    }
+
+    /// What waits for something is handed to a job, so that the loop goes on.
+    async fn answer(&mut self, call: ControlCall) -> Result<(), LedgerError> {
         let ControlCall {
             request,
             peer,
@@ -51,7 +63,7 @@ impl Core {
         let live: Vec<TaskView> = self.tasks.values().map(Live::view).collect();
         let folders = self.service.folders.clone();
         let ledger = self.ledger.clone();
-        self.jobs.spawn(async move {
+        self.batch.later(async move {
             let listed = ledger
                 .browse(move |reader| query::list(reader, &folders, &filter, live))
                 .await;

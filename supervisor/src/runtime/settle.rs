@@ -1,7 +1,13 @@
 //! The folder of a task that has ended: what a rebuild of the ledger needs is
 //! written, what nobody needs any more is wiped.
 
+use std::sync::Arc;
+
+use protocol::TaskId;
+
+use super::claims;
 use super::core_loop::Core;
+use super::service::Service;
 use crate::ledger::LedgerError;
 use crate::query;
 
@@ -12,7 +18,12 @@ impl Core {
     pub(super) fn settle_folders(&mut self) {
         for id in std::mem::take(&mut self.unsettled) {
             let (ledger, folders) = (self.ledger.clone(), self.service.folders.clone());
+            let service = self.service.clone();
+            let temp = self.held.of_task(&id).is_empty();
             self.jobs.spawn(async move {
+                if temp && claims::shim_is_dead(&service, &id) {
+                    clear_temp(service, id.clone()).await;
+                }
                 let task = id.clone();
                 let settled = ledger
                     .browse(move |reader| Ok(query::settle(reader, &folders, &id)))
@@ -28,6 +39,14 @@ impl Core {
         }
     }
 
+    /// Removes the private folder of a task whose shim is dead.
+    pub(super) fn clear_temp(&mut self, id: &TaskId) {
+        if self.held.of_task(id).is_empty() {
+            self.jobs
+                .spawn(clear_temp(self.service.clone(), id.clone()));
+        }
+    }
+
     /// After a start: tasks that ended right before the last supervisor did.
     pub(super) async fn settle_leftovers(&mut self) -> Result<(), LedgerError> {
         let folders = self.service.folders.clone();
@@ -38,5 +57,16 @@ impl Core {
         self.unsettled.extend(left);
         self.settle_folders();
         Ok(())
+    }
+}
+
+/// In a thread of its own: an agent may have left any amount there.
+async fn clear_temp(service: Arc<Service>, id: TaskId) {
+    let task = id.clone();
+    let cleared = tokio::task::spawn_blocking(move || service.folders.clear_temp(&id)).await;
+    match cleared {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%task, %error, "its private folder was not removed"),
+        Err(error) => tracing::error!(%task, %error, "the removal of a private folder panicked"),
     }
 }

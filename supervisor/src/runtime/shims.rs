@@ -1,15 +1,18 @@
 //! Shims: attended, attached, lost.
 
 use lifecycle::{Fact, Input, LinkKind};
-use protocol::shim::{AlarmKind, FromShim, ProcessId, Record, RejectReason, Start};
+use nix::errno::Errno;
+use protocol::shim::{AlarmKind, Attach, FromShim, ProcessId, Record, RejectReason, Start};
 use protocol::{SessionId, TaskId};
 use std::io::ErrorKind;
 use sys::PidFd;
 
 use sys::journal::{Entry, JournalError};
 
+use super::claims;
 use super::clock;
 use super::core_loop::Core;
+use super::live::ShimEnd;
 use crate::ledger::LedgerError;
 use crate::shim::{
     self, AttachRequest, Kinship, Link, LinkDown, LinkEnd, LinkSender, ShimGone, ShimMessage,
@@ -40,6 +43,9 @@ impl Core {
 
     /// Waits for the end of a shim's process.
     pub(super) fn watch_shim(&mut self, id: TaskId, pidfd: PidFd, kinship: Kinship) {
+        if let Some(live) = self.tasks.get_mut(&id) {
+            live.shim_end = ShimEnd::Watched;
+        }
         let inputs = self.inputs.clone();
         self.jobs.spawn(async move {
             let gone = shim::watch(id, pidfd, kinship).await;
@@ -117,29 +123,26 @@ impl Core {
         self.step(&down.task_id, Input::Fact(Fact::LinkDown));
     }
 
-    /// A shim wants to be accepted on a later link.
+    /// A shim wants to be accepted on a later link. It is told what the ledger
+    /// has, so what was heard on an earlier link is committed first.
     pub(super) async fn attach(&mut self, request: AttachRequest) -> Result<(), LedgerError> {
+        self.flush().await?;
         let AttachRequest {
             attach,
             peer_pid,
             link,
             reply,
         } = request;
+        let proven = self.is_proven(&attach);
         let id = attach.task_id;
         let decision = match self.tasks.get_mut(&id) {
             None => Err(self.why_not(&id).await?),
-            Some(live) => {
-                let proven = super::digest::of_token(&attach.token) == live.secret.token_hash
-                    && super::claims::names(&self.service, &id, &attach.shim);
-                if proven {
-                    live.presence.last_output =
-                        live.presence.last_output.max(attach.last_output_at);
-                    live.link = Some(link);
-                    Ok(live.task.journal)
-                } else {
-                    Err(RejectReason::NotYou)
-                }
+            Some(live) if proven => {
+                live.presence.last_output = live.presence.last_output.max(attach.last_output_at);
+                live.link = Some(link);
+                Ok(live.task.journal)
             }
+            Some(_) => Err(RejectReason::NotYou),
         };
         if let Err(reason) = &decision {
             tracing::warn!(task = %id, ?reason, pid = peer_pid, "a shim was not accepted");
@@ -153,11 +156,28 @@ impl Core {
         Ok(())
     }
 
+    /// It knows the token, and is the shim that claimed.
+    fn is_proven(&self, attach: &Attach) -> bool {
+        let Some(live) = self.tasks.get(&attach.task_id) else {
+            return false;
+        };
+        let claimed = match &live.task.shim {
+            Some(shim) => *shim == attach.shim,
+            None => claims::names(&self.service, &attach.task_id, &attach.shim),
+        };
+        claimed && super::digest::of_token(&attach.token) == live.secret.token_hash
+    }
+
     async fn why_not(&mut self, id: &TaskId) -> Result<RejectReason, LedgerError> {
-        Ok(match self.ledger_view(id).await? {
-            Some(task) if task.status.is_terminal() => RejectReason::Ended,
-            Some(_) | None => RejectReason::UnknownTask,
-        })
+        match self.ledger_view(id).await {
+            Ok(Some(task)) if task.status.is_terminal() => Ok(RejectReason::Ended),
+            Ok(Some(_) | None) => Ok(RejectReason::UnknownTask),
+            Err(LedgerError::Read { operation, .. }) => {
+                tracing::warn!(task = %id, operation, "its row cannot be read");
+                Ok(RejectReason::UnknownTask)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn link_is_up(&mut self, id: &TaskId, shim: ProcessId) {
@@ -167,33 +187,40 @@ impl Core {
         live.shim_pid = Some(shim.pid);
         live.presence.attached = true;
         live.presence.last_seen = Some(clock::now());
+        let unwatched = live.shim_end == ShimEnd::Unwatched;
         let link = if live.presence.known {
-            LinkKind::Again(shim)
+            LinkKind::Again(shim.clone())
         } else {
             live.presence.known = true;
             self.adopted += 1;
             tracing::info!(task = %id, shim = shim.pid, "adopted");
-            LinkKind::Adopted(shim)
+            LinkKind::Adopted(shim.clone())
         };
         self.step(id, Input::Fact(Fact::LinkUp(link)));
+        // What could not be seen of it before can be seen now.
+        if unwatched {
+            self.look_for_shim(id, &shim);
+        }
     }
 
-    /// A shim's process is gone. What its journal still holds comes first.
+    /// A shim's process is gone.
     pub(super) fn shim_gone(&mut self, gone: &ShimGone) {
         let id = &gone.task_id;
         let Some(live) = self.tasks.get_mut(id) else {
+            // It may have been killed while it cleaned up behind its last word.
+            self.clear_temp(id);
             return;
         };
         live.link = None;
         live.presence.attached = false;
-        self.read_journal(id);
+        live.shim_end = ShimEnd::Seen;
         self.shim_is_dead(id);
     }
 
     /// Feeds what the journal has and the ledger has not.
-    pub(super) fn read_journal(&mut self, id: &TaskId) {
+    pub(super) fn read_journal(&mut self, id: &TaskId) -> Replayed {
         let Some(live) = self.tasks.get(id) else {
-            return;
+            return Replayed::All;
         };
         let path = self.service.folders.journal(id);
         match sys::journal::read_from(&path, live.task.journal) {
@@ -211,12 +238,22 @@ impl Core {
                 }
             }
             Err(JournalError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            Err(JournalError::Io { source, .. }) if is_for_now(&source) => {
+                tracing::error!(task = %id, error = %source, "the journal cannot be read now");
+                return Replayed::NotNow;
+            }
             Err(error) => tracing::warn!(task = %id, %error, "the journal cannot be read"),
         }
+        Replayed::All
     }
 
-    /// The shim is proven dead and its journal was fed: what now?
+    /// The shim is proven dead. What its journal still holds comes first: what
+    /// now?
     pub(super) fn shim_is_dead(&mut self, id: &TaskId) {
+        match self.read_journal(id) {
+            Replayed::All => {}
+            Replayed::NotNow => return self.look_later(id),
+        }
         let Some(live) = self.tasks.get(id) else {
             return;
         };
@@ -233,4 +270,23 @@ impl Core {
             );
         }
     }
+}
+
+/// How far a journal was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replayed {
+    /// As far as it ever can be.
+    All,
+    /// Not at all, for a reason that passes.
+    NotNow,
+}
+
+/// The system lacks something that it will have again. What is concluded from
+/// a journal that was not read would be wrong for ever.
+fn is_for_now(error: &std::io::Error) -> bool {
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+    matches!(
+        errno,
+        Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN | Errno::EINTR
+    )
 }

@@ -10,16 +10,17 @@ use protocol::{StopReason, TaskId};
 use tokio::sync::oneshot;
 
 use super::core_loop::Core;
+use super::live::{End, TreeEnd};
 use super::naming::no_such_task;
 use crate::control::{Peer, ReplySender};
-use crate::ledger::{LedgerError, LedgerHandle};
+use crate::ledger::LedgerError;
 
 /// What is known of one named task when the waiting begins.
 enum Watched {
     /// It lives; its end will be told.
-    Live(TaskId, oneshot::Receiver<TaskView>),
-    /// It had ended.
-    Ended(Box<TaskView>),
+    Live(TaskId, oneshot::Receiver<End>),
+    /// It had ended, and these live on of it.
+    Ended(Box<TaskView>, Vec<Survivor>),
 }
 
 impl Core {
@@ -56,9 +57,8 @@ impl Core {
                 .answer(reply, Response::Stopped { results, failed });
             return Ok(());
         }
-        let ledger = self.ledger.clone();
-        self.jobs.spawn(async move {
-            let results = stopped(results, &ledger, &reply).await;
+        self.batch.later(async move {
+            let results = stopped(results, &reply).await;
             reply.send(Response::Stopped { results, failed });
         });
         Ok(())
@@ -113,17 +113,16 @@ impl Core {
 
     async fn watched(&mut self, id: &TaskId) -> Result<Option<Watched>, LedgerError> {
         if let Some(live) = self.tasks.get_mut(id) {
-            if live.task.ending.is_none() {
-                let (tell, told) = oneshot::channel();
-                live.on_end.push(tell);
-                return Ok(Some(Watched::Live(id.clone(), told)));
-            }
-            return Ok(Some(Watched::Ended(Box::new(live.view()))));
+            // Also where its end is about to be committed.
+            let (tell, told) = oneshot::channel();
+            live.tell_end(tell);
+            return Ok(Some(Watched::Live(id.clone(), told)));
         }
+        let survivors = self.held.of_task(id);
         Ok(self
             .ledger_view(id)
             .await?
-            .map(|view| Watched::Ended(Box::new(view))))
+            .map(|view| Watched::Ended(Box::new(view), survivors)))
     }
 
     /// What can be said without waiting.
@@ -136,7 +135,7 @@ impl Core {
                 archive_reason: None,
                 survivors: Vec::new(),
             }),
-            Watched::Ended(view) => Some(result_of(view, StopOutcome::AlreadyGone, Vec::new())),
+            Watched::Ended(view, survivors) => Some(gone_before(view, survivors.clone())),
         }
     }
 
@@ -160,7 +159,7 @@ impl Core {
                 }
             }
         }
-        self.jobs.spawn(async move {
+        self.batch.later(async move {
             let limit = request.timeout_ms.map_or(FOREVER, Duration::from_millis);
             let response = tokio::select! {
                 tasks = all_ended(watched) => match tasks {
@@ -187,24 +186,18 @@ async fn all_ended(watched: Vec<Watched>) -> Option<Vec<TaskView>> {
     let mut tasks = Vec::with_capacity(watched.len());
     for task in watched {
         tasks.push(match task {
-            Watched::Live(_, told) => told.await.ok()?,
-            Watched::Ended(view) => *view,
+            Watched::Live(_, told) => told.await.ok()?.view,
+            Watched::Ended(view, _) => *view,
         });
     }
     Some(tasks)
 }
 
-async fn stopped(
-    watched: Vec<Watched>,
-    ledger: &LedgerHandle,
-    reply: &ReplySender,
-) -> Vec<StopResult> {
+async fn stopped(watched: Vec<Watched>, reply: &ReplySender) -> Vec<StopResult> {
     let mut results = Vec::with_capacity(watched.len());
     for task in watched {
         match task {
-            Watched::Ended(view) => {
-                results.push(result_of(&view, StopOutcome::AlreadyGone, Vec::new()));
-            }
+            Watched::Ended(view, survivors) => results.push(gone_before(&view, survivors)),
             Watched::Live(_, told) => {
                 let told = tokio::select! {
                     told = told => told,
@@ -212,18 +205,28 @@ async fn stopped(
                 };
                 // The supervisor leaves: the intent is durable, the next one
                 // goes on with it.
-                let Ok(view) = told else { return results };
-                let survivors = ledger.survivors(view.id.clone()).await.unwrap_or_default();
-                let outcome = if survivors.is_empty() {
-                    StopOutcome::Stopped
-                } else {
-                    StopOutcome::StillAlive
+                let Ok(End { view, tree }) = told else {
+                    return results;
+                };
+                let (outcome, survivors) = match tree {
+                    TreeEnd::Gone => (StopOutcome::Stopped, Vec::new()),
+                    TreeEnd::Left(survivors) => (StopOutcome::StillAlive, survivors),
                 };
                 results.push(result_of(&view, outcome, survivors));
             }
         }
     }
     results
+}
+
+/// Of a task that had ended before anybody asked.
+fn gone_before(view: &TaskView, survivors: Vec<Survivor>) -> StopResult {
+    let outcome = if survivors.is_empty() {
+        StopOutcome::AlreadyGone
+    } else {
+        StopOutcome::StillAlive
+    };
+    result_of(view, outcome, survivors)
 }
 
 fn result_of(view: &TaskView, outcome: StopOutcome, survivors: Vec<Survivor>) -> StopResult {

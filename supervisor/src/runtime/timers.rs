@@ -1,20 +1,22 @@
-//! Due times of the core's timers.
+//! Due times of the core's timers, on a clock that nobody sets: a jump of the
+//! wall clock ends no task.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
 
 use lifecycle::Timer;
-use protocol::{TaskId, Timestamp};
+use protocol::TaskId;
 
 /// Every armed timer, by due time.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    by_due: BTreeSet<(Timestamp, TaskId, Timer)>,
-    due_of: HashMap<(TaskId, Timer), Timestamp>,
+    by_due: BTreeSet<(Instant, TaskId, Timer)>,
+    due_of: HashMap<(TaskId, Timer), Instant>,
 }
 
 impl Timers {
     /// Arms `timer` of `task`; replaces an earlier due time.
-    pub(super) fn arm(&mut self, task: &TaskId, timer: Timer, due: Timestamp) {
+    pub(super) fn arm(&mut self, task: &TaskId, timer: Timer, due: Instant) {
         self.disarm(task, timer);
         self.by_due.insert((due, task.clone(), timer));
         self.due_of.insert((task.clone(), timer), due);
@@ -28,12 +30,12 @@ impl Timers {
     }
 
     /// When the next one is due.
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
+    pub(super) fn next_due(&self) -> Option<Instant> {
         self.by_due.first().map(|(due, _, _)| *due)
     }
 
     /// Takes every timer that is due at `now`.
-    pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<(TaskId, Timer)> {
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<(TaskId, Timer)> {
         let mut due = Vec::new();
         while self.by_due.first().is_some_and(|(at, _, _)| *at <= now) {
             if let Some((_, task, timer)) = self.by_due.pop_first() {
@@ -48,6 +50,7 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn id(text: &str) -> TaskId {
         TaskId::new(text).expect("a valid id")
@@ -55,16 +58,18 @@ mod tests {
 
     #[test]
     fn timers_come_due_in_order_and_can_be_replaced_and_forgotten() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
         let mut timers = Timers::default();
-        timers.arm(&id("a"), Timer::Timeout, Timestamp(30));
-        timers.arm(&id("a"), Timer::Idle, Timestamp(20));
-        timers.arm(&id("b"), Timer::Start, Timestamp(10));
-        timers.arm(&id("a"), Timer::Timeout, Timestamp(5));
+        timers.arm(&id("a"), Timer::Timeout, at(30));
+        timers.arm(&id("a"), Timer::Idle, at(20));
+        timers.arm(&id("b"), Timer::Start, at(10));
+        timers.arm(&id("a"), Timer::Timeout, at(5));
         timers.disarm(&id("b"), Timer::Start);
-        assert_eq!(timers.next_due(), Some(Timestamp(5)));
-        assert_eq!(timers.take_due(Timestamp(4)), vec![]);
+        assert_eq!(timers.next_due(), Some(at(5)));
+        assert_eq!(timers.take_due(at(4)), vec![]);
         assert_eq!(
-            timers.take_due(Timestamp(20)),
+            timers.take_due(at(20)),
             vec![(id("a"), Timer::Timeout), (id("a"), Timer::Idle)]
         );
         assert_eq!(timers.next_due(), None);

@@ -1,0 +1,150 @@
+//! Whether a dispatch is admitted.
+
+use lifecycle::SessionRow;
+use protocol::control::{ErrorBody, ErrorCode, RunRequest, SessionChoice};
+use protocol::vocab::SessionState;
+use protocol::{Key, TaskId};
+
+use super::core_loop::Core;
+use super::held;
+use super::live::Live;
+use crate::ledger::{AdmissionFacts, LedgerError};
+use crate::provider::Provider;
+
+/// What became of a dispatch that was not refused.
+pub(super) enum Admitted {
+    New { id: TaskId, warnings: Vec<String> },
+    Known(TaskId),
+}
+
+impl Core {
+    /// A refusal, the task that has this id already, or a new one in the batch.
+    pub(super) async fn admit(
+        &mut self,
+        request: &RunRequest,
+    ) -> Result<Result<Admitted, ErrorBody>, LedgerError> {
+        let digest = super::digest::of_request(request);
+        let (provider, key) = match self.identify(request) {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let named = match &request.session {
+            SessionChoice::Chosen(id) | SessionChoice::Resume(id) => Some(id.clone()),
+            SessionChoice::Auto | SessionChoice::Fresh => None,
+        };
+        // A session that is named may be any key's.
+        if named.is_some() || key.as_ref().is_some_and(|key| self.batch.touches(key)) {
+            self.flush().await?;
+        }
+        let name = provider.name().clone();
+        let facts = self
+            .ledger
+            .admission_facts(request.id.clone(), key.clone(), name, named)
+            .await?;
+        if let Some(known) = self.known_digest(&request.id, &facts) {
+            return Ok(same_or_conflict(&request.id, &known, &digest));
+        }
+        Ok(self
+            .prepare(request, &provider, key, &facts, digest)
+            .and_then(|it| self.commit_to(it)))
+    }
+
+    /// The provider and the key that a request names.
+    fn identify(
+        &self,
+        request: &RunRequest,
+    ) -> Result<(std::sync::Arc<Provider>, Option<Key>), ErrorBody> {
+        if self.leaving {
+            return Err(
+                ErrorBody::new(ErrorCode::Draining, "the supervisor is going away")
+                    .with_hint("try again when it is back"),
+            );
+        }
+        let provider = self.service.provider_of(request)?;
+        let key = match &request.key {
+            Some(text) => Some(Key::new(text.clone()).map_err(|bad| {
+                ErrorBody::new(ErrorCode::Usage, format!("invalid key {text:?}: {bad}"))
+            })?),
+            None => match &request.session {
+                SessionChoice::Resume(_) => None,
+                SessionChoice::Auto | SessionChoice::Fresh | SessionChoice::Chosen(_) => {
+                    Some(Key::from(&request.id))
+                }
+            },
+        };
+        Ok((provider, key))
+    }
+
+    fn known_digest(&self, id: &TaskId, facts: &AdmissionFacts) -> Option<String> {
+        let live = self
+            .tasks
+            .get(id)
+            .map(|live| live.secret.spec_digest.clone());
+        live.or_else(|| facts.known_digest.clone())
+    }
+
+    /// R7: one live task per key, and none while something lives on of an
+    /// earlier one.
+    pub(super) fn refuse_busy(&mut self, key: &Key) -> Result<(), ErrorBody> {
+        if let Some(holder) = self.live_keys.get(key) {
+            return Err(ErrorBody::new(
+                ErrorCode::KeyBusy,
+                format!("key {key} is busy: task {holder} is still live"),
+            )
+            .with_hint(format!(
+                "wait for it (`agentctl wait {holder}`) or stop it (`agentctl stop-session {holder}`)"
+            )));
+        }
+        if let Some((holder, survivors)) = self.held.of_key(key) {
+            return Err(ErrorBody::new(
+                ErrorCode::KeyBusy,
+                format!(
+                    "key {key} is busy: task {holder} has ended, but of its processes there live {}",
+                    held::in_words(&survivors)
+                ),
+            )
+            .with_hint("the key is free when they are gone; end them, or use another key"));
+        }
+        let most = self.service.config.limits.max_tasks;
+        if self.tasks.len() as u64 >= most {
+            return Err(ErrorBody::new(
+                ErrorCode::Limit,
+                format!("{most} tasks are live, which is the limit"),
+            )
+            .with_hint("raise [limits] max_tasks in the configuration, or wait for one to end"));
+        }
+        Ok(())
+    }
+
+    /// A session's row as it counts for an admission: whatever it says, it is in
+    /// use while a live task has it, or something lives on of an ended one.
+    pub(super) fn as_used(&mut self, row: Option<SessionRow>) -> Option<SessionRow> {
+        let mut row = row?;
+        let has = |live: &&Live| {
+            live.task.spec.provider == row.provider
+                && live.task.session.as_ref() == Some(&row.session_id)
+        };
+        let user = match self.tasks.values().find(has) {
+            Some(live) => Some(live.task.id().clone()),
+            None => self.held.of_session(&row.provider, &row.session_id),
+        };
+        if let Some(user) = user {
+            row.state = SessionState::Live;
+            row.quarantine_reason = None;
+            row.task_id = user;
+        }
+        Some(row)
+    }
+}
+
+fn same_or_conflict(id: &TaskId, known: &str, digest: &str) -> Result<Admitted, ErrorBody> {
+    if known == digest {
+        Ok(Admitted::Known(id.clone()))
+    } else {
+        Err(ErrorBody::new(
+            ErrorCode::IdConflict,
+            format!("task {id} exists and was dispatched with other options"),
+        )
+        .with_hint("choose another --id, or repeat the dispatch exactly"))
+    }
+}

@@ -1,0 +1,168 @@
+//! What cannot be ended is named, and keeps its key and its session busy (R7,
+//! R8).
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+use tests::harness::{GENEROUS, Process, World, own_user, wait_for, wait_until};
+use tests::skip;
+
+/// A user that is not ours.
+const STRANGER: &str = "65534";
+
+/// Leaves a process of another user behind, writes its pid down, and goes on.
+/// The sweep after a shim's death finds it by its marker and may not end it.
+fn with_a_stranger(pid_file: &str) -> String {
+    format!(
+        "setpriv --reuid={STRANGER} --clear-groups sleep 1000 & echo $! > {pid_file}.new; \
+         mv {pid_file}.new {pid_file}; wait"
+    )
+}
+
+fn stranger(pid_file: &str) -> Process {
+    wait_for("the stranger", GENEROUS, || {
+        let pid = fs::read_to_string(pid_file)
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        let process = pid.and_then(Process::now);
+        // Not before it is the other program with the other user.
+        process
+            .filter(|process| process.comm().as_deref() == Some("sleep"))
+            .ok_or(pid)
+    })
+}
+
+#[test]
+fn a_key_stays_busy_until_the_last_process_is_gone() {
+    if own_user() != 0 {
+        skip!("only root can leave a process of another user behind");
+    }
+    let world = World::new();
+    let first = world.start();
+    let pid_file = world.path("stranger").display().to_string();
+    let script = with_a_stranger(&pid_file);
+    let task = world.run().key("k").argv(["sh", "-c", &script]).detached();
+    let left = stranger(&pid_file);
+    let shim = world.shim_of(&task.id).expect("the shim lives");
+    world.kill(&shim, Signal::SIGKILL);
+    let ended = world.ended(&task.id);
+    assert_eq!(ended["archive_reason"], "shim_lost", "{ended:#}");
+    assert!(left.is_alive(), "another user's process is let be");
+
+    let refuses = |world: &World| {
+        let refused = world
+            .run()
+            .key("k")
+            .steps(["exit:0"])
+            .try_detached()
+            .expect_code(4);
+        let error = refused.error();
+        assert_eq!(error["code"], "key_busy", "{error}");
+        let message = error["message"].as_str().expect("words");
+        assert!(message.contains(&task.id), "{message}");
+        assert!(message.contains(&left.pid.to_string()), "{message}");
+        let stopped = world
+            .ctl(&["stop", &task.id, "--json"])
+            .expect_code(8)
+            .json();
+        let result = &stopped["results"][0];
+        assert_eq!(result["outcome"], "still_alive", "{stopped}");
+        assert_eq!(result["survivors"][0]["pid"], left.pid, "{stopped}");
+    };
+    refuses(&world);
+    first.kill();
+    let _second = world.start();
+    refuses(&world);
+
+    left.signal(Signal::SIGKILL);
+    wait_until("the stranger's end", GENEROUS, || !left.is_alive());
+    let next = world.run().key("k").steps(["exit:0"]).detached();
+    assert_eq!(world.ended(&next.id)["status"], "success");
+    assert_eq!(world.stop(&task.id, &[]), "already_gone");
+    world.check();
+}
+
+#[test]
+fn a_stop_names_what_it_could_not_end() {
+    if own_user() != 0 {
+        skip!("only root can leave a process of another user behind");
+    }
+    let world = World::builder().hooks(["sup.commit.before"]).build();
+    let _supervisor = world.start();
+    let pid_file = world.path("stranger").display().to_string();
+    let script = with_a_stranger(&pid_file);
+    let task = world.run().argv(["sh", "-c", &script]).detached();
+    let left = stranger(&pid_file);
+    let shim = world.shim_of(&task.id).expect("the shim lives");
+    // The stop is on its way to the ledger when the shim dies.
+    world.hooks().arm("sup.commit.before");
+    let stop = world.stop_in_background(&task.id, &[]);
+    let paused = world.hooks().reached();
+    world.kill(&shim, Signal::SIGKILL);
+    paused.go();
+    let output = stop.output().expect_code(8);
+    let answer = output.json();
+    assert_eq!(answer["results"][0]["outcome"], "still_alive", "{answer}");
+    assert_eq!(answer["results"][0]["survivors"][0]["pid"], left.pid);
+    left.signal(Signal::SIGKILL);
+    wait_until("the stranger's end", GENEROUS, || !left.is_alive());
+    world.check();
+}
+
+#[test]
+fn one_session_has_one_live_task_whatever_their_keys() {
+    let world = World::builder()
+        .hooks(["sup.commit.before", "sup.control_send.before"])
+        .build();
+    world.install_fake("claude");
+    let _supervisor = world.start();
+    let gate = world.gate("end");
+    let other = world.run().steps(["exit:0"]);
+    // While the ledger is busy two dispatches come to stand in one batch.
+    world.hooks().arm("sup.commit.before");
+    let other = other.in_background();
+    let paused = world.hooks().reached();
+    let greeted = world.hooks().hits("sup.control_send.before");
+    let session = uuid::Uuid::new_v4().to_string();
+    let dispatch = |key: &str| {
+        world
+            .run()
+            .provider("claude")
+            .key(key)
+            .option("--session-id", &session)
+            .steps(["hello", "mark:up", &gate.step()])
+    };
+    let runs: Vec<_> = ["k1", "k2"]
+        .map(|key| {
+            let run = dispatch(key);
+            (
+                run.task_id().to_string(),
+                run.records(),
+                run.in_background(),
+            )
+        })
+        .into_iter()
+        .collect();
+    // A client's request comes with its hello, which is answered at once.
+    wait_until("both requests", GENEROUS, || {
+        world.hooks().hits("sup.control_send.before") >= greeted + 2
+    });
+    paused.go();
+    let _first = world.acknowledge(&other.output().ok());
+    let mut codes = Vec::new();
+    for (_, _, run) in runs {
+        let output = run.output();
+        codes.push(output.code());
+        let _acknowledged = world.acknowledge(&output);
+    }
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 4], "one is refused");
+    let live = world.ledger().rows(
+        "SELECT * FROM task_history WHERE session_id = ?1 AND status = 'running'",
+        &[&session],
+    );
+    assert_eq!(live.len(), 1, "{live:?}");
+    gate.open();
+    let _ended = world.ended(live[0].text("id").expect("an id"));
+    world.check();
+}
