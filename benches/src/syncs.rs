@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use crate::client::Which;
 use crate::hooks::{Hit, Hooks, count};
 use crate::programs::Programs;
-use crate::world::{EXEC_PROVIDER, World};
+use crate::world::{EXEC_PROVIDER, Scratch, World};
 
 const EXEC: &str = "shim.exec.before";
 /// The shim's only sync.
@@ -44,8 +44,8 @@ struct Watched {
 ///
 /// # Errors
 /// When the programs have no hooks, or a step does not happen.
-pub fn count_syncs(hooked: &Programs) -> Result<SyncCounts> {
-    let watched = Watched::start(hooked)?;
+pub fn count_syncs(scratch: &Scratch, hooked: &Programs) -> Result<SyncCounts> {
+    let watched = Watched::start(scratch, hooked)?;
     let mut client = watched.world.connect()?;
     let argv = watched.world.hold();
     let dispatch = watched.world.dispatch(EXEC_PROVIDER, argv);
@@ -80,8 +80,8 @@ pub fn count_syncs(hooked: &Programs) -> Result<SyncCounts> {
 }
 
 impl Watched {
-    fn start(hooked: &Programs) -> Result<Self> {
-        let world = World::new(hooked)?;
+    fn start(scratch: &Scratch, hooked: &Programs) -> Result<Self> {
+        let world = World::new(scratch, hooked)?;
         let counts = world.path("syncs");
         let hooks = Hooks::serve(world.path("hooks"), counts.clone(), Duration::ZERO)?;
         let mut world = world

@@ -57,6 +57,44 @@ result_text = "text"
 /// More than any crowd of the measurements.
 const CONFIG_FILE: &str = "[limits]\nmax_tasks = 5000\n";
 
+/// A private folder for the worlds of one run, removed with the last of them.
+///
+/// Not one by one: ext4 gives no inode away that was freed a moment ago, and
+/// looks at each of those for every new file, so that a removed world would
+/// make every file of the next one slower.
+#[derive(Debug)]
+pub struct Scratch {
+    dir: PathBuf,
+    next: AtomicU32,
+}
+
+impl Scratch {
+    /// An empty one, in the folder for temporary files.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new() -> Result<Self> {
+        let dir = nix::unistd::mkdtemp(&std::env::temp_dir().join("ab-XXXXXX"))
+            .context("making a private folder")?;
+        Ok(Self {
+            dir,
+            next: AtomicU32::new(0),
+        })
+    }
+
+    fn fresh(&self) -> PathBuf {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.dir.join(number.to_string())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A failure here must not hide the one that led here.
+        let _removed = fs::remove_dir_all(&self.dir);
+    }
+}
+
 /// One private place.
 #[derive(Debug)]
 pub struct World {
@@ -75,9 +113,8 @@ impl World {
     ///
     /// # Errors
     /// When its folders cannot be made.
-    pub fn new(programs: &Programs) -> Result<Self> {
-        let dir = nix::unistd::mkdtemp(&std::env::temp_dir().join("ab-XXXXXX"))
-            .context("making a private folder")?;
+    pub fn new(scratch: &Scratch, programs: &Programs) -> Result<Self> {
+        let dir = scratch.fresh();
         for folder in ["home", "work", "config/providers.d"] {
             fs::create_dir_all(dir.join(folder))?;
         }
@@ -100,8 +137,8 @@ impl World {
     ///
     /// # Errors
     /// When it does not.
-    pub fn running(programs: &Programs) -> Result<Self> {
-        let mut world = Self::new(programs)?;
+    pub fn running(scratch: &Scratch, programs: &Programs) -> Result<Self> {
+        let mut world = Self::new(scratch, programs)?;
         world.start()?;
         Ok(world)
     }
@@ -317,6 +354,5 @@ impl Drop for World {
         if self.supervisor.is_some() {
             let _left = self.end_supervisor();
         }
-        let _removed = fs::remove_dir_all(&self.dir);
     }
 }

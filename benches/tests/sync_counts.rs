@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use benches::programs::Programs;
 use benches::syncs::count_syncs;
+use benches::world::Scratch;
 
 /// Set by `cargo xtask test`: the programs, built with hooks.
 const BIN_DIR: &str = "AGENT_TEST_BIN_DIR";
@@ -14,7 +15,8 @@ fn each_way_has_as_few_syncs_as_promised() {
     let folder = folder.expect("run the system tests with `cargo xtask test`");
     let agent = PathBuf::from(env!("CARGO_BIN_EXE_bench_agent"));
     let programs = Programs::new(folder, agent).expect("the programs were built");
-    let counts = count_syncs(&programs).expect("the programs work");
+    let scratch = Scratch::new().expect("a folder can be made");
+    let counts = count_syncs(&scratch, &programs).expect("the programs work");
     assert!(
         counts.launch_exec >= 1,
         "the row is durable before the agent: {counts:?}"

@@ -20,7 +20,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Group>> {
     let Some(hooked) = &bench.hooked else {
         return Ok(Vec::new());
     };
-    let world = World::new(hooked)?;
+    let world = World::new(&bench.scratch, hooked)?;
     let hooks = Hooks::serve(world.path("hooks"), world.path("syncs"), DELAY)?;
     let mut world = world
         .with_variable("AGENT_HOOKS", SHIM_SYNC)

@@ -38,7 +38,7 @@ pub(super) struct Latency {
 }
 
 pub(super) fn measure(bench: &Bench) -> Result<Vec<Group>> {
-    let world = World::running(&bench.programs)?;
+    let world = World::running(&bench.scratch, &bench.programs)?;
     let mut client = world.connect()?;
     let mut floor = Floor::new(&world)?;
     let mut latency = Latency::default();

@@ -11,7 +11,7 @@ use crate::world::{EXEC_PROVIDER, World};
 
 pub(super) fn measure(bench: &Bench) -> Result<Vec<Group>> {
     let ended = bench.depth.pick(10_000, 100_000);
-    let mut world = World::running(&bench.programs)?;
+    let mut world = World::running(&bench.scratch, &bench.programs)?;
     let (mut live, mut last) = (Samples::default(), Samples::default());
     one_ended_task(&world)?;
     world.end_supervisor()?;

@@ -17,10 +17,13 @@ use crate::options::{Depth, Options, Peers};
 use crate::programs::Programs;
 use crate::report::{Group, Report};
 use crate::syncs::{SyncCounts, count_syncs};
+use crate::world::Scratch;
 
 /// What every group needs.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Bench {
+    /// Where the worlds are.
+    pub scratch: Scratch,
     /// The programs as users get them.
     pub programs: Programs,
     /// The programs with hooks, if there are any.
@@ -37,9 +40,10 @@ pub struct Bench {
 /// The first thing that did not work.
 pub fn measure(options: &Options) -> Result<Report> {
     let programs = Programs::release()?;
+    let scratch = Scratch::new()?;
     let mut skipped = Vec::new();
     let hooked = programs.hooked();
-    let syncs = match hooked.as_ref().map(count_syncs) {
+    let syncs = match hooked.as_ref().map(|hooked| count_syncs(&scratch, hooked)) {
         Some(Ok(counts)) => Some(counts),
         Some(Err(error)) => {
             skipped.push(format!("syncs: {error:#}"));
@@ -51,6 +55,7 @@ pub fn measure(options: &Options) -> Result<Report> {
         }
     };
     let bench = Bench {
+        scratch,
         programs,
         hooked,
         depth: options.depth,

@@ -19,7 +19,7 @@ const LINES: usize = 200_000;
 const LINE_BYTES: usize = 100;
 
 pub(super) fn measure(bench: &Bench) -> Result<Vec<Group>> {
-    let world = World::running(&bench.programs)?;
+    let world = World::running(&bench.scratch, &bench.programs)?;
     let [mut direct, mut bytes, mut json] = [(); 3].map(|()| Samples::default());
     let [mut bytes_cpu, mut json_cpu] = [(); 2].map(|()| Samples::default());
     for _ in 0..bench.depth.pick(3, 11) {

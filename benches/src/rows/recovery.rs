@@ -28,7 +28,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Group>> {
 }
 
 fn adopt(bench: &Bench, size: usize, repeats: usize) -> Result<Vec<Row>> {
-    let mut world = World::running(&bench.programs)?;
+    let mut world = World::running(&bench.scratch, &bench.programs)?;
     let mut hands = Vec::new();
     fill(&world, &mut hands, size)?;
     let (mut answers, mut controllable) = (Samples::default(), Samples::default());

@@ -47,7 +47,7 @@ struct Batches {
 
 pub(super) fn measure(bench: &Bench) -> Result<Vec<Group>> {
     let tasks = bench.depth.pick(160, 500);
-    let world = World::running(&bench.programs)?;
+    let world = World::running(&bench.scratch, &bench.programs)?;
     let doors = [Door::Raw, Door::Command, Door::Connection];
     let mut batches = doors.map(|_| Batches::default());
     for _ in 0..bench.depth.pick(1, 5) {

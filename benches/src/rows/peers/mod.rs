@@ -66,7 +66,7 @@ pub(super) fn measure(bench: &Bench) -> Result<(Group, Vec<String>)> {
 }
 
 fn one(bench: &Bench, peer: &Peer) -> Result<Vec<Row>> {
-    let world = World::new(&bench.programs)?;
+    let world = World::new(&bench.scratch, &bench.programs)?;
     let argv = world.hold();
     let dir = world.path("peer");
     std::fs::create_dir(&dir)?;
