@@ -107,6 +107,26 @@ fn a_killed_shim_takes_its_tree_along() {
 }
 
 #[test]
+fn a_killed_shim_leaves_no_private_folder() {
+    let world = World::running();
+    let steps = ["tmp:file", "mark:up", "forever"];
+    let task = world.run().steps(steps).detached();
+    task.marked("up");
+    let shim = world.shim_of(&task.id).expect("the shim lives");
+    let environment = task.leader().environment();
+    let tmpdir = environment
+        .iter()
+        .find_map(|(name, value)| (name == "TMPDIR").then_some(value))
+        .expect("every agent has one");
+    assert!(fs::exists(tmpdir).expect("a path"), "{tmpdir}");
+    world.kill(&shim, Signal::SIGKILL);
+    let _ended = world.ended(&task.id);
+    wait_until("the end of its folder", GENEROUS, || {
+        !fs::exists(tmpdir).expect("a path")
+    });
+}
+
+#[test]
 fn both_killed_and_nothing_is_left() {
     let world = World::new();
     let first = world.start();

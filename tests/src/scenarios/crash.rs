@@ -60,6 +60,16 @@ impl Case<'_> {
             .arm_death_after(self.point, self.occurrence);
     }
 
+    /// A supervisor that has done everything of its start: its socket answers
+    /// before that.
+    fn start(&self) -> Arc<Supervisor> {
+        let supervisor = self.world.start();
+        wait_until("the end of the supervisor's start", GENEROUS, || {
+            self.is_quiet()
+        });
+        supervisor
+    }
+
     fn boot(&self) {
         self.arm();
         let first = self.world.spawn_supervisor();
@@ -73,7 +83,7 @@ impl Case<'_> {
     }
 
     fn life(&self) {
-        let supervisor = self.world.start();
+        let supervisor = self.start();
         self.arm();
         let gate = self.gate.step();
         let run = self
@@ -89,7 +99,7 @@ impl Case<'_> {
     }
 
     fn stop(&self) {
-        let supervisor = self.world.start();
+        let supervisor = self.start();
         let task = self
             .world
             .run()
@@ -116,7 +126,7 @@ impl Case<'_> {
     }
 
     fn shim_lost(&self) {
-        let supervisor = self.world.start();
+        let supervisor = self.start();
         let task = self
             .world
             .run()
@@ -132,7 +142,7 @@ impl Case<'_> {
     }
 
     fn never_started(&self) {
-        let first = self.world.start();
+        let first = self.start();
         self.world.hooks().arm_death("sup.spawn.before");
         let run = self.world.run().key("crash:never").steps(["exit:0"]);
         let task = run.task_id().to_string();

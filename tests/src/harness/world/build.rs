@@ -8,7 +8,7 @@ use crate::harness::bins::Bins;
 use crate::harness::hooks::Hooks;
 
 /// Short, because socket paths have 108 bytes: the task's folders are below.
-const WORLD_TEMPLATE: &str = "/tmp/at-XXXXXX";
+const WORLD_TEMPLATE: &str = "/tmp/aw-XXXXXX";
 
 /// How a world is made.
 #[derive(Debug, Default)]
