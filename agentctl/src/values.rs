@@ -14,6 +14,14 @@ pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
     })
 }
 
+/// The same for a limit, which has to leave the task some time.
+pub(crate) fn limit_ms(text: &str) -> Result<u64, String> {
+    match duration_ms(text)? {
+        0 => Err("zero would end the task at once; leave the option out".to_owned()),
+        limit => Ok(limit),
+    }
+}
+
 /// Bytes from `512K`, `64M`, `2G`.
 pub(crate) fn size_bytes(text: &str) -> Result<u64, String> {
     parse_size_bytes(text).map_err(|bad| match bad {
@@ -92,6 +100,8 @@ mod tests {
     fn errors_show_the_right_form() {
         assert_eq!(duration_ms("1h30m"), Ok(5_400_000));
         assert!(duration_ms("5").expect_err("no unit").contains("90s, 10m"));
+        assert_eq!(limit_ms("1s"), Ok(1_000));
+        assert!(limit_ms("0s").expect_err("no time").contains("leave"));
         assert_eq!(size_bytes("64M"), Ok(64 << 20));
         assert!(size_bytes("64X").expect_err("no unit").contains("512K"));
         assert_eq!(since("1970-01-01T00:00:01Z"), Ok(Timestamp(1000)));

@@ -121,14 +121,38 @@ fn silence_is_measured_from_the_last_output() {
         at: at(700),
         ..ProgressReport::default()
     };
-    run.presence.note_progress(&report);
+    run.presence.note_progress(&report, at(700));
     assert_eq!(
         run.timer(1_002, Timer::Idle),
-        effects(vec![], vec![arm(Timer::Idle, 1_700)])
+        effects(vec![], vec![arm(Timer::Idle, 1_950)])
     );
     assert_eq!(
-        run.timer(1_700, Timer::Idle),
-        stopped(1_700, StopReason::IdleTimeout)
+        run.timer(1_950, Timer::Idle),
+        stopped(1_950, StopReason::IdleTimeout)
+    );
+}
+
+/// Bug: a shim reports once a second, and an agent that printed all the time
+/// was stopped by a shorter limit, between two reports.
+#[test]
+fn an_agent_is_not_silent_between_two_reports() {
+    let mut run = Run::running(limited());
+    let mut report = |ms| {
+        let report = ProgressReport {
+            at: at(ms),
+            ..ProgressReport::default()
+        };
+        run.presence.note_progress(&report, at(ms));
+        run.timer(ms + 1_000, Timer::Idle)
+    };
+    // Only an interval after the report of 700 it is known what was printed
+    // until then.
+    let again = |ms| effects(vec![], vec![arm(Timer::Idle, ms)]);
+    assert_eq!(report(700), again(1_950));
+    assert_eq!(report(1_702), again(2_952));
+    assert_eq!(
+        run.timer(2_952, Timer::Idle),
+        stopped(2_952, StopReason::IdleTimeout)
     );
 }
 

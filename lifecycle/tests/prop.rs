@@ -224,7 +224,7 @@ fn take(run: &mut Run, ms: i64, step: &Step) {
                 at: at(ms),
                 ..ProgressReport::default()
             };
-            run.presence.note_progress(&report);
+            run.presence.note_progress(&report, at(ms));
             run.fact(ms, Fact::Progress(report));
         }
         Step::Restart => {

@@ -39,6 +39,10 @@ pub const MAX_RESULT_TEXT: usize = 64 << 10;
 /// Longest progress line in bytes.
 pub const MAX_PROGRESS_TEXT: usize = 512;
 
+/// Time between two progress reports of a shim, in ms: people cannot read
+/// faster, and a report costs the supervisor a wake-up.
+pub const PROGRESS_INTERVAL_MS: u64 = 1_000;
+
 /// Most ids in one request.
 pub const MAX_IDS: usize = 10_000;
 

@@ -2,6 +2,7 @@
 //! that are timed on it.
 
 use protocol::Timestamp;
+use protocol::limits::PROGRESS_INTERVAL_MS;
 use protocol::shim::{AlarmKind, ProgressReport, Record, Usage};
 
 use crate::clock::Clock;
@@ -9,9 +10,6 @@ use crate::link::{Introduction, Link, News};
 use crate::poller::Poller;
 use crate::recorder::Recorder;
 use crate::scan::Finding;
-
-/// Time between two progress reports, in ms.
-const PROGRESS_MS: u64 = 1_000;
 
 /// A session id that is not in the ledger after this time is worth a warning,
 /// in ms: were the machine to stop now, the conversation would be lost.
@@ -97,7 +95,7 @@ impl Desk {
         let due = self.link.is_up() && now >= self.progress_due;
         let progress = if due { self.progress.take() } else { None };
         if progress.is_some() {
-            self.progress_due = now + PROGRESS_MS;
+            self.progress_due = now + PROGRESS_INTERVAL_MS;
         }
         self.link
             .send(&mut self.recorder, progress, now, &self.poller);

@@ -165,6 +165,8 @@ pub struct Presence {
     pub last_seen: Option<Timestamp>,
     /// When the agent last printed something.
     pub last_output: Option<Timestamp>,
+    /// When the shim last told what the agent prints.
+    pub told_at: Option<Timestamp>,
     /// The newest progress text.
     pub progress: Option<(Timestamp, String)>,
     /// The newest figures.
@@ -172,14 +174,20 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// Takes note of a volatile report.
-    pub fn note_progress(&mut self, report: &ProgressReport) {
+    /// Takes note of a volatile report that came at `now`.
+    pub fn note_progress(&mut self, report: &ProgressReport, now: Timestamp) {
         self.last_seen = self.last_seen.max(Some(report.at));
-        self.last_output = self.last_output.max(Some(report.at));
+        self.note_output(Some(report.at), now);
         self.usage = report.usage;
         if let Some(text) = &report.text {
             self.progress = Some((report.at, text.clone()));
         }
+    }
+
+    /// Takes note of the last output that the shim knew of at `now`.
+    pub fn note_output(&mut self, last_output: Option<Timestamp>, now: Timestamp) {
+        self.last_output = self.last_output.max(last_output);
+        self.told_at = self.told_at.max(Some(now));
     }
 }
 

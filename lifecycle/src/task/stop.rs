@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use protocol::limits::PROGRESS_INTERVAL_MS;
 use protocol::shim::StopOrder;
 use protocol::view::Requester;
 use protocol::vocab::Via;
@@ -14,6 +15,10 @@ use crate::effect::{Action, Effects};
 use crate::event::EventBody;
 use crate::input::Now;
 use crate::timer::Timer;
+
+/// What the agent printed after a report has arrived this long after it, in
+/// ms: with the next report, which needs a moment on a busy machine.
+const REPORT_ARRIVES_MS: u64 = PROGRESS_INTERVAL_MS + 250;
 
 /// A request to stop.
 pub(super) struct Request {
@@ -74,7 +79,10 @@ pub(super) fn timer_due(task: &Task, presence: &Presence, timer: Timer, now: Now
         Timer::Start => limit(task, StopReason::StartTimeout, now),
         Timer::Idle => {
             let silent_from = presence.last_output.max(Some(task.last_event_at));
-            let due = silent_from.unwrap_or(now.at).plus_ms(limit_ms);
+            let silent_until = silent_from.unwrap_or(now.at).plus_ms(limit_ms);
+            // What was printed after a report is told with the next one.
+            let told_by = presence.told_at.map(|at| at.plus_ms(REPORT_ARRIVES_MS));
+            let due = told_by.map_or(silent_until, |told_by| told_by.max(silent_until));
             if due > now.at {
                 again(timer, due)
             } else {

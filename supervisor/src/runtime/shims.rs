@@ -68,7 +68,7 @@ impl Core {
         match message {
             FromShim::Record { number, record } => self.record(&task_id, number, record),
             FromShim::Progress(report) => {
-                live.presence.note_progress(&report);
+                live.presence.note_progress(&report, clock::now());
                 self.publish_progress(&task_id, &report);
                 self.step(&task_id, Input::Fact(Fact::Progress(report)));
             }
@@ -138,7 +138,8 @@ impl Core {
         let decision = match self.tasks.get_mut(&id) {
             None => Err(self.why_not(&id).await?),
             Some(live) if proven => {
-                live.presence.last_output = live.presence.last_output.max(attach.last_output_at);
+                live.presence
+                    .note_output(attach.last_output_at, clock::now());
                 live.link = Some(link);
                 Ok(live.task.journal)
             }

@@ -77,13 +77,13 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Session")]
     pub(super) unsafe_resume: bool,
     /// End it after this time
-    #[arg(long, value_name = "DUR", value_parser = values::duration_ms, help_heading = "Limits")]
+    #[arg(long, value_name = "DUR", value_parser = values::limit_ms, help_heading = "Limits")]
     pub(super) timeout: Option<u64>,
     /// End it after this much silence
-    #[arg(long, value_name = "DUR", value_parser = values::duration_ms, help_heading = "Limits")]
+    #[arg(long, value_name = "DUR", value_parser = values::limit_ms, help_heading = "Limits")]
     pub(super) idle_timeout: Option<u64>,
     /// End it if it shows no sign of life in this time
-    #[arg(long, value_name = "DUR", value_parser = values::duration_ms, help_heading = "Limits")]
+    #[arg(long, value_name = "DUR", value_parser = values::limit_ms, help_heading = "Limits")]
     pub(super) start_timeout: Option<u64>,
     /// Time between TERM and KILL, whenever it is stopped
     #[arg(long, value_name = "DUR", value_parser = values::duration_ms, help_heading = "Limits")]
