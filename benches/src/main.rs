@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use benches::options::{HELP, Options};
 use benches::rows;
 
@@ -28,5 +28,10 @@ fn measure() -> Result<()> {
         let text = format!("{:#}\n", report.json());
         fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
     }
+    ensure!(
+        report.failed.is_empty(),
+        "{} groups failed",
+        report.failed.len()
+    );
     Ok(())
 }

@@ -82,8 +82,10 @@ pub struct Report {
     pub machine: Value,
     /// What.
     pub groups: Vec<Group>,
-    /// What could not be measured, and why.
+    /// What could not be measured here, and why.
     pub skipped: Vec<String>,
+    /// What should have worked and did not.
+    pub failed: Vec<String>,
 }
 
 impl Report {
@@ -97,6 +99,7 @@ impl Report {
             "machine": self.machine,
             "groups": groups,
             "skipped": self.skipped,
+            "failed": self.failed,
         })
     }
 
@@ -114,6 +117,9 @@ impl Report {
         }
         for reason in &self.skipped {
             let _ = writeln!(text, "\nnot measured: {reason}");
+        }
+        for reason in &self.failed {
+            let _ = writeln!(text, "\nFAILED: {reason}");
         }
         text
     }
@@ -187,6 +193,7 @@ mod tests {
                 rows: vec![row],
             }],
             skipped: vec!["peers: not installed".into()],
+            failed: vec!["list: no answer".into()],
         };
         let json = report.json();
         let row = &json["groups"][0]["rows"][0];
@@ -200,5 +207,6 @@ mod tests {
             "{table}"
         );
         assert!(table.contains("target ≤ 1.2 ms") && table.contains("not measured: peers"));
+        assert!(table.contains("FAILED: list"));
     }
 }

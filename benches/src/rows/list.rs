@@ -79,11 +79,6 @@ fn multiply(ledger: &Connection, times: usize) -> Result<()> {
         _ => None,
     })?;
     let events = copy_columns(ledger, "agent_run_event", |name| match name {
-        "seq" => Some(
-            "(SELECT max(seq) FROM agent_run_event)
-             + row_number() OVER (ORDER BY copy.n, one.seq)"
-                .to_string(),
-        ),
         "task_id" => Some("printf('copy-%06d', copy.n)".to_string()),
         _ => None,
     })?;
@@ -102,19 +97,27 @@ fn multiply(ledger: &Connection, times: usize) -> Result<()> {
     Ok(())
 }
 
-/// The names of a table's columns, and what a copy has in them.
+/// The names of a table's columns, and what a copy has in them; a numeric key
+/// counts on.
 fn copy_columns(
     ledger: &Connection,
     table: &str,
     changed: impl Fn(&str) -> Option<String>,
 ) -> Result<(String, String)> {
-    let mut query = ledger.prepare("SELECT name FROM pragma_table_info(?1)")?;
-    let names: Vec<String> = query
-        .query_map([table], |row| row.get(0))?
+    let mut query =
+        ledger.prepare("SELECT name, pk > 0 AND type = 'INTEGER' FROM pragma_table_info(?1)")?;
+    let columns: Vec<(String, bool)> = query
+        .query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    let values: Vec<String> = names
-        .iter()
-        .map(|name| changed(name).unwrap_or_else(|| format!("one.{name}")))
-        .collect();
+    let value = |(name, counts): &(String, bool)| {
+        if *counts {
+            return format!(
+                "(SELECT max({name}) FROM {table}) + row_number() OVER (ORDER BY copy.n, one.{name})"
+            );
+        }
+        changed(name).unwrap_or_else(|| format!("one.{name}"))
+    };
+    let values: Vec<String> = columns.iter().map(value).collect();
+    let names: Vec<String> = columns.into_iter().map(|(name, _)| name).collect();
     Ok((names.join(", "), values.join(", ")))
 }

@@ -10,7 +10,7 @@ mod peers;
 mod recovery;
 mod throughput;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::machine;
 use crate::options::{Depth, Options, Peers};
@@ -37,16 +37,16 @@ pub struct Bench {
 /// Measures what is wanted.
 ///
 /// # Errors
-/// The first thing that did not work.
+/// When the programs are missing. A group that fails is named in the report.
 pub fn measure(options: &Options) -> Result<Report> {
     let programs = Programs::release()?;
     let scratch = Scratch::new()?;
-    let mut skipped = Vec::new();
+    let (mut skipped, mut failed) = (Vec::new(), Vec::new());
     let hooked = programs.hooked();
     let syncs = match hooked.as_ref().map(|hooked| count_syncs(&scratch, hooked)) {
         Some(Ok(counts)) => Some(counts),
         Some(Err(error)) => {
-            skipped.push(format!("syncs: {error:#}"));
+            failed.push(format!("syncs: {error:#}"));
             None
         }
         None => {
@@ -66,12 +66,16 @@ pub fn measure(options: &Options) -> Result<Report> {
         machine: machine::describe(),
         groups: Vec::new(),
         skipped,
+        failed,
     };
     for (name, run) in GROUPS {
         if options.wants(name) {
             eprintln!("benches: {name}");
-            let groups = run(&bench).with_context(|| format!("measuring {name}"))?;
-            report.groups.extend(groups);
+            // What one group finds broken says nothing about the others.
+            match run(&bench) {
+                Ok(groups) => report.groups.extend(groups),
+                Err(error) => report.failed.push(format!("{name}: {error:#}")),
+            }
         }
     }
     if bench.hooked.is_none() {
@@ -81,9 +85,13 @@ pub fn measure(options: &Options) -> Result<Report> {
     }
     if options.peers == Peers::Measured {
         eprintln!("benches: peers");
-        let (group, missing) = peers::measure(&bench).context("measuring peers")?;
-        report.groups.push(group);
-        report.skipped.extend(missing);
+        match peers::measure(&bench) {
+            Ok((group, missing)) => {
+                report.groups.push(group);
+                report.skipped.extend(missing);
+            }
+            Err(error) => report.failed.push(format!("peers: {error:#}")),
+        }
     }
     Ok(report)
 }
