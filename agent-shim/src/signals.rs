@@ -48,7 +48,8 @@ fn handled() -> SigSet {
 /// # Errors
 /// The kernel's answer.
 pub fn block() -> io::Result<()> {
-    Ok(handled().thread_block()?)
+    handled().thread_block()?;
+    sys::signal::hear_of_children()
 }
 
 impl Signals {

@@ -31,6 +31,20 @@ pub fn send_to_own_group(leader: i32, signal: i32, step: &Step) -> io::Result<De
     step.run(|| kill(-leader, signal))
 }
 
+/// Ends of children are told and their zombies wait, whatever the program was
+/// started with: where SIGCHLD is ignored (exec hands that down), the kernel
+/// takes every zombie away, and its exit with it.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn hear_of_children() -> io::Result<()> {
+    // SAFETY: the default action is no function.
+    if unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) } == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 fn kill(target: i32, signal: i32) -> io::Result<Delivery> {
     // SAFETY: plain integers.
     if unsafe { libc::kill(target, signal) } == 0 {

@@ -52,6 +52,20 @@ fn deaths_by_signal_are_no_codes() {
     }
 }
 
+/// A supervisor that was started by a program which ignores SIGCHLD hands that
+/// down: the kernel would take every zombie away, and its exit with it.
+#[test]
+fn an_exit_is_seen_though_the_starter_ignored_ends() {
+    let mut command = std::process::Command::new("env");
+    command
+        .arg("--ignore-signal=CHLD")
+        .arg(env!("CARGO_BIN_EXE_agent-shim"))
+        .arg("task")
+        .stdout(std::process::Stdio::null());
+    let rig = Rig::start_with(command, super::harness::state(), order("exit 3"));
+    assert_eq!(rig.finish().exit(), Exit::Exited { code: 3 });
+}
+
 #[test]
 fn what_outlives_its_leader_is_ended() {
     for prefix in ["", "trap \"\" TERM HUP INT;"] {
