@@ -24,7 +24,8 @@ pub enum Path {
 /// Gives whether the point was hit so often.
 #[must_use]
 pub fn crash_at(path: Path, point: &str, occurrence: usize) -> bool {
-    let mut points = vec![point];
+    let (before, after) = step_of(point);
+    let mut points = vec![point, before.as_str(), after.as_str()];
     if path == Path::NeverStarted {
         points.push("sup.spawn.before");
     }
@@ -44,6 +45,15 @@ pub fn crash_at(path: Path, point: &str, occurrence: usize) -> bool {
     }
     world.check();
     world.hooks().has_died(point)
+}
+
+/// The two points of the step that a point belongs to.
+fn step_of(point: &str) -> (String, String) {
+    let step = point
+        .strip_suffix(".before")
+        .or_else(|| point.strip_suffix(".after"))
+        .unwrap_or(point);
+    (format!("{step}.before"), format!("{step}.after"))
 }
 
 struct Case<'world> {
@@ -178,6 +188,7 @@ impl Case<'_> {
                 ended
                     && client.is_none_or(Background::has_ended)
                     && self.world.shim_of(task).is_none()
+                    && self.world.task_dir(task).join("settled").exists()
                     && self.is_quiet()
             },
             || (row(), self.world.hooks().log(), self.world.log()),
@@ -186,7 +197,7 @@ impl Case<'_> {
         self.after_a_late_death(supervisor)
     }
 
-    /// The answer that told of the quiet may itself have been the hit.
+    /// The last answer may itself have been the hit.
     fn after_a_late_death(&self, supervisor: Arc<Supervisor>) -> Arc<Supervisor> {
         let hooks = self.world.hooks();
         if hooks.has_died(self.point) && hooks.died(self.point) == supervisor.process {
@@ -195,10 +206,15 @@ impl Case<'_> {
         self.alive(supervisor)
     }
 
-    /// A round trip through the supervisor: everything that it had begun
-    /// before is done, or it died of it.
+    /// A round trip through the supervisor succeeds, and no step that it began
+    /// is still under way: a hit of the point can follow from nothing any more.
     fn is_quiet(&self) -> bool {
+        let hooks = self.world.hooks();
+        let (before, after) = step_of(self.point);
+        let cut_off = usize::from(self.point == before && hooks.has_died(self.point));
         self.world.ctl(&["status"]).status.success()
+            && (self.point.starts_with("shim.")
+                || hooks.hits(&before) == hooks.hits(&after) + cut_off)
     }
 
     fn alive(&self, supervisor: Arc<Supervisor>) -> Arc<Supervisor> {
