@@ -9,9 +9,6 @@ use std::path::{Path, PathBuf};
 use sys::lock::{Lock, LockError};
 use sys::netfs::network_file_system;
 
-/// The lock, in either directory.
-const LOCK_FILE: &str = "lock";
-
 /// Mode of what is made.
 const PRIVATE: u32 = 0o700;
 
@@ -197,7 +194,7 @@ impl At {
 
     /// Takes its lock.
     pub(super) fn lock(&self) -> Result<Lock, FolderError> {
-        Lock::acquire(&self.path.join(LOCK_FILE)).map_err(|error| match error {
+        Lock::acquire(&self.path).map_err(|error| match error {
             LockError::Held { holder } => FolderError::Held {
                 folder: self.folder,
                 path: self.path.clone(),
@@ -207,10 +204,11 @@ impl At {
         })
     }
 
-    /// Does it still have a lock file? A directory that was made again, by us
-    /// or by anybody, has none.
-    pub(super) fn is_locked_in_place(&self) -> bool {
-        self.path.join(LOCK_FILE).exists()
+    /// Is it still the one that was locked? A directory that was made again, by
+    /// us or by anybody, is another one.
+    pub(super) fn is_held_by(&self, lock: &Lock) -> Result<bool, FolderError> {
+        let found = lock.is_at(&self.path);
+        found.map_err(|source| self.failed("look at", source))
     }
 
     /// Both names are one directory.

@@ -10,6 +10,7 @@ mod tests;
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::places::{
     CONTROL_SOCKET, Origin, Owner, PlaceError, PlaceFlags, PlaceInputs, SHIM_SOCKET, socket_path,
@@ -125,8 +126,15 @@ fn find_from(inputs: &PlaceInputs, owner: Owner) -> Result<(Places, Mode), Place
 pub struct Held {
     places: Places,
     _state_lock: Lock,
-    /// None where both directories are one.
-    runtime_lock: Option<Lock>,
+    runtime: Arc<RuntimeFolder>,
+}
+
+/// The runtime directory, held for as long as this is.
+#[derive(Debug)]
+pub struct RuntimeFolder {
+    path: String,
+    /// None where it is the state directory as well.
+    lock: Option<Mutex<Lock>>,
 }
 
 /// Did the runtime directory have to be made again?
@@ -158,16 +166,23 @@ impl Held {
         runtime.make()?;
         runtime.check()?;
         let one_folder = state.is_same_as(&runtime)?;
-        let runtime_lock = if one_folder {
+        let lock = if one_folder {
             None
         } else {
-            Some(runtime.lock()?)
+            Some(Mutex::new(runtime.lock()?))
         };
+        let path = places.runtime_dir.clone();
         Ok(Self {
             places,
             _state_lock: state_lock,
-            runtime_lock,
+            runtime: Arc::new(RuntimeFolder { path, lock }),
         })
+    }
+
+    /// The runtime directory, for whoever binds sockets in it again.
+    #[must_use]
+    pub fn runtime(&self) -> Arc<RuntimeFolder> {
+        self.runtime.clone()
     }
 
     /// The places; `runtime_dir` is the one in use.
@@ -187,20 +202,26 @@ impl Held {
         sys::atomic_file::write(Path::new(&path), line.as_bytes(), &SUP_RUNTIME_DIR_WRITE)
             .map_err(|source| PlacesError::Announce { path, source })
     }
+}
 
+impl RuntimeFolder {
     /// Makes a runtime directory that vanished (a logout, a clean-up of
     /// `/run`) again, and locks it again.
     ///
     /// # Errors
     /// [`PlacesError::Folder`]; the next try may succeed.
-    pub fn restore_runtime_dir(&mut self) -> Result<Restored, PlacesError> {
-        let runtime = Folder::Runtime.at(&self.places.runtime_dir);
-        if runtime.is_locked_in_place() {
+    pub fn restore(&self) -> Result<Restored, PlacesError> {
+        let Some(lock) = &self.lock else {
+            return Ok(Restored::WasThere);
+        };
+        let mut lock = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let runtime = Folder::Runtime.at(&self.path);
+        if runtime.is_held_by(&lock)? {
             return Ok(Restored::WasThere);
         }
         runtime.make()?;
         runtime.check()?;
-        self.runtime_lock = Some(runtime.lock()?);
+        *lock = runtime.lock()?;
         Ok(Restored::MadeAgain)
     }
 }

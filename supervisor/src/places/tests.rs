@@ -186,29 +186,41 @@ fn an_unnamed_runtime_directory_is_the_last_supervisors() {
 fn a_vanished_runtime_directory_is_made_again() {
     let temp = temp();
     let state = temp.path().join("state");
-    let mut held = Held::take(places_in(&state)).expect("free");
-    assert_eq!(
-        held.restore_runtime_dir().expect("there"),
-        Restored::WasThere
-    );
+    let held = Held::take(places_in(&state)).expect("free");
+    assert_eq!(held.runtime().restore().expect("there"), Restored::WasThere);
     let runtime = state.join("run");
     fs::remove_dir_all(&runtime).expect("ours");
-    assert_eq!(
-        held.restore_runtime_dir().expect("made"),
-        Restored::MadeAgain
-    );
+    assert_eq!(held.runtime().restore().expect("made"), Restored::MadeAgain);
     assert_eq!(fs::metadata(&runtime).expect("there").mode() & 0o777, 0o700);
     // Made by somebody else, it is not locked, and is taken too.
     fs::remove_dir_all(&runtime).expect("ours");
     fs::create_dir(&runtime).expect("made");
     fs::set_permissions(&runtime, fs::Permissions::from_mode(0o700)).expect("ours");
     assert_eq!(
-        held.restore_runtime_dir().expect("locked"),
+        held.runtime().restore().expect("locked"),
         Restored::MadeAgain
     );
+    assert_eq!(held.runtime().restore().expect("there"), Restored::WasThere);
+    temp.remove().expect("ours");
+}
+
+/// Bug: who had lost the directory went on binding sockets in it, against the
+/// one who had it now.
+#[test]
+fn a_runtime_directory_that_another_took_is_not_taken_back() {
+    let temp = temp();
+    let held = Held::take(places_in(&temp.path().join("one"))).expect("free");
+    let runtime = temp.path().join("one").join("run");
+    fs::remove_dir_all(&runtime).expect("ours");
+    let mut places = places_in(&temp.path().join("two"));
+    places.runtime_dir = runtime.display().to_string();
+    let other = Held::take(places).expect("nobody's");
+    let error = held.runtime().restore().expect_err("held");
+    assert_eq!(error.exit_code(), crate::exit_code::EXIT_LOCKED);
+    drop(other);
     assert_eq!(
-        held.restore_runtime_dir().expect("there"),
-        Restored::WasThere
+        held.runtime().restore().expect("free again"),
+        Restored::MadeAgain
     );
     temp.remove().expect("ours");
 }

@@ -6,28 +6,26 @@ use std::sync::Arc;
 
 use lifecycle::{Event, EventBody};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::Group;
-use protocol::places::{CONTROL_SOCKET, SHIM_SOCKET};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::clock;
 use super::core_loop::{Core, LoopEnd};
+use super::doors::Doors;
 use super::input::CoreInput;
 use super::service::Service;
 use super::signals::Signals;
 use super::{background, offline};
 use crate::cli::{self, Cli, Command};
 use crate::config::{Config, ConfigError, ConfigFile};
-use crate::control::ControlServer;
 use crate::folder::{FolderError, Folders};
 use crate::fswatch;
 use crate::ledger::{self, Before, Ledger, OpenError, OpenOptions};
 use crate::places::{self, Held, Mode, Places, PlacesError};
 use crate::process::environment;
 use crate::provider::Registry;
-use crate::shim::{ProgramError, ShimProgram, ShimServer};
-use crate::socket::{Acceptor, Admission, BindError, SocketPlace};
+use crate::shim::{ProgramError, ShimProgram};
+use crate::socket::BindError;
 use crate::telemetry::{self, LogTarget, TelemetryError};
 
 /// Inputs that wait for the loop. A sender that finds it full waits: a shim's
@@ -203,13 +201,6 @@ struct Start {
     readiness: Readiness,
 }
 
-/// What serves besides the loop.
-struct Doors {
-    control: ControlServer,
-    shims: ShimServer,
-    driver: fswatch::Driver,
-}
-
 impl Start {
     async fn serve(self) -> Result<(), BootError> {
         let signals = Signals::listen()?;
@@ -225,7 +216,7 @@ impl Start {
         let here = sys::process::here().map_err(BootError::system("read /proc"))?;
         let opened = open_ledger(&places, &folders, here.boot_id.clone())?;
         let (watches, driver) = fswatch::open();
-        let doors = doors(&places, &config, &watches, driver)?;
+        let doors = Doors::open(&held, &config, &watches, driver)?;
         held.announce()?;
         let registry = Registry::load(Path::new(&places.providers_dir));
         for problem in registry.problems() {
@@ -281,31 +272,6 @@ fn open_ledger(places: &Places, folders: &Folders, boot_id: String) -> Result<Le
         tracing::info!(copy = %copy.display(), "the ledger was brought up to date; the old one is kept");
     }
     Ok(ledger)
-}
-
-fn doors(
-    places: &Places,
-    config: &Config,
-    watches: &fswatch::Watches,
-    driver: fswatch::Driver,
-) -> Result<Doors, BootError> {
-    let group = match &config.control.group {
-        None => None,
-        Some(name) => match Group::from_name(name) {
-            Ok(Some(group)) => Some(group.gid.as_raw()),
-            Ok(None) | Err(_) => return Err(BootError::NoGroup(name.clone())),
-        },
-    };
-    let control = SocketPlace::new(&places.runtime_dir, CONTROL_SOCKET).open_to(group);
-    let shims = SocketPlace::new(&places.runtime_dir, SHIM_SOCKET);
-    Ok(Doors {
-        control: ControlServer::new(
-            Acceptor::bind(control, watches.clone())?,
-            Admission::own_and(group),
-        ),
-        shims: ShimServer::new(Acceptor::bind(shims, watches.clone())?, Admission::own()),
-        driver,
-    })
 }
 
 /// Clients are served at once: what they ask waits until the running set is

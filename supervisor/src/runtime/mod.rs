@@ -17,6 +17,7 @@ mod clock;
 mod core_loop;
 mod digest;
 mod dispatch;
+mod doors;
 mod handle;
 mod held;
 mod input;

@@ -33,6 +33,8 @@ pub struct Acceptor {
     changes: Option<Changes>,
     /// When to look again after a failure.
     look_again: Option<Instant>,
+    /// What kept it from being bound again, so that it is said once.
+    trouble: Option<String>,
     /// Accepted from a socket that was replaced.
     waiting: VecDeque<UnixStream>,
 }
@@ -52,6 +54,7 @@ impl Acceptor {
             watches,
             changes: None,
             look_again: None,
+            trouble: None,
             waiting,
         })
     }
@@ -139,10 +142,15 @@ impl Acceptor {
                 // The directory may be another one than the one watched.
                 self.changes = None;
                 self.look_again = None;
+                self.trouble = None;
             }
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(socket = %socket.display(), %error, cause, "the socket cannot be bound again");
+                let words = format!("{error}: {cause:?}");
+                if self.trouble.as_ref() != Some(&words) {
+                    tracing::error!(socket = %socket.display(), %error, cause, "the socket cannot be bound again");
+                    self.trouble = Some(words);
+                }
                 self.look_again = Some(Instant::now() + REBIND_PAUSE);
             }
         }

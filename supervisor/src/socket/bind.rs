@@ -6,12 +6,14 @@
 //! supervisor left there. That is sound because the caller holds the lock of
 //! the directory: what stands at either name is ours.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
@@ -29,6 +31,24 @@ const PRIVATE_FOLDER: u32 = 0o700;
 /// The same where a group may pass through it to the control socket.
 const PASSABLE_FOLDER: u32 = 0o710;
 
+/// Makes sure that the directory of a socket is there and ours before the
+/// socket is bound, and says in words why it is not.
+#[derive(Clone)]
+pub struct Keeper(Arc<dyn Fn() -> Result<(), String> + Send + Sync>);
+
+impl Keeper {
+    /// What makes sure of it.
+    pub fn new(keep: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(keep))
+    }
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keeper")
+    }
+}
+
 /// Why a socket could not be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -40,7 +60,11 @@ pub enum BindError {
         /// Its length in bytes.
         length: usize,
     },
-    /// The runtime directory is missing and could not be made.
+    /// Another supervisor has the directory.
+    #[error("{0}")]
+    NotKept(String),
+    /// The runtime directory is missing and could not be made, or could not be
+    /// opened to the group.
     #[error("make the runtime directory {path}")]
     Folder {
         /// The directory.
@@ -64,6 +88,7 @@ pub struct SocketPlace {
     folder: PathBuf,
     name: &'static str,
     group: Option<u32>,
+    keeper: Option<Keeper>,
 }
 
 /// A listening socket and the identity of its file.
@@ -82,7 +107,15 @@ impl SocketPlace {
             folder: folder.into(),
             name,
             group: None,
+            keeper: None,
         }
+    }
+
+    /// The same, in a directory that somebody keeps for us.
+    #[must_use]
+    pub fn kept_by(mut self, keeper: Keeper) -> Self {
+        self.keeper = Some(keeper);
+        self
     }
 
     /// The same, open to a group as well.
@@ -111,6 +144,9 @@ impl SocketPlace {
         if length > MAX_SOCKET_PATH {
             return Err(BindError::PathTooLong { path, length });
         }
+        if let Some(Keeper(keep)) = &self.keeper {
+            keep().map_err(BindError::NotKept)?;
+        }
         self.ensure_folder().map_err(|source| BindError::Folder {
             path: self.folder.clone(),
             source,
@@ -120,18 +156,29 @@ impl SocketPlace {
     }
 
     fn ensure_folder(&self) -> io::Result<()> {
-        if self.folder.is_dir() {
+        if !self.folder.is_dir() {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(PRIVATE_FOLDER)
+                .create(&self.folder)?;
+        }
+        let Some(group) = self.group else {
+            return Ok(());
+        };
+        if may_pass(&fs::metadata(&self.folder)?, group) {
             return Ok(());
         }
-        DirBuilder::new()
-            .recursive(true)
-            .mode(PRIVATE_FOLDER)
-            .create(&self.folder)?;
-        if self.group.is_some() {
-            chown(&self.folder, None, self.group)?;
-            fs::set_permissions(&self.folder, Permissions::from_mode(PASSABLE_FOLDER))?;
-        }
-        Ok(())
+        chown(&self.folder, None, Some(group))?;
+        fs::set_permissions(&self.folder, Permissions::from_mode(PASSABLE_FOLDER))
+    }
+
+    /// A directory above the socket's that its group cannot pass through.
+    #[must_use]
+    pub fn closed_above(&self) -> Option<PathBuf> {
+        let group = self.group?;
+        let above = self.folder.ancestors().skip(1);
+        let closed = |folder: &&Path| fs::metadata(folder).is_ok_and(|at| !may_pass(&at, group));
+        above.into_iter().find(closed).map(Path::to_owned)
     }
 
     fn bind_at(&self, path: &Path) -> io::Result<Bound> {
@@ -205,6 +252,15 @@ fn temporary_name(name: &str) -> String {
     format!(".{stem}.new")
 }
 
+/// Permission to pass through a directory, for its group and for all.
+const GROUP_MAY_PASS: u32 = 0o010;
+const ALL_MAY_PASS: u32 = 0o001;
+
+fn may_pass(folder: &fs::Metadata, group: u32) -> bool {
+    folder.mode() & ALL_MAY_PASS != 0
+        || (folder.gid() == group && folder.mode() & GROUP_MAY_PASS != 0)
+}
+
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let metadata = fs::symlink_metadata(path)?;
     Ok((metadata.dev(), metadata.ino()))
@@ -249,6 +305,9 @@ mod tests {
         let group = nix::unistd::getegid().as_raw();
         let place =
             SocketPlace::new(folder.path().join("run"), CONTROL_SOCKET).open_to(Some(group));
+        // Bug: a directory that was there stayed closed.
+        fs::create_dir(place.folder()).expect("made");
+        fs::set_permissions(place.folder(), Permissions::from_mode(0o700)).expect("ours");
         let _bound = place.bind().expect("bound");
         assert_eq!((mode(place.folder()), mode(&place.path())), (0o710, 0o660));
         folder.remove().expect("ours");

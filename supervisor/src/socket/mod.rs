@@ -8,6 +8,6 @@ mod frames;
 mod peer;
 
 pub use acceptor::Acceptor;
-pub use bind::{BindError, SocketPlace};
+pub use bind::{BindError, Keeper, SocketPlace};
 pub use frames::{FrameReader, OpenError, WireError, send_all};
 pub use peer::{Admission, Peer};

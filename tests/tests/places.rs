@@ -1,0 +1,59 @@
+//! Directories and sockets that somebody meddles with.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use tests::harness::{Bins, GENEROUS, World, wait_until};
+use tests::scenarios::assert_ended;
+
+/// Another supervisor on the same runtime directory, with a state of its own.
+fn rival(world: &World) -> std::process::Command {
+    let mut command = world.command(Bins::locate().supervisor());
+    command.env("AGENT_SUPERVISOR_STATE_DIR", world.path("rival"));
+    command
+}
+
+/// The lock was a file, and a clean-up of old files took it away.
+#[test]
+fn without_its_lock_files_a_supervisor_is_still_the_only_one() {
+    let world = World::running();
+    for folder in [world.state_dir(), world.runtime_dir()] {
+        fs::remove_file(folder.join("lock")).expect("it names its holder");
+    }
+    let second = world.spawn_supervisor();
+    assert_eq!(second.ended().code(), Some(3), "{}", world.log());
+    let _refused = world.finish(rival(&world)).expect_code(3);
+    let _status = world.ctl(&["status"]).ok();
+}
+
+/// The directory was made again without its lock, and two supervisors bound
+/// their sockets over each other for ever.
+#[test]
+fn a_vanished_runtime_directory_stays_its_supervisors() {
+    let world = World::running();
+    let task = world.run().steps(["mark:up", "forever"]).detached();
+    task.marked("up");
+    fs::remove_dir_all(world.runtime_dir()).expect("ours");
+    wait_until("the sockets", GENEROUS, || {
+        world.ctl(&["status"]).code() == 0
+    });
+    let _refused = world.finish(rival(&world)).expect_code(3);
+    assert_eq!(world.stop(&task.id, &[]), "stopped");
+    assert_ended(&world.show(&task.id), "cancelled", "user", "declared");
+    world.check();
+}
+
+#[test]
+fn a_group_may_pass_to_the_socket() {
+    let group = nix::unistd::Group::from_gid(nix::unistd::getegid())
+        .expect("a group file")
+        .expect("our group");
+    let world = World::builder()
+        .config(&format!("[control]\ngroup = {:?}\n", group.name))
+        .build();
+    let _supervisor = world.start();
+    let mode = |path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(world.runtime_dir()), 0o710);
+    assert_eq!(mode(world.runtime_dir().join("control.sock")), 0o660);
+    assert_eq!(mode(world.runtime_dir().join("shim.sock")), 0o600);
+}
