@@ -109,6 +109,74 @@ fn a_stop_names_what_it_could_not_end() {
     world.check();
 }
 
+/// F15: the supervisor has no descriptor left at the moment at which a shim
+/// dies. What is concluded then would be wrong for ever.
+#[test]
+fn a_lack_of_descriptors_only_delays_the_end_of_a_tree() {
+    let world = World::new();
+    let supervisor = world.start();
+    let task = world
+        .run()
+        .steps(["spawn:daemon:2:ignore=TERM,forever", "mark:up", "forever"])
+        .detached();
+    task.marked("up");
+    let shim = world.shim_of(&task.id).expect("the shim lives");
+    let pid = supervisor.process.pid;
+    let before = limit_files(pid, "3");
+    world.forgive("journal");
+    world.kill(&shim, Signal::SIGKILL);
+    wait_until("a complaint", GENEROUS, || {
+        world.log().contains("cannot be read now")
+    });
+    assert_eq!(
+        world.ledger().task(&task.id).expect("a row").text("status"),
+        Some("running")
+    );
+    let _low = limit_files(pid, &before);
+    let ended = world.ended(&task.id);
+    assert_eq!(ended["archive_reason"], "shim_lost", "{ended:#}");
+    assert_eq!(task.records.alive(), []);
+    world.check();
+}
+
+/// Sets the soft limit of open files of a process; gives the one before.
+fn limit_files(pid: i32, soft: &str) -> String {
+    let prlimit = |arguments: &[&str]| {
+        let output = std::process::Command::new("prlimit")
+            .args(["--pid", &pid.to_string()])
+            .args(arguments)
+            .output()
+            .expect("prlimit can be run");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_string()
+    };
+    let before = prlimit(&["--nofile", "--output", "SOFT", "--noheadings"]);
+    prlimit(&[&format!("--nofile={soft}:")]);
+    before
+}
+
+/// What an agent left in its TMPDIR does not outlive a shim that was killed.
+#[test]
+fn a_killed_shim_leaves_no_private_folder() {
+    let world = World::running();
+    let task = world
+        .run()
+        .steps(["tmp:something", "mark:up", "forever"])
+        .detached();
+    task.marked("up");
+    let link = world.task_dir(&task.id).join("tmpdir");
+    let folder = fs::read_link(&link).expect("named");
+    assert!(folder.join("something").exists());
+    let shim = world.shim_of(&task.id).expect("the shim lives");
+    world.kill(&shim, Signal::SIGKILL);
+    let _ended = world.ended(&task.id);
+    wait_until("the end of the folder", GENEROUS, || !folder.exists());
+    wait_until("the end of its name", GENEROUS, || {
+        fs::symlink_metadata(&link).is_err()
+    });
+    world.check();
+}
+
 #[test]
 fn one_session_has_one_live_task_whatever_their_keys() {
     let world = World::builder()

@@ -49,6 +49,10 @@ const UNREADABLE_PAUSE: Duration = Duration::from_millis(2);
 /// that for ever.
 const UNREADABLE_LOOKS: u32 = 50;
 
+/// Pause before the next look after one that failed, for lack of descriptors
+/// or memory.
+const FAILED_PAUSE: Duration = Duration::from_millis(100);
+
 /// SIGTERM and SIGKILL.
 const TERM: i32 = 15;
 const KILL: i32 = 9;
@@ -150,10 +154,24 @@ struct Sweep {
 }
 
 impl Sweep {
+    /// A look that fails is tried again until the deadline: what is not looked
+    /// for lives on.
+    fn look(&self, deadline: Instant) -> io::Result<Found> {
+        loop {
+            match scan::look(&self.wanted) {
+                Err(error) if Instant::now() < deadline => {
+                    tracing::warn!(%error, "left-over processes cannot be looked for now");
+                    std::thread::sleep(FAILED_PAUSE);
+                }
+                looked => return looked,
+            }
+        }
+    }
+
     /// TERM for each, once, until none is left or the time is over.
     fn ask(&mut self, until: Instant) -> io::Result<()> {
         while Instant::now() < until {
-            let found = scan::look(&self.wanted)?;
+            let found = self.look(until + DEADLINE)?;
             if found.carriers.is_empty() {
                 return Ok(());
             }
@@ -172,7 +190,7 @@ impl Sweep {
         let mut clear_looks = 0;
         let mut unreadable_looks = 0;
         loop {
-            let mut found = scan::look(&self.wanted)?;
+            let mut found = self.look(deadline)?;
             if found.unreadable > 0 && found.carriers.is_empty() {
                 unreadable_looks += 1;
                 if unreadable_looks <= UNREADABLE_LOOKS {
