@@ -104,12 +104,20 @@ fn newest_or_fresh(question: &SessionQuestion<'_>) -> SessionAnswer {
             warning: None,
         };
     }
-    let why = row.quarantine_reason.as_deref().unwrap_or("still in use");
-    let warning = format!(
-        "session {} of key {} is quarantined ({why}); starting fresh, resume=<none> \
-         (`agentctl sessions release {}` allows it again)",
-        row.session_id, row.key, row.key
-    );
+    let warning = match row.state {
+        SessionState::Live => format!(
+            "session {} of key {} is in use by task {}; starting fresh, resume=<none>",
+            row.session_id, row.key, row.task_id
+        ),
+        SessionState::Quarantined | SessionState::Resumable => {
+            let why = row.quarantine_reason.as_deref().unwrap_or("unknown");
+            format!(
+                "session {} of key {} is quarantined ({why}); starting fresh, resume=<none> \
+                 (`agentctl sessions release {}` allows it again)",
+                row.session_id, row.key, row.key
+            )
+        }
+    };
     fresh(question, Some(warning))
 }
 

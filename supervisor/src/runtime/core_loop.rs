@@ -11,12 +11,12 @@ use std::time::Instant;
 use lifecycle::{Event, EventBody, Input, Now, Task, decide, evolve};
 use protocol::shim::ProgressReport;
 use protocol::view::EventView;
-use protocol::{Key, TaskId};
+use protocol::{Key, TaskId, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
 use super::batch::Batch;
-use super::clock;
+use super::clock::{self, Jumps};
 use super::held::Held;
 use super::input::CoreInput;
 use super::live::{End, Live};
@@ -44,6 +44,8 @@ pub(super) struct Core {
     pub(super) held: Held,
     /// Due times.
     pub(super) timers: Timers,
+    /// How the wall clock is set.
+    jumps: Jumps,
     /// An intent id that was never used.
     pub(super) next_intent: u64,
     /// Shims that this supervisor took over.
@@ -85,6 +87,7 @@ impl Core {
             live_keys: HashMap::new(),
             held: Held::default(),
             timers: Timers::default(),
+            jumps: Jumps::from(clock::now(), Instant::now()),
             next_intent: report.next_intent,
             adopted: 0,
             leaving: false,
@@ -112,6 +115,7 @@ impl Core {
     /// One turn over `taken`, which is empty afterwards.
     async fn turn(&mut self, taken: &mut Vec<CoreInput>) -> Result<(), LedgerError> {
         self.bury_jobs();
+        self.note_jump();
         for input in taken.drain(..) {
             self.handle(input).await?;
         }
@@ -119,6 +123,20 @@ impl Core {
             self.step(&task, Input::Timer(timer));
         }
         self.flush().await
+    }
+
+    /// Silence is measured between times that others tell: they are of one kind
+    /// again when the agent's last word is moved along with the clock.
+    fn note_jump(&mut self) {
+        let Some(jumped_ms) = self.jumps.next(clock::now(), Instant::now()) else {
+            return;
+        };
+        tracing::warn!(jumped_ms, "the wall clock was set, or the machine slept");
+        for live in self.tasks.values_mut() {
+            let silent_from = live.presence.last_output.max(Some(live.task.last_event_at));
+            live.presence.last_output =
+                silent_from.map(|at| Timestamp(at.0.saturating_add(jumped_ms)));
+        }
     }
 
     /// Forgets every job that has ended: under load there are many in a turn.

@@ -245,9 +245,13 @@ impl Core {
             return;
         };
         let (tell, told) = oneshot::channel();
-        live.on_start.push(tell);
+        live.tell_start(tell);
         self.jobs.spawn(async move {
-            if let Ok(task) = told.await {
+            let told = tokio::select! {
+                told = told => told,
+                () = reply.closed() => return,
+            };
+            if let Ok(task) = told {
                 reply.send(Response::Task {
                     task: Box::new(task),
                     existing,

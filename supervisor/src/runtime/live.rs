@@ -102,6 +102,13 @@ impl Live {
         query::live_view(&self.task, &self.presence, &self.shown, processes)
     }
 
+    /// Tells `waiter` of the exec or the end. Those who have hung up are
+    /// forgotten.
+    pub(super) fn tell_start(&mut self, waiter: oneshot::Sender<TaskView>) {
+        self.on_start.retain(|other| !other.is_closed());
+        self.on_start.push(waiter);
+    }
+
     /// Tells `waiter` of the end. Those who have hung up are forgotten.
     pub(super) fn tell_end(&mut self, waiter: oneshot::Sender<End>) {
         self.on_end.retain(|other| !other.is_closed());

@@ -59,15 +59,24 @@ impl ShimProgram {
                 command.env(name, value);
             }
         }
-        let child = SUP_SPAWN.run(|| command.group_spawn())?;
+        let mut child = SUP_SPAWN.run(|| command.group_spawn())?;
         let pid = child.id().cast_signed();
         // Ours and not reaped, so the number is still its.
-        let pidfd =
-            PidFd::open(pid)?.ok_or_else(|| io::Error::from_raw_os_error(nix::libc::ESRCH))?;
-        Ok(SpawnedShim {
-            pid,
-            pidfd,
-            link: ours,
-        })
+        match PidFd::open(pid) {
+            Ok(Some(pidfd)) => Ok(SpawnedShim {
+                pid,
+                pidfd,
+                link: ours,
+            }),
+            opened => {
+                // Without a descriptor nobody would see its end. It has no
+                // order yet, and is killed before it can have one.
+                child.kill()?;
+                child.wait()?;
+                Err(opened
+                    .err()
+                    .unwrap_or_else(|| io::Error::from_raw_os_error(nix::libc::ESRCH)))
+            }
+        }
     }
 }
