@@ -62,10 +62,9 @@ fn it_ends_with_nobody_left_to_measure() {
 
 #[test]
 fn its_lines_have_the_promised_length() {
-    for (verb, words, count) in [
-        ("lines", ["500", "100"], 500),
-        ("flood", ["100000", "150000"], 501),
-    ] {
+    let lines = |gather| ("lines", vec!["500", "100", gather], 500);
+    let flood = ("flood", vec!["100000", "150000"], 501);
+    for (verb, words, count) in [lines("1"), lines("8192"), flood] {
         let meeting = Meeting::new();
         let child = meeting.start(verb, &words);
         let mut hand = meeting.crew.arrive().expect("it arrives");

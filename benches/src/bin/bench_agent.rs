@@ -4,7 +4,9 @@
 //! ```text
 //! bench_agent true                       ends at once
 //! bench_agent hold SOCKET                arrives; at a byte it says so and ends
-//! bench_agent lines SOCKET COUNT BYTES   prints so many JSON lines, then holds
+//! bench_agent lines SOCKET COUNT BYTES GATHER
+//!     prints so many JSON lines, each write as soon as it has GATHER bytes, then
+//!     holds
 //! bench_agent flood SOCKET BYTES TOTAL   one line of BYTES, lines up to TOTAL, then holds
 //! bench_agent echo SOCKET                sends back each byte
 //! bench_agent create --bundle DIR --pid-file FILE ID
@@ -22,9 +24,8 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// How much of the output is written at once: what the stdio of a C library
-/// or of Node would do is between this and a line.
-const WRITE_BYTES: usize = 8 << 10;
+/// How much of a flood is written at once.
+const FLOOD_GATHER: usize = 8 << 10;
 
 fn main() -> ExitCode {
     let started = now_ns();
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["true"] => return ExitCode::SUCCESS,
         ["hold", socket] => arrive(socket, started).and_then(hold),
-        ["lines", socket, count, bytes] => lines(socket, started, count, bytes),
+        ["lines", socket, count, bytes, gather] => lines(socket, started, [count, bytes, gather]),
         ["flood", socket, bytes, total] => flood(socket, started, bytes, total),
         ["echo", socket] => arrive(socket, started).and_then(echo),
         ["create", "--bundle", bundle, "--pid-file", file, _id] => create(bundle, file),
@@ -88,11 +89,11 @@ fn create(bundle: &str, pid_file: &str) -> io::Result<()> {
     fs::write(pid_file, agent.id().to_string())
 }
 
-fn lines(socket: &str, started: u64, count: &str, bytes: &str) -> io::Result<()> {
-    let (count, bytes) = (number(count)?, number(bytes)?);
+fn lines(socket: &str, started: u64, [count, bytes, gather]: [&str; 3]) -> io::Result<()> {
+    let (count, bytes, gather) = (number(count)?, number(bytes)?, number(gather)?);
     let mut stream = arrive(socket, started)?;
     let begun = now_ns();
-    let mut out = Buffered::new();
+    let mut out = Buffered::new(gather);
     for at in 0..count {
         out.line(at, bytes)?;
     }
@@ -106,7 +107,7 @@ fn lines(socket: &str, started: u64, count: &str, bytes: &str) -> io::Result<()>
 fn flood(socket: &str, started: u64, bytes: &str, total: &str) -> io::Result<()> {
     let (bytes, total) = (number(bytes)?, number(total)?);
     let mut stream = arrive(socket, started)?;
-    let mut out = Buffered::new();
+    let mut out = Buffered::new(FLOOD_GATHER);
     out.line(0, bytes)?;
     let (mut written, mut at) = (bytes, 1);
     while written < total {
@@ -128,13 +129,16 @@ fn number(text: &str) -> io::Result<usize> {
 struct Buffered {
     out: io::Stdout,
     buffer: Vec<u8>,
+    /// It is written when it has so many bytes.
+    gather: usize,
 }
 
 impl Buffered {
-    fn new() -> Self {
+    fn new(gather: usize) -> Self {
         Self {
             out: io::stdout(),
-            buffer: Vec::with_capacity(2 * WRITE_BYTES),
+            buffer: Vec::with_capacity(2 * FLOOD_GATHER),
+            gather,
         }
     }
 
@@ -144,17 +148,19 @@ impl Buffered {
         write!(self.buffer, "{{\"type\":\"doing\",\"n\":{at},\"text\":\"")?;
         let mut left = bytes.saturating_sub(self.buffer.len() - begin + 3);
         while left > 0 {
-            let piece = left.min(WRITE_BYTES);
+            let piece = left.min(FLOOD_GATHER);
             self.buffer.resize(self.buffer.len() + piece, b'x');
             left -= piece;
-            self.write_if_full()?;
+            if left > 0 {
+                self.write_if_full()?;
+            }
         }
         self.buffer.extend_from_slice(b"\"}\n");
         self.write_if_full()
     }
 
     fn write_if_full(&mut self) -> io::Result<()> {
-        if self.buffer.len() >= WRITE_BYTES {
+        if self.buffer.len() >= self.gather {
             self.flush()
         } else {
             Ok(())
