@@ -56,6 +56,9 @@ pub enum FolderError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// A task had the folder, and had a shim.
+    #[error("{} is the folder of an earlier task, which the ledger does not know", .0.display())]
+    Taken(PathBuf),
     /// The file is from a newer program.
     #[error("{} has the unknown version {version}", path.display())]
     Version {
@@ -128,12 +131,21 @@ impl Folders {
     }
 
     /// Makes a task's folder and its `spec`, whole or not at all. A folder of
-    /// an attempt whose row was never committed is used again.
+    /// an attempt whose row was never committed is used again; one in which a
+    /// start was decided is not: its agent may live, and only the ledger was
+    /// put back.
     ///
     /// # Errors
-    /// [`FolderError::Io`].
+    /// [`FolderError::Io`], [`FolderError::Taken`].
     pub fn create(&self, id: &TaskId, spec: &SpecFile) -> Result<(), FolderError> {
         let folder = self.task_dir(id);
+        let decided = [sys::claim::FILE_NAME, sys::journal::FILE_NAME];
+        if decided
+            .iter()
+            .any(|name| fs::symlink_metadata(folder.join(name)).is_ok())
+        {
+            return Err(FolderError::Taken(folder));
+        }
         match make(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make(&self.tasks_dir)

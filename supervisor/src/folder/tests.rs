@@ -160,6 +160,24 @@ fn what_may_be_shown_is_read_without_the_rest() {
 }
 
 #[test]
+fn a_folder_in_which_a_start_was_decided_is_not_used_again() {
+    let place = TempFolder::create(&[std::env::temp_dir()]).expect("a folder");
+    let folders = Folders::new(place.path());
+    for name in ["claim", "journal"] {
+        folders.create(&id(), &spec()).expect("made");
+        folders
+            .create(&id(), &spec())
+            .expect("an attempt that came to nothing");
+        let decided = folders.task_dir(&id()).join(name);
+        fs::write(&decided, b"").expect("written");
+        let taken = folders.create(&id(), &spec());
+        assert!(matches!(taken, Err(FolderError::Taken(_))), "{name}");
+        fs::remove_file(&decided).expect("ours");
+    }
+    place.remove().expect("ours");
+}
+
+#[test]
 fn an_end_is_kept_where_the_folder_is() {
     let place = TempFolder::create(&[std::env::temp_dir()]).expect("a folder");
     let folders = Folders::new(&place.path().join("tasks"));

@@ -14,7 +14,7 @@ use super::clock;
 use super::core_loop::Core;
 use super::live::Live;
 use crate::control::ReplySender;
-use crate::folder::{Shown, SpecFile};
+use crate::folder::{FolderError, Shown, SpecFile};
 use crate::ledger::{AdmissionFacts, LedgerError, TaskSecret};
 use crate::process::environment;
 use crate::provider::{LaunchInput, LaunchSession, Provider};
@@ -211,13 +211,7 @@ impl Core {
         self.service
             .folders
             .create(&id, &prepared.file)
-            .map_err(|error| {
-                ErrorBody::new(
-                    ErrorCode::Storage,
-                    format!("cannot write the folder of task {id}"),
-                )
-                .with_hint(error.to_string())
-            })?;
+            .map_err(|error| refuse_folder(&id, &error))?;
         for warning in &prepared.warnings {
             tracing::warn!(task = %id, key = %prepared.spec.key, "{warning}");
         }
@@ -292,6 +286,17 @@ impl Core {
     }
 }
 
+fn refuse_folder(id: &TaskId, error: &FolderError) -> ErrorBody {
+    match error {
+        FolderError::Taken(_) => ErrorBody::new(ErrorCode::IdConflict, error.to_string())
+            .with_hint("choose another --id; the ledger may have been put back from a backup"),
+        FolderError::Io { .. } | FolderError::Form { .. } | FolderError::Version { .. } => {
+            let message = format!("cannot write the folder of task {id}");
+            ErrorBody::new(ErrorCode::Storage, message).with_hint(error.to_string())
+        }
+    }
+}
+
 fn check_session_id(provider: &Provider, id: &SessionId) -> Result<(), ErrorBody> {
     if provider.accepts_session_id(id) {
         return Ok(());
@@ -299,7 +304,7 @@ fn check_session_id(provider: &Provider, id: &SessionId) -> Result<(), ErrorBody
     let name: &ProviderName = provider.name();
     Err(ErrorBody::new(
         ErrorCode::Usage,
-        format!("{id:?} is not a session id of provider {name}"),
+        format!("`{id}` is not a session id of provider {name}"),
     )
     .with_hint(format!("`agentctl providers show {name}` has the pattern")))
 }

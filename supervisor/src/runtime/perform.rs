@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use lifecycle::{Action, Fact, Input};
 use protocol::TaskId;
-use protocol::shim::ToShim;
+use protocol::shim::{ProcessId, ToShim};
 
 use super::claims::{self, Claiming};
 use super::clock;
@@ -13,6 +13,7 @@ use super::input::CoreInput;
 use super::live::ShimEnd;
 use crate::process::marker_sweep::{self, SweepOrder};
 use sys::claim::ClaimError;
+use sys::process;
 
 /// A limit beyond this is none: instants end somewhere.
 const MAX_WAIT: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
@@ -113,16 +114,20 @@ impl Core {
         let never = Input::Fact(Fact::NeverStarted { detail });
         match (claims::make(&self.service, id), live.shim_end) {
             (Ok(Claiming::Won), _) => self.step(id, never),
-            (Ok(Claiming::Lost(_)), ShimEnd::Seen) => self.step(id, Input::Fact(Fact::ShimGone)),
-            // It was faster, and lives or not: that is still to be seen.
-            (Ok(Claiming::Lost(shim)), ShimEnd::Unwatched | ShimEnd::Watched) => {
-                self.look_for_shim(id, &shim);
-            }
+            (Ok(Claiming::Lost(shim)), _) => self.lost_to(id, &shim),
             (Err(error), ShimEnd::Seen) => self.conclude_without_claim(id, &error, never),
             (Err(error), ShimEnd::Unwatched | ShimEnd::Watched) => {
                 tracing::error!(task = %id, %error, "the claim could not be made; the task stays as it is for now");
                 self.look_later(id);
             }
+        }
+    }
+
+    /// A shim was faster: it lives or not.
+    fn lost_to(&mut self, id: &TaskId, shim: &ProcessId) {
+        match process::same_process(shim) {
+            Ok(None) => self.step(id, Input::Fact(Fact::ShimGone)),
+            Ok(Some(_)) | Err(_) => self.look_for_shim(id, shim),
         }
     }
 

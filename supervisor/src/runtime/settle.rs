@@ -2,14 +2,23 @@
 //! written, what nobody needs any more is wiped.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::TaskId;
 
 use super::claims;
 use super::core_loop::Core;
 use super::service::Service;
-use crate::ledger::LedgerError;
+use crate::folder::Folders;
+use crate::ledger::{LedgerError, LedgerHandle};
 use crate::query;
+
+/// How often a folder is tried to be settled: with the pauses below for a day
+/// and a half. The next start tries again as well.
+const TRIES: u32 = 12;
+
+/// The pause after the first try; each later one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
 
 impl Core {
     /// Settles the folders of tasks whose end was committed and told, in the
@@ -24,17 +33,7 @@ impl Core {
                 if temp && claims::shim_is_dead(&service, &id) {
                     clear_temp(service, id.clone()).await;
                 }
-                let task = id.clone();
-                let settled = ledger
-                    .browse(move |reader| Ok(query::settle(reader, &folders, &id)))
-                    .await;
-                match settled {
-                    Ok(Ok(())) | Err(LedgerError::Closed) => {}
-                    Ok(Err(error)) => {
-                        tracing::warn!(%task, %error, "its folder could not be settled");
-                    }
-                    Err(error) => tracing::warn!(%task, %error, "its folder was not settled"),
-                }
+                settle(&ledger, &folders, &id).await;
             });
         }
     }
@@ -68,5 +67,30 @@ async fn clear_temp(service: Arc<Service>, id: TaskId) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%task, %error, "its private folder was not removed"),
         Err(error) => tracing::error!(%task, %error, "the removal of a private folder panicked"),
+    }
+}
+
+/// Settles one folder. A disk that is full for a while must not keep secrets in
+/// it for ever.
+async fn settle(ledger: &LedgerHandle, folders: &Folders, id: &TaskId) {
+    let mut pause = FIRST_PAUSE;
+    for tries_left in (0..TRIES).rev() {
+        let (of, task) = (folders.clone(), id.clone());
+        let settled = ledger
+            .browse(move |reader| Ok(query::settle(reader, &of, &task)))
+            .await;
+        match settled {
+            Ok(Ok(())) | Err(LedgerError::Closed) => return,
+            Ok(Err(error)) => {
+                tracing::warn!(task = %id, %error, tries_left, "its folder could not be settled");
+            }
+            Err(error) => {
+                tracing::warn!(task = %id, %error, tries_left, "its folder was not settled");
+            }
+        }
+        if tries_left > 0 {
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
     }
 }
