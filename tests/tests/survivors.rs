@@ -109,6 +109,46 @@ fn a_stop_names_what_it_could_not_end() {
     world.check();
 }
 
+/// A provider may leave processes behind; its key waits for them all the same.
+#[test]
+fn what_a_provider_leaves_alone_keeps_the_key_busy() {
+    let world = World::new();
+    let provider = "name = \"keeper\"
+description = \"leaves processes behind\"
+command = [\"{argv}\", \"{args}\"]
+[process]
+leftovers = \"report\"
+";
+    fs::create_dir_all(world.providers_dir()).expect("a folder");
+    fs::write(world.providers_dir().join("keeper.toml"), provider).expect("a file");
+    let first = world.start();
+    let dispatch = |steps: &[&str]| {
+        world
+            .run()
+            .key("k")
+            .option("--provider", "keeper")
+            .steps(steps.iter().copied())
+    };
+    let task = dispatch(&["spawn:daemon:1:forever", "exit:0"]).detached();
+    let ended = world.ended(&task.id);
+    assert_eq!(ended["status"], "success", "{ended:#}");
+    let left = task.records.alive();
+    assert!(!left.is_empty(), "left alone");
+    for _ in 0..2 {
+        let refused = dispatch(&["exit:0"]).try_detached().expect_code(4);
+        assert_eq!(refused.error()["code"], "key_busy");
+    }
+    first.kill();
+    let _second = world.start();
+    let refused = dispatch(&["exit:0"]).try_detached().expect_code(4);
+    assert_eq!(refused.error()["code"], "key_busy");
+    left[0].signal(Signal::SIGKILL);
+    wait_until("its end", GENEROUS, || !left[0].is_alive());
+    let next = dispatch(&["exit:0"]).detached();
+    assert_eq!(world.ended(&next.id)["status"], "success");
+    world.check();
+}
+
 /// F15: the supervisor has no descriptor left at the moment at which a shim
 /// dies. What is concluded then would be wrong for ever.
 #[test]
