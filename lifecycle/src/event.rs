@@ -7,6 +7,7 @@ use protocol::shim::{
     AlarmKind, ProcessId, ProviderError, ResultRecord, SenderRecord, SpawnStage, SupersededBy,
     SweepRecord, Target, Usage,
 };
+use protocol::signal_as_name;
 use protocol::view::{Requester, Survivor};
 use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{
@@ -209,7 +210,8 @@ pub enum EventBody {
     Signalled {
         /// Under which intent.
         intent_id: Option<u64>,
-        /// Which signal.
+        /// Which signal; its name in the ledger.
+        #[serde(with = "signal_as_name")]
         signal: i32,
         /// To whom.
         target: Target,
@@ -219,7 +221,8 @@ pub enum EventBody {
     /// The shim itself was signalled.
     #[serde(rename = "task.signal_seen")]
     SignalSeen {
-        /// Which signal.
+        /// Which signal; its name in the ledger.
+        #[serde(with = "signal_as_name")]
         signal: i32,
         /// By whom.
         sender: SenderRecord,

@@ -224,6 +224,23 @@ fn the_public_shape_of_an_end() {
     assert_eq!(json["payload"]["finished_at"], "2027-01-15T08:00:00.009Z");
 }
 
+/// Names are public in the ledger, and numbers differ between machines.
+#[test]
+fn signals_are_written_as_their_names() {
+    let mut names = Vec::new();
+    for body in every_body() {
+        if matches!(
+            body,
+            EventBody::Signalled { .. } | EventBody::SignalSeen { .. }
+        ) {
+            let json = serde_json::to_value(&body).expect("plain data");
+            names.push(json["payload"]["signal"].clone());
+        }
+    }
+    names.dedup();
+    assert_eq!(names, ["SIGKILL", "SIGTERM"]);
+}
+
 proptest! {
     #[test]
     fn floats_read_back_to_the_last_bit(bits: u64, turns: Option<u64>) {

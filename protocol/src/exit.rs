@@ -118,6 +118,32 @@ impl<'de> Deserialize<'de> for Exit {
     }
 }
 
+/// For `#[serde(with)]`: a signal number as its name, for what people read.
+pub mod signal_as_name {
+    use alloc::string::{String, ToString};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    use super::SignalName;
+
+    /// Writes the name.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(signal: &i32, serializer: S) -> Result<S::Ok, S::Error> {
+        SignalName(*signal).to_string().serialize(serializer)
+    }
+
+    /// Reads the name.
+    ///
+    /// # Errors
+    /// The deserializer's, and what is no name of a signal.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        SignalName::parse(&name).ok_or_else(|| de::Error::custom("unknown signal name"))
+    }
+}
+
 /// A signal number that prints as its name: `SIGKILL`, and `SIGRT2` for the
 /// kernel's third real-time signal. Every number has a name that reads back, so
 /// that no record of an exit is ever unreadable.

@@ -35,6 +35,7 @@ pub mod time;
 pub mod view;
 pub mod vocab;
 
+pub use exit::signal_as_name;
 pub use ids::{Key, ProviderName, SessionId, TaskId};
 pub use time::Timestamp;
 pub use vocab::{ArchiveReason, Basis, Exit, FinishedBasis, Phase, Presence, Status, StopReason};

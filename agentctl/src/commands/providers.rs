@@ -101,7 +101,7 @@ fn check(file: String, cx: &Context) -> Result<Code, CliError> {
         Format::Text => {
             let lines = problems
                 .iter()
-                .map(|problem| format!("{}: {}\n", clean(&file), clean(problem)));
+                .map(|problem| format!("{}\n", clean(problem)));
             out::text(&lines.collect::<String>())?;
         }
     }

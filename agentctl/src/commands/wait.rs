@@ -55,7 +55,7 @@ pub(super) fn until_ended(
     persist(start, &hint, || {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         if asked && left == Some(Duration::ZERO) {
-            return Err(timed_out().into());
+            return Err(timed_out(&hint).into());
         }
         asked = true;
         let timeout_ms = left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
@@ -70,11 +70,9 @@ pub(super) fn until_ended(
     })
 }
 
-fn timed_out() -> CliError {
-    CliError::Refused(ErrorBody::new(
-        ErrorCode::Timeout,
-        "the time to wait is over",
-    ))
+fn timed_out(again: &str) -> CliError {
+    let over = ErrorBody::new(ErrorCode::Timeout, "the time to wait is over");
+    CliError::Refused(over.with_hint(format!("nothing was stopped; `{again}` waits again")))
 }
 
 /// `id status reason`: one line to cut.

@@ -29,6 +29,8 @@ pub(crate) fn progress(event: &EventView, limit: Option<usize>, colour: Colour) 
     let text = |name: &str| payload.get(name).and_then(Value::as_str).map(clean);
     let said = match event.kind.as_str() {
         "task.progress" => text("text")?,
+        // That one was told when it was chosen or resumed.
+        "session.bound" if text("how").as_deref() == Some("confirmed") => return None,
         "session.bound" => format!("session {}", text("session_id")?),
         "task.adopted" => "adopted by a new supervisor".to_owned(),
         "task.stop_requested" => format!("stop requested ({})", text("reason")?),
@@ -135,5 +137,11 @@ mod tests {
             progress(&event("task.queued", "{}"), None, Colour::Off),
             None
         );
+        let bound = |how: &str| {
+            let payload = format!(r#"{{"session_id":"s-1","how":"{how}"}}"#);
+            progress(&event("session.bound", &payload), None, Colour::Off)
+        };
+        assert_eq!(bound("chosen").as_deref(), Some("11:26:42 session s-1"));
+        assert_eq!(bound("confirmed"), None, "once is enough");
     }
 }

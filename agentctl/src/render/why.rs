@@ -68,9 +68,13 @@ pub(crate) fn conclusion(task: &TaskView, now: Timestamp) -> String {
         format!("; its agent {}", clean(&exit.to_string()))
     });
     let by = task.ended_by.as_deref().map(clean);
+    let says = match (&task.result, reason) {
+        (Some(_), ArchiveReason::Completed) => ": its own result says success",
+        (Some(_) | None, _) => "",
+    };
     let basis = task.archive_basis.map_or("", basis_in_words);
     format!(
-        "{name} {}{after}{exit}. {basis}",
+        "{name} {}{after}{says}{exit}. {basis}",
         sentence(reason, by.as_deref())
     )
     .trim_end()
@@ -83,7 +87,7 @@ fn sentence(reason: ArchiveReason, by: Option<&str>) -> String {
         None => text.to_owned(),
     };
     match reason {
-        ArchiveReason::Completed => "completed: its own result says success".into(),
+        ArchiveReason::Completed => "completed".into(),
         ArchiveReason::Failed => "failed by itself".into(),
         ArchiveReason::AbortedNoSkill => "gave up by itself because a skill was missing".into(),
         ArchiveReason::SessionNotFound => {

@@ -166,7 +166,7 @@ fn a_failed_spawn_gives_the_id_the_reason_and_exit_code_10() {
     assert_eq!(stderr(&output), words);
     let output = home.output(&["run", "--id", "t", "--", "nosuch"]);
     assert_eq!((stdout(&output).as_str(), code(&output)), ("", 10));
-    assert_eq!(stderr(&output), words);
+    assert_eq!(stderr(&output), format!("{words}agentctl why t\n"));
 }
 
 #[test]

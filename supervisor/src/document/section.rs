@@ -244,13 +244,16 @@ impl<'d> Section<'d> {
         };
         let mut numbers = Vec::new();
         for (index, item) in array.iter().enumerate() {
-            match whole_number(item.get_ref()).filter(|number| range.contains(number)) {
-                Some(number) => numbers.push(number),
-                None => {
-                    let (low, high) = range.clone().into_inner();
-                    let expected = format!("a whole number from {low} to {high}");
-                    self.wrong_type(&format!("{path}[{index}]"), item, &expected);
+            let (low, high) = range.clone().into_inner();
+            let expected = format!("a whole number from {low} to {high}");
+            let path = format!("{path}[{index}]");
+            match whole_number(item.get_ref()) {
+                Some(number) if range.contains(&number) => numbers.push(number),
+                Some(number) => {
+                    let what = format!("expected {expected}, found {number}");
+                    self.collector.add(item.span().start, &path, &what);
                 }
+                None => self.wrong_type(&path, item, &expected),
             }
         }
         Some(numbers)

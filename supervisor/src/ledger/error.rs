@@ -61,7 +61,7 @@ pub enum OpenError {
         known: u32,
     },
     /// The file system refused.
-    #[error("{operation} {}", path.display())]
+    #[error("cannot {operation} {}", path.display())]
     Io {
         /// What was tried.
         operation: &'static str,
@@ -71,7 +71,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The database refused.
-    #[error("{operation} of the ledger {}", path.display())]
+    #[error("cannot {operation} the ledger {}", path.display())]
     Sql {
         /// What was tried.
         operation: &'static str,

@@ -47,7 +47,7 @@ pub(super) fn inspect(path: &Path, boot_id: &str) -> Result<Found, OpenError> {
         return Ok(Found::Nothing);
     }
     let db = open_to_read(path)?;
-    let versions = Versions::read(&db).map_err(OpenError::sql("read the version", path))?;
+    let versions = Versions::read(&db).map_err(OpenError::sql("read the version of", path))?;
     if versions == Versions::default() {
         return Ok(Found::Nothing);
     }
@@ -168,7 +168,8 @@ fn may_be_torn(db: &Connection, path: &Path, boot_id: &str) -> Result<bool, Open
     if size <= ALWAYS_CHECKED {
         return Ok(true);
     }
-    let in_use = meta::read(db, meta::IN_USE).map_err(OpenError::sql("read the version", path))?;
+    let in_use =
+        meta::read(db, meta::IN_USE).map_err(OpenError::sql("read the version of", path))?;
     Ok(in_use.is_none_or(|last| last != meta::CLEAN && last != boot_id))
 }
 

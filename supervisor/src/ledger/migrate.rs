@@ -57,7 +57,7 @@ pub(super) fn migrate(
     path: &Path,
     migrations: &[Migration],
 ) -> Result<Option<PathBuf>, OpenError> {
-    let found = Versions::read(db).map_err(OpenError::sql("read the version", path))?;
+    let found = Versions::read(db).map_err(OpenError::sql("read the version of", path))?;
     let missing: Vec<&Migration> = migrations
         .iter()
         .filter(|migration| migration.schema > found.schema)
@@ -71,7 +71,7 @@ pub(super) fn migrate(
         None
     };
     for migration in missing {
-        apply(db, migration).map_err(OpenError::sql("migrate the tables", path))?;
+        apply(db, migration).map_err(OpenError::sql("migrate the tables of", path))?;
     }
     Ok(copy)
 }

@@ -86,7 +86,7 @@ pub fn open(options: &OpenOptions) -> Result<Ledger, OpenError> {
         Found::Nothing => create(options)?,
     };
     let kept_copy = migrate::migrate(&db, path, MIGRATIONS)?;
-    let failed = OpenError::sql("read the counters", path);
+    let failed = OpenError::sql("read the counters of", path);
     let before = match (found, meta::read(&db, meta::IN_USE).map_err(&failed)?) {
         (Found::Nothing, _) => Before::New,
         (Found::Ledger(_), Some(last)) if last == meta::CLEAN => Before::Closed,
@@ -136,7 +136,7 @@ impl ReadLedger {
             return Err(absent());
         }
         let db = inspect::open_to_read(path)?;
-        let failed = OpenError::sql("read the version", path);
+        let failed = OpenError::sql("read the version of", path);
         db.busy_timeout(BUSY_TIMEOUT).map_err(&failed)?;
         let versions = migrate::Versions::read(&db).map_err(&failed)?;
         if versions == migrate::Versions::default() {
@@ -204,7 +204,7 @@ fn create(options: &OpenOptions) -> Result<Connection, OpenError> {
 }
 
 fn ledger_id(db: &Connection, path: &Path) -> Result<String, OpenError> {
-    let failed = OpenError::sql("read the id", path);
+    let failed = OpenError::sql("read the id of", path);
     if let Some(id) = meta::read(db, meta::LEDGER_ID).map_err(&failed)? {
         return Ok(id);
     }

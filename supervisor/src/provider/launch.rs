@@ -119,7 +119,7 @@ pub enum LaunchError {
         provider: ProviderName,
     },
     /// A word that the kernel would refuse.
-    #[error("the {what} has {bytes} bytes, and one argument may have {}: put it in a file", MAX_ARG_BYTES - 1)]
+    #[error("the {what} has {bytes} bytes, and one argument may have {}: put it in a file and name that file instead", MAX_ARG_BYTES - 1)]
     WordTooLong {
         /// Which value.
         what: &'static str,

@@ -2,6 +2,7 @@
 
 use lifecycle::SessionRow;
 use protocol::control::{ErrorBody, ErrorCode, RunRequest, SessionChoice};
+use protocol::limits::MAX_TEXT_FIELD;
 use protocol::vocab::SessionState;
 use protocol::{Key, TaskId};
 
@@ -10,6 +11,9 @@ use super::held;
 use super::live::Live;
 use crate::ledger::{AdmissionFacts, LedgerError};
 use crate::provider::Provider;
+
+/// How much of a bad value is shown.
+const SHOWN_CHARS: usize = 64;
 
 /// What became of a dispatch that was not refused.
 pub(super) enum Admitted {
@@ -60,10 +64,19 @@ impl Core {
                     .with_hint("try again when it is back"),
             );
         }
+        check_texts(&[
+            ("model", &request.model),
+            ("name", &request.name),
+            ("agent", &request.agent),
+            ("agent type", &request.agent_type),
+            ("repo", &request.repo),
+            ("user", &request.user),
+        ])?;
         let provider = self.service.provider_of(request)?;
         let key = match &request.key {
             Some(text) => Some(Key::new(text.clone()).map_err(|bad| {
-                ErrorBody::new(ErrorCode::Usage, format!("invalid key {text:?}: {bad}"))
+                let shown: String = text.chars().take(SHOWN_CHARS).collect();
+                ErrorBody::new(ErrorCode::Usage, format!("invalid key {shown:?}: {bad}"))
             })?),
             None => match &request.session {
                 SessionChoice::Resume(_) => None,
@@ -146,5 +159,44 @@ fn same_or_conflict(id: &TaskId, known: &str, digest: &str) -> Result<Admitted, 
             format!("task {id} exists and was dispatched with other options"),
         )
         .with_hint("choose another --id, or repeat the dispatch exactly"))
+    }
+}
+
+/// Short texts of a caller: something, and not too much of it.
+pub(super) fn check_texts(texts: &[(&str, &Option<String>)]) -> Result<(), ErrorBody> {
+    for (what, text) in texts {
+        let problem = match text {
+            Some(text) if text.is_empty() => "it is empty; leave the option out".to_owned(),
+            Some(text) if text.len() > MAX_TEXT_FIELD => format!(
+                "it has {} bytes, and {MAX_TEXT_FIELD} are allowed",
+                text.len()
+            ),
+            Some(_) | None => continue,
+        };
+        let message = format!("invalid {what}: {problem}");
+        return Err(ErrorBody::new(ErrorCode::Usage, message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_texts_are_short_and_not_empty() {
+        let check = |text: &str| {
+            let refusal = check_texts(&[("user", &None), ("name", &Some(text.to_owned()))]);
+            refusal.map_err(|refusal| refusal.message)
+        };
+        assert_eq!(check(&"n".repeat(MAX_TEXT_FIELD)), Ok(()));
+        assert_eq!(
+            check(""),
+            Err("invalid name: it is empty; leave the option out".to_owned())
+        );
+        assert_eq!(
+            check(&"n".repeat(MAX_TEXT_FIELD + 1)),
+            Err("invalid name: it has 4097 bytes, and 4096 are allowed".to_owned())
+        );
     }
 }

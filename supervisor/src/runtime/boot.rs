@@ -218,6 +218,9 @@ impl Start {
         let (watches, driver) = fswatch::open();
         let doors = Doors::open(&held, &config, &watches, driver)?;
         held.announce()?;
+        for name in config.without_effect() {
+            tracing::warn!("{name} of the configuration has no effect in this version yet");
+        }
         let registry = Registry::load(Path::new(&places.providers_dir));
         for problem in registry.problems() {
             tracing::warn!("{problem}");

@@ -14,7 +14,7 @@ use crate::folder::Folders;
 use crate::fswatch::Watches;
 use crate::places::{Mode, Places};
 use crate::process::environment::{self, Base, EnvironmentError, EnvironmentInput, Marker};
-use crate::provider::{self, Launch, Provider, Registry};
+use crate::provider::{self, Launch, LookupError, Provider, Registry};
 use crate::shim::ShimProgram;
 
 /// The provider of a dispatch that has a command and names none.
@@ -71,9 +71,7 @@ impl Service {
         };
         match self.registry.get(&name) {
             Ok(provider) => Ok(provider.clone()),
-            Err(error) => {
-                Err(usage(error.to_string()).with_hint("`agentctl providers` lists the known ones"))
-            }
+            Err(error) => Err(usage(error.to_string()).with_hint(lookup_hint(&error))),
         }
     }
 
@@ -162,11 +160,21 @@ pub(super) fn providers(
             Ok(view) => Response::Providers(vec![view]),
             Err(error) => Response::Error(
                 ErrorBody::new(ErrorCode::NotFound, error.to_string())
-                    .with_hint("`agentctl providers` lists the known ones"),
+                    .with_hint(lookup_hint(&error)),
             ),
         },
         ProvidersRequest::Check { file, text } => Response::ProviderChecked {
             problems: provider::check(file, text),
         },
+    }
+}
+
+fn lookup_hint(error: &LookupError) -> String {
+    match error {
+        LookupError::Unknown { .. } => "`agentctl providers` lists the known ones".to_owned(),
+        LookupError::Broken(problem) => format!(
+            "mend the file (`agentctl providers check {}`) and start the supervisor again",
+            problem.file
+        ),
     }
 }

@@ -9,6 +9,7 @@ use protocol::vocab::StopOutcome;
 use protocol::{StopReason, TaskId};
 use tokio::sync::oneshot;
 
+use super::admit::check_texts;
 use super::core_loop::Core;
 use super::live::{End, TreeEnd};
 use super::naming::no_such_task;
@@ -36,6 +37,10 @@ impl Core {
             let message = format!("the reason {} is not for callers", request.reason);
             let refusal =
                 ErrorBody::new(ErrorCode::Usage, message).with_hint("use user or runner_stop");
+            self.batch.answer(reply, Response::Error(refusal));
+            return Ok(());
+        }
+        if let Err(refusal) = check_texts(&[("note", &request.note)]) {
             self.batch.answer(reply, Response::Error(refusal));
             return Ok(());
         }
@@ -159,6 +164,13 @@ impl Core {
                 }
             }
         }
+        let live: Vec<String> = watched
+            .iter()
+            .filter_map(|task| match task {
+                Watched::Live(id, _) => Some(id.to_string()),
+                Watched::Ended(..) => None,
+            })
+            .collect();
         self.batch.later(async move {
             let limit = request.timeout_ms.map_or(FOREVER, Duration::from_millis);
             let response = tokio::select! {
@@ -166,16 +178,27 @@ impl Core {
                     Some(tasks) => Response::Tasks(tasks),
                     None => return,
                 },
-                () = tokio::time::sleep(limit) => Response::Error(ErrorBody::new(
-                    ErrorCode::Timeout,
-                    "not every task ended within the time given",
-                )),
+                () = tokio::time::sleep(limit) => Response::Error(timed_out(&live)),
                 () = reply.closed() => return,
             };
             reply.send(response);
         });
         Ok(())
     }
+}
+
+fn timed_out(live: &[String]) -> ErrorBody {
+    let what = match live {
+        [one] => format!("task {one} did not end within the time given"),
+        several => format!(
+            "not every one of {} tasks ended within the time given",
+            several.len()
+        ),
+    };
+    ErrorBody::new(ErrorCode::Timeout, what).with_hint(format!(
+        "nothing was stopped; `agentctl wait {}` waits again",
+        live.join(" ")
+    ))
 }
 
 /// A timer that is never due: tokio's clock ends after some decades.

@@ -247,6 +247,7 @@ fn conclude(client: &Client, ended: &TaskView, format: Format) -> Result<Code, C
     }
     if ended.archive_reason == Some(ArchiveReason::SpawnFailed) {
         tell_spawn_failure(client, ended);
+        out::say(&format!("agentctl why {}", ended.id));
         return Ok(code);
     }
     let exec = ended.provider.as_str() == EXEC;

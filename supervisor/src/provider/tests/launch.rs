@@ -314,7 +314,8 @@ fn what_the_kernel_would_refuse_is_refused_before() {
                 ..NOTHING
             }
         ),
-        "the prompt has 131072 bytes, and one argument may have 131071: put it in a file"
+        "the prompt has 131072 bytes, and one argument may have 131071: put it in a file \
+         and name that file instead"
     );
     assert!(
         wordy

@@ -167,7 +167,7 @@ require = ["X_*"]
             "test.toml:5: process.stop_signal: `SIGKILL` is not one of SIGTERM, SIGINT, SIGHUP, \
              SIGQUIT, SIGUSR1, SIGUSR2",
             "test.toml:6: process.term_exit[0]: expected a whole number from 0 to 255, found \
-             integer",
+             300",
             "test.toml:7: process.leftovers: `kill` is not one of `end`, `report`",
             "test.toml:9: counters.cumulative[0]: `costs` is not one of `turns`, `tokens`, `cost`",
             "test.toml:11: limits.grace: `5` is not a duration: expected a number with a unit, \
