@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use nix::sys::signal::Signal;
 use tests::harness::{Bins, GENEROUS, World, wait_until};
 use tests::scenarios::assert_ended;
 
@@ -41,6 +42,23 @@ fn a_vanished_runtime_directory_stays_its_supervisors() {
     assert_eq!(world.stop(&task.id, &[]), "stopped");
     assert_ended(&world.show(&task.id), "cancelled", "user", "declared");
     world.check();
+}
+
+/// A killed process holds its lock until its last thread is gone; who started
+/// the next one at once was told that another one runs.
+#[test]
+fn the_next_supervisor_waits_for_a_dying_one() {
+    let world = World::new();
+    for _ in 0..10 {
+        let supervisor = world.start();
+        supervisor.signal(Signal::SIGKILL);
+        let next = world.spawn_supervisor();
+        wait_until("the next one serves", GENEROUS, || {
+            assert_eq!(next.has_ended(), None, "{}", world.log());
+            world.ctl(&["status"]).code() == 0
+        });
+        assert!(next.terminate().success());
+    }
 }
 
 #[test]

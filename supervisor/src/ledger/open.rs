@@ -169,6 +169,7 @@ fn open_to_write(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(OpenError::sql("open", path))?;
     configure(&db).map_err(OpenError::sql("set up", path))?;
+    inspect::keep_plans(&db).map_err(OpenError::sql("set up", path))?;
     Ok(db)
 }
 

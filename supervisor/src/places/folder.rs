@@ -5,9 +5,17 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use sys::lock::{Lock, LockError};
 use sys::netfs::network_file_system;
+
+/// How long a killed holder may take to let go: its memory and its threads go
+/// first, and a ledger's cache takes some ms.
+const DYING_TIME: Duration = Duration::from_secs(2);
+
+/// Pause between two looks at it.
+const DYING_LOOK: Duration = Duration::from_millis(5);
 
 /// Mode of what is made.
 const PRIVATE: u32 = 0o700;
@@ -204,6 +212,19 @@ impl At {
         })
     }
 
+    /// Takes its lock; waits a moment for a holder that was killed just now.
+    pub(super) fn lock_after_the_dying(&self) -> Result<Lock, FolderError> {
+        let until = Instant::now() + DYING_TIME;
+        loop {
+            match self.lock() {
+                Err(FolderError::Held {
+                    holder: Some(pid), ..
+                }) if is_dying(pid) && Instant::now() < until => std::thread::sleep(DYING_LOOK),
+                result => return result,
+            }
+        }
+    }
+
     /// Is it still the one that was locked? A directory that was made again, by
     /// us or by anybody, is another one.
     pub(super) fn is_held_by(&self, lock: &Lock) -> Result<bool, FolderError> {
@@ -229,5 +250,14 @@ impl At {
             path: self.path.clone(),
             source,
         }
+    }
+}
+
+/// What cannot be looked at is taken for alive: nobody waits for it.
+fn is_dying(pid: i32) -> bool {
+    match sys::process::stat(pid) {
+        Ok(None) => true,
+        Ok(Some(stat)) => stat.is_dead() || sys::process::is_exiting(pid).unwrap_or(false),
+        Err(_) => false,
     }
 }

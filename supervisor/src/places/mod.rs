@@ -157,7 +157,7 @@ impl Held {
         let state = Folder::State.at(&places.state_dir);
         state.make()?;
         state.check()?;
-        let state_lock = state.lock()?;
+        let state_lock = state.lock_after_the_dying()?;
         places.runtime_dir = runtime_dir(&places);
         for socket in [CONTROL_SOCKET, SHIM_SOCKET] {
             socket_path(&places.runtime_dir, socket)?;
@@ -169,7 +169,7 @@ impl Held {
         let lock = if one_folder {
             None
         } else {
-            Some(Mutex::new(runtime.lock()?))
+            Some(Mutex::new(runtime.lock_after_the_dying()?))
         };
         let path = places.runtime_dir.clone();
         Ok(Self {
