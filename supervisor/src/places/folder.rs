@@ -255,9 +255,5 @@ impl At {
 
 /// What cannot be looked at is taken for alive: nobody waits for it.
 fn is_dying(pid: i32) -> bool {
-    match sys::process::stat(pid) {
-        Ok(None) => true,
-        Ok(Some(stat)) => stat.is_dead() || sys::process::is_exiting(pid).unwrap_or(false),
-        Err(_) => false,
-    }
+    sys::process::is_exiting(pid).unwrap_or(false)
 }
