@@ -55,6 +55,30 @@ fn a_task_has_many_names() {
     world.check();
 }
 
+/// A name means another task as soon as a newer one has it, so a stop by name
+/// was not asked again, and ended with exit code 5.
+#[test]
+fn a_stop_by_name_outlives_the_supervisor() {
+    let world = World::new();
+    let first = world.start();
+    let task = world
+        .run()
+        .key("key")
+        .steps(["ignore:TERM", "mark:up", "forever"])
+        .detached();
+    task.marked("up");
+    let stop = Background::start(world.ctl_command(&["stop", "key", "--grace", "2s"]));
+    wait_until("the intent", GENEROUS, || {
+        !world.ledger().intents(&task.id).is_empty()
+    });
+    first.kill();
+    let _next = world.start();
+    let output = stop.output().ok();
+    assert!(output.stdout.contains("stopped"), "{output:#?}");
+    assert_ended(&world.show(&task.id), "cancelled", "user", "declared");
+    world.check();
+}
+
 #[test]
 fn a_runner_stops_with_its_own_reason() {
     let world = World::running();

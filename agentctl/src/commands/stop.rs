@@ -105,12 +105,26 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
 type Stopped = (Vec<StopResult>, Vec<(String, ErrorBody)>);
 
 /// A stop may be repeated over a lost connection only where it would mean the
-/// same tasks again.
-fn stop(client: &Client, request: StopRequest) -> Result<Stopped, CliError> {
-    let repeatable = !request.all && request.ids.iter().all(|id| naming::is_whole_id(id));
-    let hint = format!("agentctl wait {}", request.ids.join(" "));
+/// same tasks again: names are made ids first, and `--all` is asked once.
+fn stop(client: &Client, mut request: StopRequest) -> Result<Stopped, CliError> {
+    let mut unknown = Vec::new();
+    let mut ids = Vec::new();
+    for name in request.ids {
+        match naming::pin_one(client, &name) {
+            Ok(id) => ids.push(id),
+            // All are tried, whatever is wrong with one.
+            Err(CliError::Refused(refusal)) => unknown.push((name, refusal)),
+            Err(error) => return Err(error),
+        }
+    }
+    if ids.is_empty() && !request.all {
+        return Ok((Vec::new(), unknown));
+    }
+    let repeatable = !request.all;
+    let hint = format!("agentctl wait {}", ids.join(" "));
+    request.ids = ids;
     let request = Request::Stop(request);
-    persist(Start::MustBeThere, hint.trim_end(), || {
+    let (results, failed) = persist(Start::MustBeThere, hint.trim_end(), || {
         let answer = client.try_ask(&request).map_err(|trouble| match trouble {
             Trouble::Lost(_) if !repeatable => Trouble::Fatal(unanswered(trouble)),
             Trouble::Lost(_) | Trouble::Absent { .. } | Trouble::Fatal(_) => trouble,
@@ -119,7 +133,9 @@ fn stop(client: &Client, request: StopRequest) -> Result<Stopped, CliError> {
             return Err(Trouble::Fatal(CliError::wrong_answer()));
         };
         Ok((results, failed))
-    })
+    })?;
+    unknown.extend(failed);
+    Ok((results, unknown))
 }
 
 fn unanswered(lost: Trouble) -> CliError {

@@ -136,7 +136,7 @@ fn stops_are_results() {
     };
     let line = [
         "stop",
-        "a",
+        ID,
         "--reason",
         "runner_stop",
         "--note",

@@ -4,7 +4,7 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc;
 
 use protocol::control::{EventsRequest, LogChunk, Request, Response};
-use protocol::view::EventView;
+use protocol::view::{EventView, TaskDetail};
 
 use crate::support::{
     Home, ID, NOW, Peer, Server, accepted, code, running, stderr, stdout, succeeded,
@@ -220,11 +220,46 @@ fn an_attached_run_survives_a_restart_of_the_supervisor() {
     );
 }
 
+/// By then a newer task may have the name: what is asked again is the id.
 #[test]
-fn a_stop_by_a_name_is_never_sent_twice() {
+fn a_stop_by_a_name_goes_on_for_the_same_task() {
+    let home = Home::new();
+    let (stopping, was_asked) = mpsc::channel();
+    let first = Server::start(&home, move |request, peer| match request {
+        Request::Show { id } if id == "nightly" => {
+            peer.send(&Response::Detail(Box::new(TaskDetail {
+                task: running(ID),
+                intents: vec![],
+                evidence: vec![],
+            })));
+        }
+        Request::Stop(stop) => {
+            assert_eq!(stop.ids, [ID]);
+            stopping.send(()).expect("the test waits");
+            peer.until_hung_up();
+        }
+        other => panic!("unexpected {other:?}"),
+    });
+    let child = spawn(&home, &["stop", "nightly"]);
+    was_asked.recv().expect("it was asked to stop");
+    drop(first);
+    let second = Server::start(&home, |_, peer| {
+        peer.send(&Response::Stopped {
+            results: vec![],
+            failed: vec![],
+        });
+    });
+    let output = child.wait_with_output().expect("our child");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(matches!(second.next(), Request::Stop(stop) if stop.ids == [ID]));
+}
+
+/// What is alive then may be other tasks.
+#[test]
+fn a_stop_of_all_is_never_sent_twice() {
     let home = Home::new();
     let first = silent(&home);
-    let child = spawn(&home, &["stop", "nightly"]);
+    let child = spawn(&home, &["stop", "--all"]);
     assert!(matches!(first.next(), Request::Stop(_)));
     drop(first);
     let second = silent(&home);

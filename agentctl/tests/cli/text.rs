@@ -85,7 +85,13 @@ fn names_are_pinned_before_a_wait() {
 #[test]
 fn a_stop_prints_outcomes_and_names_what_is_unknown() {
     let home = Home::new();
-    let _server = Server::start(&home, |_, peer| {
+    let _server = Server::start(&home, |request, peer| {
+        let unknown = ErrorBody::new(ErrorCode::NotFound, "no task is called zzz");
+        match request {
+            Request::Show { id } if id == "zzz" => return peer.send(&Response::Error(unknown)),
+            Request::Stop(stop) => assert_eq!(stop.ids, [ID]),
+            other => panic!("{other:?}"),
+        }
         let result = StopResult {
             id: TaskId::new("a").expect("valid"),
             outcome: StopOutcome::AlreadyGone,
@@ -93,14 +99,12 @@ fn a_stop_prints_outcomes_and_names_what_is_unknown() {
             archive_reason: Some(ArchiveReason::Completed),
             survivors: vec![],
         };
-        let unknown = ErrorBody::new(ErrorCode::NotFound, "no task is called zzz");
-        let failed = vec![("zzz".to_owned(), unknown)];
         peer.send(&Response::Stopped {
             results: vec![result],
-            failed,
+            failed: vec![],
         });
     });
-    let output = home.output(&["stop-session", "a", "zzz"]);
+    let output = home.output(&["stop-session", ID, "zzz"]);
     assert_eq!(stdout(&output), "a already gone: success (completed)\n");
     assert_eq!(stderr(&output), "agentctl: no task is called zzz\n");
     assert_eq!(code(&output), 3);

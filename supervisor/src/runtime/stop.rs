@@ -20,6 +20,8 @@ use crate::ledger::LedgerError;
 enum Watched {
     /// It lives; its end will be told.
     Live(TaskId, oneshot::Receiver<End>),
+    /// It has ended, and that is about to be committed: a stop comes too late.
+    Ending(TaskId, oneshot::Receiver<End>),
     /// It had ended, and these live on of it.
     Ended(Box<TaskView>, Vec<Survivor>),
 }
@@ -118,10 +120,14 @@ impl Core {
 
     async fn watched(&mut self, id: &TaskId) -> Result<Option<Watched>, LedgerError> {
         if let Some(live) = self.tasks.get_mut(id) {
-            // Also where its end is about to be committed.
+            let has_ended = live.task.ending.is_some();
             let (tell, told) = oneshot::channel();
             live.tell_end(tell);
-            return Ok(Some(Watched::Live(id.clone(), told)));
+            return Ok(Some(if has_ended {
+                Watched::Ending(id.clone(), told)
+            } else {
+                Watched::Live(id.clone(), told)
+            }));
         }
         let survivors = self.held.of_task(id);
         Ok(self
@@ -133,13 +139,15 @@ impl Core {
     /// What can be said without waiting.
     fn so_far(&self, task: &Watched) -> Option<StopResult> {
         match task {
-            Watched::Live(id, _) => self.tasks.get(id).map(|live| StopResult {
-                id: id.clone(),
-                outcome: StopOutcome::StillAlive,
-                status: live.view().status,
-                archive_reason: None,
-                survivors: Vec::new(),
-            }),
+            Watched::Live(id, _) | Watched::Ending(id, _) => {
+                self.tasks.get(id).map(|live| StopResult {
+                    id: id.clone(),
+                    outcome: StopOutcome::StillAlive,
+                    status: live.view().status,
+                    archive_reason: None,
+                    survivors: Vec::new(),
+                })
+            }
             Watched::Ended(view, survivors) => Some(gone_before(view, survivors.clone())),
         }
     }
@@ -167,7 +175,7 @@ impl Core {
         let live: Vec<String> = watched
             .iter()
             .filter_map(|task| match task {
-                Watched::Live(id, _) => Some(id.to_string()),
+                Watched::Live(id, _) | Watched::Ending(id, _) => Some(id.to_string()),
                 Watched::Ended(..) => None,
             })
             .collect();
@@ -209,7 +217,7 @@ async fn all_ended(watched: Vec<Watched>) -> Option<Vec<TaskView>> {
     let mut tasks = Vec::with_capacity(watched.len());
     for task in watched {
         tasks.push(match task {
-            Watched::Live(_, told) => told.await.ok()?.view,
+            Watched::Live(_, told) | Watched::Ending(_, told) => told.await.ok()?.view,
             Watched::Ended(view, _) => *view,
         });
     }
@@ -221,6 +229,16 @@ async fn stopped(watched: Vec<Watched>, reply: &ReplySender) -> Vec<StopResult> 
     for task in watched {
         match task {
             Watched::Ended(view, survivors) => results.push(gone_before(&view, survivors)),
+            Watched::Ending(_, told) => {
+                let Ok(End { view, tree }) = told.await else {
+                    return results;
+                };
+                let survivors = match tree {
+                    TreeEnd::Gone => Vec::new(),
+                    TreeEnd::Left(survivors) => survivors,
+                };
+                results.push(gone_before(&view, survivors));
+            }
             Watched::Live(_, told) => {
                 let told = tokio::select! {
                     told = told => told,
