@@ -46,7 +46,9 @@ fn bad_texts_are_refused_with_the_text() {
         assert!(refused.stderr.contains(words), "{refused:#?}");
         assert!(refused.stderr.len() < 500, "it is not repeated whole");
     }
-    let refused = world.ctl(&["stop", "x", "--note", &long]).expect_code(2);
+    // A whole id, which is not looked up before.
+    let id = "019a3f2c-4d5e-7000-8000-000000000001";
+    let refused = world.ctl(&["stop", id, "--note", &long]).expect_code(2);
     assert!(refused.stderr.contains("invalid note"), "{refused:#?}");
     assert_eq!(world.ledger().tasks().len(), 0, "no row");
 }
