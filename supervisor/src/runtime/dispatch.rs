@@ -38,6 +38,9 @@ impl Core {
         reply: ReplySender,
     ) -> Result<(), LedgerError> {
         match self.admit(&request).await? {
+            Ok(Admitted::New { id, warnings }) if !request.wait_for_exec => {
+                self.answer_with_row(&id, reply, warnings);
+            }
             Ok(Admitted::New { id, warnings }) => {
                 self.answer_when_started(&id, reply, false, warnings);
             }
@@ -45,6 +48,19 @@ impl Core {
             Err(refusal) => self.batch.answer(reply, Response::Error(refusal)),
         }
         Ok(())
+    }
+
+    /// Answers once the row is durable, however the start goes on.
+    fn answer_with_row(&mut self, id: &TaskId, reply: ReplySender, warnings: Vec<String>) {
+        let Some(live) = self.tasks.get(id) else {
+            return;
+        };
+        let response = Response::Task {
+            task: Box::new(live.view()),
+            existing: false,
+            warnings,
+        };
+        self.batch.answer(reply, response);
     }
 
     pub(super) fn prepare(
