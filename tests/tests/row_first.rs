@@ -1,0 +1,78 @@
+//! A caller of the control socket that wants the row alone (R1).
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use protocol::control::{Request, Response, RunRequest, SessionChoice};
+use protocol::hello::{HELLO_LEN, Hello, Role};
+use protocol::limits::MAX_CONTROL_FRAME;
+use protocol::{Phase, TaskId, codec};
+use tests::harness::World;
+use tests::scenarios::assert_ended;
+
+/// The answer comes while the shim still stands before its claim.
+#[test]
+fn the_row_alone_is_an_answer_for_who_wants_no_more() {
+    let world = World::builder().hooks(["shim.before_claim"]).build();
+    let _supervisor = world.start();
+    world.hooks().arm("shim.before_claim");
+    let id = TaskId::new("row-first").expect("legal");
+    let answer = ask(&world, &Request::Run(Box::new(request(id.clone()))));
+    let Response::Task { task, existing, .. } = answer else {
+        panic!("no task: {answer:?}");
+    };
+    assert_eq!(
+        (task.id, task.phase, existing),
+        (id, Phase::Starting, false)
+    );
+    assert_eq!(world.ledger().tasks().len(), 1, "the row is durable");
+    world.hooks().reached().go();
+    let ended = world.ended("row-first");
+    assert_ended(&ended, "success", "completed", "observed");
+    world.check();
+}
+
+fn ask(world: &World, request: &Request) -> Response {
+    let socket = world.runtime_dir().join("control.sock");
+    let mut stream = UnixStream::connect(socket).expect("a supervisor serves");
+    let frame = codec::to_frame(request, MAX_CONTROL_FRAME).expect("small");
+    let hello = Hello::opening(Role::Client).encode();
+    stream.write_all(&hello).expect("it reads");
+    stream.write_all(&frame).expect("it reads");
+    let mut hello = [0; HELLO_LEN];
+    stream.read_exact(&mut hello).expect("its hello");
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).expect("an answer");
+    let mut payload = vec![0; u32::from_le_bytes(length) as usize];
+    stream.read_exact(&mut payload).expect("the whole answer");
+    codec::from_payload(&payload).expect("a response")
+}
+
+fn request(id: TaskId) -> RunRequest {
+    RunRequest {
+        id,
+        provider: None,
+        argv: vec!["/bin/true".to_string()],
+        key: None,
+        prompt: None,
+        model: None,
+        name: None,
+        cwd: "/".to_string(),
+        client_env: Vec::new(),
+        env: Vec::new(),
+        agent: None,
+        agent_type: None,
+        repo: None,
+        issue_number: None,
+        user: None,
+        session: SessionChoice::Auto,
+        unsafe_resume: false,
+        timeout_ms: None,
+        idle_timeout_ms: None,
+        start_timeout_ms: None,
+        grace_ms: None,
+        max_log_bytes: None,
+        provider_args: Vec::new(),
+        wait_for_exec: false,
+    }
+}
