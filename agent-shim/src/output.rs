@@ -29,6 +29,17 @@ pub struct Output {
     printed: u64,
 }
 
+/// When a look at a pipe ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// When a read took all that there was. Whoever writes on without a pause is
+    /// not followed write by write.
+    Emptied,
+    /// When a read finds nothing: all that was written before is seen, and so
+    /// is the end.
+    Dry,
+}
+
 /// What a look at a pipe found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
@@ -69,8 +80,15 @@ impl Output {
         self.pipe.as_ref().map(AsFd::as_fd)
     }
 
-    /// Reads what waits, at most `limit` bytes or a little more.
-    pub fn drain(&mut self, limit: usize, buffer: &mut [u8], scanner: &mut Scanner) -> Drained {
+    /// Reads what waits, at most `limit` bytes or a little more, and as far as
+    /// `until` says.
+    pub fn drain(
+        &mut self,
+        limit: usize,
+        until: Until,
+        buffer: &mut [u8],
+        scanner: &mut Scanner,
+    ) -> Drained {
         let mut drained = Drained {
             bytes: 0,
             state: PipeState::Closed,
@@ -89,6 +107,10 @@ impl Output {
                     self.log.append(&buffer[..read]);
                     self.printed += read as u64;
                     drained.bytes += read;
+                    if until == Until::Emptied && read < buffer.len() {
+                        drained.state = PipeState::Dry;
+                        return drained;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -196,7 +218,7 @@ mod tests {
 
     fn drain(output: &mut Output) -> Drained {
         let mut scanner = Scanner::new(&ScanSpec::default());
-        output.drain(MAX_DRAIN, &mut [0; 1000], &mut scanner)
+        output.drain(MAX_DRAIN, Until::Dry, &mut [0; 1000], &mut scanner)
     }
 
     #[test]
@@ -231,6 +253,19 @@ mod tests {
         let log = std::fs::read(folder.path().join("log")).expect("there");
         assert_eq!(log.len(), 2500);
         assert_eq!(drain(&mut output).state, PipeState::Closed);
+        folder.remove().expect("ours");
+    }
+
+    #[test]
+    fn a_look_may_end_with_the_read_that_emptied_the_pipe() {
+        let (folder, mut writer, mut output) = output(1 << 20);
+        let mut scanner = Scanner::new(&ScanSpec::default());
+        writer.write_all(&[b'a'; 1500]).expect("room");
+        drop(writer);
+        let mut look = || output.drain(MAX_DRAIN, Until::Emptied, &mut [0; 1000], &mut scanner);
+        let (first, second) = (look(), look());
+        assert_eq!((first.bytes, first.state), (1500, PipeState::Dry));
+        assert_eq!((second.bytes, second.state), (0, PipeState::Closed));
         folder.remove().expect("ours");
     }
 

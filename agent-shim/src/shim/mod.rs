@@ -1,6 +1,7 @@
 //! The loop: one thread, one epoll, no work while nothing happens.
 
 mod desk;
+mod pace;
 mod task;
 
 use std::io;
@@ -24,6 +25,7 @@ use crate::signals::{Caught, Signals, sender};
 use crate::tree;
 
 use desk::Desk;
+use pace::Pace;
 use task::{State, Sweep, Task};
 
 /// How long a shim that was told to end waits for its last acknowledgement, in
@@ -321,6 +323,7 @@ fn running(agent: Agent, start: Start, desk: &Desk) -> io::Result<Task> {
         scanner: Scanner::new(&start.scan),
         ladder: Ladder::new(policy),
         buffer: Pages::new(BUFFER_BYTES)?,
+        pace: Pace::default(),
         term_exit: start.term_exit,
         result: OwnResult::Missing,
         sweep: Sweep::NotYet,

@@ -9,9 +9,10 @@ use sys::pages::Pages;
 use sys::spawn::Spawned;
 
 use super::desk::{self, Desk};
+use super::pace::{self, Pace};
 use crate::agent::{PrivateFolder, Prompt};
 use crate::ladder::{Command, Conclusion, Input, Ladder, Tree};
-use crate::output::{MAX_DRAIN, Output};
+use crate::output::{MAX_DRAIN, Output, Until};
 use crate::poller::{Interest, Source};
 use crate::scan::{Finding, Scanner};
 use crate::settle::{Manager, OwnResult, settle};
@@ -36,6 +37,7 @@ pub(super) struct Task {
     pub(super) scanner: Scanner,
     pub(super) ladder: Ladder,
     pub(super) buffer: Pages,
+    pub(super) pace: Pace,
     pub(super) term_exit: Vec<i32>,
     pub(super) result: OwnResult,
     pub(super) sweep: Sweep,
@@ -78,10 +80,25 @@ impl Task {
         self.prompt = self.prompt.take().and_then(Prompt::write);
     }
 
-    /// There is output.
+    /// There is output. Under a flood the pipe is left to fill between two
+    /// looks (see [`Pace`]).
     pub(super) fn read_output(&mut self, at: usize, desk: &mut Desk) {
-        let drained = self.drain(at, BYTES_PER_EVENT, desk);
+        let mut drained = self.drain(at, BYTES_PER_EVENT, Until::Emptied, desk);
         self.report_findings(desk);
+        let looks = self.pace.looks(drained, desk.clock.now());
+        for _ in 0..looks {
+            if drained >= BYTES_PER_EVENT {
+                break;
+            }
+            pace::let_fill();
+            let more = self.drain(at, BYTES_PER_EVENT, Until::Emptied, desk);
+            self.report_findings(desk);
+            if more == 0 {
+                break;
+            }
+            drained += more;
+        }
+        self.pace.looked(desk.clock.now());
         if drained > SMALL_OUTPUT {
             self.buffer.release();
         }
@@ -262,16 +279,16 @@ impl Task {
     /// Reads everything that was written before now.
     fn read_all(&mut self, desk: &mut Desk) {
         for at in 0..self.outputs.len() {
-            self.drain(at, MAX_DRAIN, desk);
+            self.drain(at, MAX_DRAIN, Until::Dry, desk);
         }
         self.scanner.end_of_input();
         self.report_findings(desk);
     }
 
     /// Reads on in a stream, and says how many bytes there were.
-    fn drain(&mut self, at: usize, limit: usize, desk: &mut Desk) -> usize {
+    fn drain(&mut self, at: usize, limit: usize, until: Until, desk: &mut Desk) -> usize {
         let output = &mut self.outputs[at];
-        let drained = output.drain(limit, &mut self.buffer, &mut self.scanner);
+        let drained = output.drain(limit, until, &mut self.buffer, &mut self.scanner);
         if let Some(detail) = output.take_failure() {
             let kind = AlarmKind::LogWriteFailed;
             desk.record(Record::Alarm {
