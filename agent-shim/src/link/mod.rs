@@ -30,6 +30,10 @@ use wire::{Lost, Wire};
 /// First and longest pause between two attempts to reach a supervisor, in ms.
 const BACKOFF_MS: (u64, u64) = (50, 5_000);
 
+/// How long a supervisor's wake-up counts that came while the link seemed to be
+/// up, in ms: the end of the former supervisor is then noticed right behind it.
+const WAKE_UP_MS: u64 = 1_000;
+
 /// What came over the link.
 #[derive(Debug, PartialEq, Eq)]
 pub enum News {
@@ -65,6 +69,8 @@ pub struct Link {
     state: State,
     /// The pause before the next attempt but one, in ms.
     backoff_ms: u64,
+    /// When a supervisor last said that it can be reached.
+    woken_at: Option<u64>,
     interest: Interest,
 }
 
@@ -94,6 +100,7 @@ impl Link {
             identity,
             state,
             backoff_ms,
+            woken_at: None,
             interest: Interest::Read,
         })
     }
@@ -130,10 +137,11 @@ impl Link {
     }
 
     /// A supervisor says that it can be reached: the next attempt is due, and
-    /// one that waits for an answer is given up.
+    /// one that waits for an answer is given up. A link that is up may be that
+    /// of a supervisor whose end was not noticed yet.
     pub fn hurry(&mut self, now: u64) {
         match self.state {
-            State::Up(_) => {}
+            State::Up(_) => self.woken_at = Some(now),
             State::Greeting { .. } | State::Down { .. } => {
                 self.backoff_ms = BACKOFF_MS.0;
                 self.state = State::Down { retry_at: now };
@@ -288,6 +296,11 @@ impl Link {
 
     /// Dropping the socket ends its place in the poller, too.
     fn lose(&mut self, now: u64) {
+        let woken = self.woken_at.take();
+        if woken.is_some_and(|at| now.saturating_sub(at) <= WAKE_UP_MS) {
+            self.state = State::Down { retry_at: now };
+            return;
+        }
         self.state = State::Down {
             retry_at: now + self.backoff_ms,
         };
@@ -337,3 +350,6 @@ fn take(wire: &mut Wire, news: &mut Vec<News>) -> Result<(), Lost> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
