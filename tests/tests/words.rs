@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::json;
-use tests::harness::World;
+use tests::harness::{GENEROUS, World, wait_until};
 
 #[test]
 fn a_wait_that_is_over_names_the_task() {
@@ -85,7 +85,8 @@ fn settings_without_effect_are_told() {
         .build();
     let _supervisor = world.start();
     let told = "[http] of the configuration has no effect";
-    assert!(world.log().contains(told), "{}", world.log());
+    // The socket is there before the configuration is looked through.
+    wait_until("a warning", GENEROUS, || world.log().contains(told));
 }
 
 #[test]
