@@ -1,13 +1,15 @@
 //! A caller of the control socket that wants the row alone (R1).
 
+use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
+use nix::sys::signal::Signal;
 use protocol::control::{Request, Response, RunRequest, SessionChoice};
 use protocol::hello::{HELLO_LEN, Hello, Role};
 use protocol::limits::MAX_CONTROL_FRAME;
 use protocol::{Phase, TaskId, codec};
-use tests::harness::World;
+use tests::harness::{GENEROUS, World, wait_until};
 use tests::scenarios::assert_ended;
 
 /// The answer comes while the shim still stands before its claim.
@@ -29,6 +31,41 @@ fn the_row_alone_is_an_answer_for_who_wants_no_more() {
     world.hooks().reached().go();
     let ended = world.ended("row-first");
     assert_ended(&ended, "success", "completed", "observed");
+    world.check();
+}
+
+/// A supervisor that dies between the two leaves what no row accounts for.
+#[test]
+fn secrets_without_a_row_are_wiped_by_the_next_supervisor() {
+    let world = World::builder().hooks(["sup.commit.before"]).build();
+    let first = world.start();
+    // Answered once the commit of the start is done.
+    let _listed = world.ctl(&["list"]).ok();
+    world.hooks().arm("sup.commit.before");
+    let run = world
+        .run()
+        .id("rowless")
+        .option("--env", "SECRET=for-nobody");
+    let client = run.steps(["exit:0"]).in_background();
+    let paused = world.hooks().reached();
+    // A client that lives on would dispatch it again.
+    client.process.signal(Signal::SIGKILL);
+    let _killed = client.output();
+    let spec = world.task_dir("rowless").join("spec");
+    let has_secret = || {
+        let bytes = fs::read(&spec).expect("it is kept");
+        String::from_utf8_lossy(&bytes).contains("for-nobody")
+    };
+    assert!(has_secret(), "written before the row");
+    paused.die();
+    let _gone = first.ended();
+    world.hooks().disarm();
+    let _second = world.start();
+    wait_until("a wiped spec", GENEROUS, || !has_secret());
+    assert_eq!(world.ledger().tasks().len(), 0);
+    // The name is not burnt.
+    let task = world.run().id("rowless").steps(["exit:0"]).detached();
+    assert_ended(&world.ended(&task.id), "success", "completed", "observed");
     world.check();
 }
 

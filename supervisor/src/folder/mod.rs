@@ -18,9 +18,11 @@ mod tests;
 
 use std::fs::{self, DirBuilder};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use protocol::TaskId;
 
@@ -139,11 +141,7 @@ impl Folders {
     /// [`FolderError::Io`], [`FolderError::Taken`].
     pub fn create(&self, id: &TaskId, spec: &SpecFile) -> Result<(), FolderError> {
         let folder = self.task_dir(id);
-        let decided = [sys::claim::FILE_NAME, sys::journal::FILE_NAME];
-        if decided
-            .iter()
-            .any(|name| fs::symlink_metadata(folder.join(name)).is_ok())
-        {
+        if is_decided(&folder) {
             return Err(FolderError::Taken(folder));
         }
         match make(&folder) {
@@ -199,6 +197,25 @@ impl Folders {
         settled::write(&self.task_dir(id).join(SETTLED), rows)
     }
 
+    /// Tasks whose folders were last changed before `before`, and in which no
+    /// start was ever decided: no claim, no journal. Folders that cannot be
+    /// looked at are left out.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn undecided(&self, before: SystemTime) -> Result<Vec<TaskId>, FolderError> {
+        let mut found = Vec::new();
+        self.each(|id| {
+            let folder = self.task_dir(&id);
+            let changed = fs::metadata(&folder).and_then(|folder| folder.modified());
+            if changed.is_ok_and(|changed| changed < before) && !is_decided(&folder) {
+                found.push(id);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+
     /// Removes the private folder that a dead shim left.
     ///
     /// # Errors
@@ -222,22 +239,41 @@ impl Folders {
     /// # Errors
     /// [`FolderError::Io`].
     pub fn any(&self) -> Result<Option<TaskId>, FolderError> {
+        let mut any = None;
+        self.each(|id| {
+            any = Some(id);
+            ControlFlow::Break(())
+        })?;
+        Ok(any)
+    }
+
+    /// Visits every folder that has the name of a task.
+    fn each(&self, mut visit: impl FnMut(TaskId) -> ControlFlow<()>) -> Result<(), FolderError> {
         let failed = || FolderError::io("look through", &self.tasks_dir);
         let entries = match fs::read_dir(&self.tasks_dir) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(failed()(error)),
         };
         for entry in entries {
             let entry = entry.map_err(failed())?;
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
             let name = entry.file_name();
-            if let (true, Some(Ok(id))) = (is_folder, name.to_str().map(TaskId::new)) {
-                return Ok(Some(id));
+            if let (true, Some(Ok(id))) = (is_folder, name.to_str().map(TaskId::new))
+                && visit(id).is_break()
+            {
+                break;
             }
         }
-        Ok(None)
+        Ok(())
     }
+}
+
+/// Somebody decided there whether an agent is started.
+fn is_decided(folder: &Path) -> bool {
+    [sys::claim::FILE_NAME, sys::journal::FILE_NAME]
+        .iter()
+        .any(|name| fs::symlink_metadata(folder.join(name)).is_ok())
 }
 
 fn make(folder: &Path) -> io::Result<()> {

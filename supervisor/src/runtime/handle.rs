@@ -15,6 +15,7 @@ impl Core {
             CoreInput::LinkDown(down) => self.link_down(&down),
             CoreInput::ShimGone(gone) => self.shim_gone(&gone),
             CoreInput::LookAgain(id) => self.look_again(&id).await?,
+            CoreInput::Undecided(ids) => self.wipe_rowless(&ids).await?,
             CoreInput::Swept(id, sweep) => self.step(&id, Input::Fact(Fact::TreeSwept(sweep))),
             CoreInput::Leave => self.leave(),
         }

@@ -22,6 +22,8 @@ pub(super) enum CoreInput {
     Swept(TaskId, SweepRecord),
     /// What could not be found out about a task's shim may be known now.
     LookAgain(TaskId),
+    /// Folders from before the start in which no start was decided.
+    Undecided(Vec<TaskId>),
     /// SIGTERM or SIGINT.
     Leave,
 }

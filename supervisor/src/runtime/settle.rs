@@ -2,12 +2,13 @@
 //! written, what nobody needs any more is wiped.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use protocol::TaskId;
 
 use super::claims;
 use super::core_loop::Core;
+use super::input::CoreInput;
 use super::service::Service;
 use crate::folder::Folders;
 use crate::ledger::{LedgerError, LedgerHandle};
@@ -55,6 +56,44 @@ impl Core {
             .await?;
         self.unsettled.extend(left);
         self.settle_folders();
+        self.look_for_rowless();
+        Ok(())
+    }
+
+    /// A supervisor that was killed between a `spec` and the commit of its row
+    /// left secrets that belong to no task. With many folders this takes a
+    /// while: it is done beside the work.
+    fn look_for_rowless(&mut self) {
+        let (folders, inputs) = (self.service.folders.clone(), self.inputs.clone());
+        let begun = SystemTime::now();
+        self.jobs.spawn(async move {
+            let found = tokio::task::spawn_blocking(move || folders.undecided(begun)).await;
+            match found {
+                Ok(Ok(ids)) if ids.is_empty() => {}
+                // Closed only when the supervisor leaves.
+                Ok(Ok(ids)) => drop(inputs.send(CoreInput::Undecided(ids)).await),
+                Ok(Err(error)) => tracing::warn!(%error, "left-over secrets were not looked for"),
+                Err(error) => tracing::error!(%error, "the look for left-over secrets panicked"),
+            }
+        });
+    }
+
+    /// Wipes the environment from what was written for tasks that have no row.
+    /// Done by the loop, which alone knows of dispatches under way.
+    pub(super) async fn wipe_rowless(&mut self, ids: &[TaskId]) -> Result<(), LedgerError> {
+        for id in ids {
+            if self.tasks.contains_key(id) || self.ledger.task_row(id.clone()).await?.is_some() {
+                continue;
+            }
+            match self.service.folders.wipe_env(id) {
+                Ok(()) => {
+                    tracing::debug!(task = %id, "a dispatch without a row: its secrets are wiped")
+                }
+                Err(error) => {
+                    tracing::warn!(task = %id, %error, "the secrets of a dispatch without a row were not wiped")
+                }
+            }
+        }
         Ok(())
     }
 }
