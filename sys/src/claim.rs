@@ -20,6 +20,7 @@ use protocol::Timestamp;
 use protocol::shim::ProcessId;
 
 use crate::atomic_file;
+use crate::checksum::crc32c;
 use crate::hook::Step;
 
 /// The name of the file in a task's folder.
@@ -141,7 +142,7 @@ fn encode(claim: &Claim) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_LEN + payload.len());
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&crc32c::crc32c(&payload).to_le_bytes());
+    bytes.extend_from_slice(&crc32c(&[&payload]).to_le_bytes());
     bytes.extend_from_slice(&payload);
     bytes
 }
@@ -158,7 +159,7 @@ fn decode(bytes: &[u8]) -> Result<Claim, Unread> {
         return Err(Unread::Version(version));
     }
     let crc = u32::from_le_bytes([header[6], header[7], header[8], header[9]]);
-    if crc32c::crc32c(payload) != crc {
+    if crc32c(&[payload]) != crc {
         return Err(Unread::Damaged);
     }
     let (by, process, at): (u8, ProcessId, Timestamp) =

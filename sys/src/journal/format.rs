@@ -3,6 +3,7 @@
 use protocol::shim::Record;
 
 use super::MAX_RECORD_BYTES;
+use crate::checksum::crc32c;
 
 /// Bytes before the first record.
 pub(super) const FILE_HEADER_LEN: usize = 8;
@@ -109,7 +110,7 @@ fn checksum(number: u64, kind: u16, payload: &[u8]) -> u32 {
     head[..8].copy_from_slice(&number.to_le_bytes());
     head[8..16].copy_from_slice(&(payload.len() as u64).to_le_bytes());
     head[16..].copy_from_slice(&kind.to_le_bytes());
-    crc32c::crc32c_append(crc32c::crc32c(&head), payload)
+    crc32c(&[&head, payload])
 }
 
 #[cfg(test)]
