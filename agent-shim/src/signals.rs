@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use protocol::shim::SenderRecord;
 
 /// A signal that arrived.
@@ -67,8 +67,14 @@ impl Signals {
     /// # Errors
     /// The kernel's answer.
     pub fn next(&self) -> io::Result<Option<Caught>> {
-        let Some(info) = self.0.read_signal()? else {
-            return Ok(None);
+        let info = loop {
+            match self.0.read_signal()? {
+                None => return Ok(None),
+                // A stopped process whose group is orphaned gets it with a
+                // SIGCONT: the supervisor ended, and nobody ends this task.
+                Some(info) if is_of_the_kernel(&info) => {}
+                Some(info) => break info,
+            }
         };
         let signal = i32::try_from(info.ssi_signo).unwrap_or_default();
         Ok(Some(match signal {
@@ -89,10 +95,16 @@ impl AsFd for Signals {
     }
 }
 
+fn is_of_the_kernel(info: &siginfo) -> bool {
+    let signal = i32::try_from(info.ssi_signo).unwrap_or_default();
+    signal == libc_signal::HUP && info.ssi_code == nix::libc::SI_KERNEL
+}
+
 mod libc_signal {
     use super::Signal;
 
     pub(super) const CHLD: i32 = Signal::SIGCHLD as i32;
+    pub(super) const HUP: i32 = Signal::SIGHUP as i32;
     pub(super) const USR1: i32 = Signal::SIGUSR1 as i32;
 }
 

@@ -35,6 +35,14 @@ pub enum Action {
         /// Between TERM and KILL, in ms.
         grace_ms: u64,
     },
+    /// The shim did not answer a stop: feed in what its journal has, and look at
+    /// the agent.
+    LookBehindShim {
+        /// Records that are known now.
+        known_records: u64,
+    },
+    /// The shim does not answer: end its tree, then the shim.
+    EndWithoutShim,
     /// Wake the core at this time; replaces an earlier one of the same name.
     Arm {
         /// Which timer.

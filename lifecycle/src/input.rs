@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use protocol::shim::{ProcessId, ProgressReport, Record, SweepRecord};
+use protocol::shim::{ProcessId, ProgressReport, Record, SupersededBy, SweepRecord};
 use protocol::view::Requester;
 use protocol::{StopReason, Timestamp};
 
@@ -77,6 +77,20 @@ pub enum Fact {
     },
     /// A new supervisor rebuilt the task from its events.
     Recovered,
+    /// The shim did not answer a stop; the supervisor looked behind it.
+    ShimSilent(LookBehind),
+}
+
+/// What the supervisor saw behind a shim that did not answer. Everything in
+/// its journal was fed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookBehind {
+    /// Records that were known when it did not answer.
+    pub known_records: u64,
+    /// The agent had ended by itself.
+    pub ended: Option<SupersededBy>,
+    /// Processes of its tree that live.
+    pub processes: u32,
 }
 
 /// How a link came to be.

@@ -43,7 +43,7 @@ pub mod verdict;
 
 pub use effect::{Action, Effects};
 pub use event::{Event, EventBody};
-pub use input::{Command, Fact, Input, LinkKind, Now};
+pub use input::{Command, Fact, Input, LinkKind, LookBehind, Now};
 pub use session::SessionRow;
 pub use spec::{Limits, Policy, SessionPlan, TaskSpec};
 pub use task::{Presence, Task, decide, evolve};

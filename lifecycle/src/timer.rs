@@ -6,6 +6,7 @@
 //! | `Start` | at the admission | by a session id or any output | intent `start_timeout` |
 //! | `Timeout` | at the admission | by the end | intent `timeout` |
 //! | `Idle` | at the exec | by the end | intent `idle_timeout`, or armed again when there was output meanwhile |
+//! | `Answer` | at the first intent, and at each step of the shim under it | by the end | the supervisor looks behind the shim |
 
 /// The timers of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,9 +17,11 @@ pub enum Timer {
     Timeout,
     /// It is silent too long.
     Idle,
+    /// The shim does not answer a stop.
+    Answer,
 }
 
 impl Timer {
     /// Every timer.
-    pub const ALL: [Self; 3] = [Self::Start, Self::Timeout, Self::Idle];
+    pub const ALL: [Self; 4] = [Self::Start, Self::Timeout, Self::Idle, Self::Answer];
 }

@@ -1,12 +1,17 @@
 //! Somebody wants it to end.
 
 use lifecycle::event::Ending;
-use lifecycle::{Action, EventBody, Fact, LinkKind, Presence};
+use lifecycle::{Action, EventBody, Fact, LinkKind, Presence, Timer};
 use protocol::shim::{SupersededBy, Target};
 use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{ArchiveReason, Basis, Exit, Phase, Status, StopReason};
 
 use crate::support::*;
+
+/// Grace, half a second of TERM for the tree, and two to answer.
+fn next_answer() -> Action {
+    arm(Timer::Answer, HEARD_MS + 5_000 + 500 + 2_000)
+}
 
 #[test]
 fn an_intent_is_committed_then_sent_then_journalled_then_signalled() {
@@ -15,14 +20,17 @@ fn an_intent_is_committed_then_sent_then_journalled_then_signalled() {
         run.stop(10, StopReason::User),
         effects(
             vec![event(10, requested(1, StopReason::User, 5_000))],
-            vec![send(1, StopReason::User, 5_000)]
+            vec![send(1, StopReason::User, 5_000), arm(Timer::Answer, 2_010)]
         )
     );
     assert_eq!(run.task.phase(), Phase::Stopping);
     let journalled = EventBody::StopJournalled { intent_id: 1 };
     assert_eq!(
         run.record(intent(11, 1)),
-        effects(vec![of_record(3, 11, journalled)], vec![ack(3)])
+        effects(
+            vec![of_record(3, 11, journalled)],
+            vec![next_answer(), ack(3)]
+        )
     );
     let term = EventBody::Signalled {
         intent_id: Some(1),
@@ -32,7 +40,7 @@ fn an_intent_is_committed_then_sent_then_journalled_then_signalled() {
     };
     assert_eq!(
         run.record(signalled(12, 1, TERM)),
-        effects(vec![of_record(4, 12, term)], vec![ack(4)])
+        effects(vec![of_record(4, 12, term)], vec![next_answer(), ack(4)])
     );
     run.finish(15, signal(TERM));
     let expected = Ending {
@@ -210,7 +218,7 @@ fn a_stop_before_the_shim_has_claimed_is_sent_behind_its_start_order() {
         run.stop(1, StopReason::User),
         effects(
             vec![event(1, requested(1, StopReason::User, 5_000))],
-            vec![send(1, StopReason::User, 5_000)]
+            vec![send(1, StopReason::User, 5_000), arm(Timer::Answer, 2_001)]
         )
     );
     run.record(claimed(2));
@@ -268,7 +276,10 @@ fn what_the_shim_has_not_journalled_is_said_again_on_its_next_link() {
 fn a_new_supervisor_says_it_again_to_the_shim_that_it_adopts() {
     let mut run = Run::running(spec());
     run.stop(10, StopReason::User);
-    assert_eq!(run.restart(50), effects(vec![], vec![]));
+    assert_eq!(
+        run.restart(50),
+        effects(vec![], vec![arm(Timer::Answer, 2_050)])
+    );
     let adopted = EventBody::Adopted { shim: shim() };
     assert_eq!(
         run.fact(60, Fact::LinkUp(LinkKind::Adopted(shim()))),

@@ -9,6 +9,7 @@ mod decide_records;
 mod decide_run;
 mod decide_session;
 mod decide_signal;
+mod decide_silence;
 mod decide_stop;
 mod invariants;
 mod json;

@@ -28,6 +28,7 @@ enum Step {
     NeverStarted,
     TreeSwept,
     HostRebooted,
+    ShimSilent(bool, Option<SupersededBy>),
 }
 
 /// What a record says, without its time.
@@ -151,7 +152,7 @@ fn some_step() -> impl Strategy<Value = Step> {
         1 => (any::<u8>(), something_said()).prop_map(|(which, said)| Step::Again(which, said)),
         3 => (some_reason(), proptest::option::of(0..9000_u64))
             .prop_map(|(reason, grace)| Step::Stop(reason, grace)),
-        1 => (0..3_usize).prop_map(|at| Step::Timer(Timer::ALL[at])),
+        1 => (0..Timer::ALL.len()).prop_map(|at| Step::Timer(Timer::ALL[at])),
         1 => Just(Step::LinkUp),
         1 => Just(Step::LinkDown),
         1 => Just(Step::Progress),
@@ -160,6 +161,8 @@ fn some_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::NeverStarted),
         1 => Just(Step::TreeSwept),
         1 => Just(Step::HostRebooted),
+        1 => (any::<bool>(), proptest::option::of(Just(SupersededBy::Zombie)))
+            .prop_map(|(nothing_new, seen)| Step::ShimSilent(nothing_new, seen)),
     ]
 }
 
@@ -243,6 +246,10 @@ fn take(run: &mut Run, ms: i64, step: &Step) {
         Step::HostRebooted => {
             let detail = String::from("b");
             run.fact(ms, Fact::HostRebooted { detail });
+        }
+        Step::ShimSilent(nothing_new, ended) => {
+            let known_records = if *nothing_new { u64::MAX } else { 0 };
+            run.fact(ms, Fact::ShimSilent(behind(known_records, *ended)));
         }
     }
 }
@@ -337,6 +344,7 @@ fn without_volatile(spec: &TaskSpec, steps: &[Step]) -> Vec<Input> {
             | Step::LinkDown
             | Step::Progress
             | Step::Restart
+            | Step::ShimSilent(..)
             | Step::NeverStarted => continue,
         };
         run.feed(ms, input.clone());

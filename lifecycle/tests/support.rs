@@ -15,6 +15,9 @@ use protocol::{ArchiveReason, Basis, Exit, Status, StopReason};
 pub(crate) use records::*;
 pub(crate) use words::*;
 
+/// When records are heard.
+pub(crate) const HEARD_MS: i64 = 1_000_000;
+
 /// The task of a test: its live state, and everything that was committed.
 #[derive(Clone)]
 pub(crate) struct Run {
@@ -72,8 +75,7 @@ impl Run {
     }
 
     pub(crate) fn numbered(&mut self, number: u64, record: Record) -> Effects {
-        let ms = 1_000_000;
-        self.fact(ms, Fact::Record { number, record })
+        self.fact(HEARD_MS, Fact::Record { number, record })
     }
 
     pub(crate) fn stop(&mut self, ms: i64, reason: StopReason) -> Effects {

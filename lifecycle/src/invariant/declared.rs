@@ -1,10 +1,11 @@
-//! I3: `declared` if and only if an intent, journalled by the shim, precedes
-//! the signal, or, where nothing was signalled, the end; and nothing showed
+//! I3: `declared` if and only if an intent, journalled by the shim (or in the
+//! ledger where the supervisor signals), precedes the signal, or, where nothing was signalled, the end; and nothing showed
 //! before the signal that the agent had ended by itself, or was ended by
 //! somebody else.
 
 use alloc::format;
 
+use protocol::vocab::SignalledBy;
 use protocol::{ArchiveReason, Basis};
 
 use super::{Violation, ending, never_ran, position, violation};
@@ -55,10 +56,24 @@ fn declaring_intent(events: &[Event]) -> Option<(u64, ArchiveReason)> {
             None
         }
     })?;
-    let journalled = position(
+    let in_journal = position(
         events,
         |body| matches!(body, EventBody::StopJournalled { intent_id } if *intent_id == id),
-    )?;
+    );
+    let by_supervisor = |body: &EventBody| {
+        if let EventBody::Signalled { intent_id, by, .. } = body {
+            (*by == SignalledBy::Supervisor).then_some(*intent_id)
+        } else {
+            None
+        }
+    };
+    let overruled = position(events, |body| by_supervisor(body).is_some());
+    let under_it = position(events, |body| by_supervisor(body) == Some(Some(id)));
+    // Where the supervisor signals, the ledger is the journal.
+    let journalled = match (in_journal, under_it) {
+        (Some(journalled), Some(under_it)) => journalled.min(under_it),
+        (journalled, under_it) => journalled.or(under_it)?,
+    };
     let signalled = position(events, |body| {
         matches!(
             body,
@@ -71,7 +86,7 @@ fn declaring_intent(events: &[Event]) -> Option<(u64, ArchiveReason)> {
     // One for this intent, or for any before this one was journalled.
     let superseded = events.iter().enumerate().any(|(at, event)| {
         matches!(&event.body, EventBody::StopSuperseded { intent_id, .. }
-            if *intent_id == id || at < journalled)
+            if at < overruled.unwrap_or(usize::MAX) && (*intent_id == id || at < journalled))
     });
     let own_end = position(events, |body| {
         matches!(body, EventBody::Result(_) | EventBody::Exited { .. })

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use protocol::Timestamp;
 use protocol::shim::StopOrder;
 
-use super::{Lost, Presence, Start, Task, finish, record, stop};
+use super::{Lost, Presence, Start, Task, finish, record, silence, stop};
 use crate::effect::{Action, Effects};
 use crate::event::{Event, EventBody};
 use crate::input::{Command, Fact, Input, LinkKind, Now};
@@ -33,7 +33,10 @@ pub fn decide(task: &Task, presence: &Presence, input: Input, now: Now) -> Effec
             };
             stop::requested(task, request, now)
         }
-        Input::Timer(timer) => stop::timer_due(task, presence, timer, now),
+        Input::Timer(Timer::Answer) => silence::no_answer(task),
+        Input::Timer(timer @ (Timer::Start | Timer::Timeout | Timer::Idle)) => {
+            stop::timer_due(task, presence, timer, now)
+        }
         Input::Fact(fact) => happened(task, presence, fact, now),
     }
 }
@@ -51,7 +54,8 @@ fn after_the_end(input: Input) -> Effects {
             | Fact::NeverStarted { .. }
             | Fact::TreeSwept(_)
             | Fact::HostRebooted { .. }
-            | Fact::Recovered,
+            | Fact::Recovered
+            | Fact::ShimSilent(_),
         )
         | Input::Command(_)
         | Input::Timer(_) => Vec::new(),
@@ -64,7 +68,7 @@ fn after_the_end(input: Input) -> Effects {
 
 fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
     match fact {
-        Fact::Record { number, record } => record::reported(task, presence, number, record),
+        Fact::Record { number, record } => record::reported(task, presence, (number, record), now),
         Fact::LinkUp(link) => link_up(task, presence, link, now),
         Fact::LinkDown | Fact::Progress(_) => Effects::default(),
         Fact::ShimGone => finish::shim_gone(task, presence, now),
@@ -72,6 +76,7 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
         Fact::TreeSwept(sweep) => finish::tree_swept(task, presence, sweep, now),
         Fact::HostRebooted { detail } => finish::host_rebooted(task, presence, detail, now),
         Fact::Recovered => recovered(task, now),
+        Fact::ShimSilent(look) => silence::looked_behind(task, look, now),
     }
 }
 
@@ -126,6 +131,7 @@ pub(crate) fn initial_timers(task: &Task, listening_from: Timestamp) -> Vec<Acti
         arm(Timer::Start, listening_from, start_limit),
         arm(Timer::Timeout, task.started_at, limits.timeout_ms),
         idle_from.and_then(|from| arm(Timer::Idle, from, limits.idle_timeout_ms)),
+        arm(Timer::Answer, listening_from, silence::patience_ms(task)),
     ]
     .into_iter()
     .flatten()

@@ -202,7 +202,11 @@ fn journalled(task: &mut Task, intent_id: u64, at: Timestamp) {
     }
 }
 
+/// What a shim saw behind a signal of the supervisor came too late to be first.
 fn superseded(task: &mut Task, intent_id: u64, by: SupersededBy) {
+    if task.overruled_at.is_some() {
+        return;
+    }
     if task.cause == Some(Cause::Intent(intent_id)) {
         task.cause = None;
     }
@@ -216,6 +220,22 @@ fn signalled(task: &mut Task, intent_id: Option<u64>, at: Timestamp, by: Signall
         .find(|intent| Some(intent.id) == intent_id);
     if let Some(intent) = intent {
         intent.signalled = intent.signalled.or(Some((at, by)));
+    }
+    if by == SignalledBy::Supervisor {
+        task.overruled_at = task.overruled_at.or(Some(at));
+        if let Some(id) = intent_id {
+            declared_by_ledger(task, id);
+        }
+    }
+}
+
+/// The supervisor signals: its intent is the cause, journalled by the shim or
+/// not, unless something else was before it.
+fn declared_by_ledger(task: &mut Task, id: u64) {
+    let by_itself = task.superseded.is_some() || task.exited.is_some() || task.result.is_some();
+    let known = task.intent(id).is_some_and(|intent| !intent.joined);
+    if task.cause.is_none() && !by_itself && known {
+        task.cause = Some(Cause::Intent(id));
     }
 }
 

@@ -4,6 +4,7 @@ mod decide;
 mod evolve;
 mod finish;
 mod record;
+mod silence;
 mod stop;
 
 pub use decide::decide;
@@ -64,6 +65,8 @@ pub struct Task {
     pub exited: Option<(Timestamp, Exit)>,
     /// What became of the tree.
     pub swept: Option<SweepRecord>,
+    /// When the supervisor signalled past a shim that did not answer.
+    pub overruled_at: Option<Timestamp>,
     /// The shim died, or the machine did, before it had finished.
     pub lost: Option<Lost>,
     /// Terminal.
@@ -215,6 +218,7 @@ impl Task {
             superseded: None,
             exited: None,
             swept: None,
+            overruled_at: None,
             lost: None,
             ending: None,
             version: 1,

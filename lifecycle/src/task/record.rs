@@ -8,13 +8,19 @@ use protocol::shim::{AlarmKind, IntentRecord, Record};
 use protocol::vocab::SignalledBy;
 use protocol::{SessionId, Timestamp};
 
-use super::{Presence, Task, evolve, finish};
+use super::{Presence, Task, evolve, finish, silence};
 use crate::effect::{Action, Effects};
 use crate::event::{BindKind, Event, EventBody};
+use crate::input::Now;
 use crate::timer::Timer;
 
 /// The record `number` is known now. Repeats are acknowledged and nothing else.
-pub(super) fn reported(task: &Task, presence: &Presence, number: u64, record: Record) -> Effects {
+pub(super) fn reported(
+    task: &Task,
+    presence: &Presence,
+    (number, record): (u64, Record),
+    now: Now,
+) -> Effects {
     let acknowledge = Action::Acknowledge { upto: number };
     if number <= task.journal {
         return Effects {
@@ -27,7 +33,7 @@ pub(super) fn reported(task: &Task, presence: &Presence, number: u64, record: Re
     if let Some(gap) = events.first().and_then(|event| gap(task, number, event.at)) {
         events.insert(0, gap);
     }
-    let mut actions = timers_after(task, &events);
+    let mut actions = timers_after(task, &events, now);
     actions.push(acknowledge);
     if finished {
         let at = events.last().map_or(task.last_event_at, |event| event.at);
@@ -39,8 +45,9 @@ pub(super) fn reported(task: &Task, presence: &Presence, number: u64, record: Re
     Effects { events, actions }
 }
 
-/// A sign of life disarms the start limit; the exec arms the idle limit.
-fn timers_after(task: &Task, events: &[Event]) -> Vec<Action> {
+/// A sign of life disarms the start limit; the exec arms the idle limit; each
+/// step of a stop gives the shim its time for the next.
+fn timers_after(task: &Task, events: &[Event], now: Now) -> Vec<Action> {
     let mut actions = Vec::new();
     for event in events {
         match &event.body {
@@ -58,6 +65,9 @@ fn timers_after(task: &Task, events: &[Event]) -> Vec<Action> {
                     });
                 }
             }
+            EventBody::StopJournalled { .. } | EventBody::Signalled { .. } => {
+                actions.extend(silence::next_answer(task, &event.body, now));
+            }
             EventBody::Admitted { .. }
             | EventBody::Claimed { .. }
             | EventBody::SpawnFailed { .. }
@@ -73,9 +83,7 @@ fn timers_after(task: &Task, events: &[Event]) -> Vec<Action> {
             | EventBody::ProviderFailed { .. }
             | EventBody::UsageSeen { .. }
             | EventBody::StopRequested { .. }
-            | EventBody::StopJournalled { .. }
             | EventBody::StopSuperseded { .. }
-            | EventBody::Signalled { .. }
             | EventBody::SignalSeen { .. }
             | EventBody::Exited { .. }
             | EventBody::Swept { .. }

@@ -51,9 +51,18 @@ pub(super) fn requested(task: &Task, request: Request, now: Now) -> Effects {
         reason: request.reason,
         grace_ms,
     };
+    let mut actions = vec![Action::SendStop(order)];
+    // The answer to the first is waited for already.
+    if task.intents.is_empty() {
+        let due = now.at.plus_ms(super::silence::ANSWER_MS);
+        actions.push(Action::Arm {
+            timer: Timer::Answer,
+            due,
+        });
+    }
     Effects {
         events: vec![event],
-        actions: vec![Action::SendStop(order)],
+        actions,
     }
 }
 
@@ -64,6 +73,8 @@ pub(super) fn timer_due(task: &Task, presence: &Presence, timer: Timer, now: Now
         Timer::Start => limits.start_timeout_ms,
         Timer::Timeout => limits.timeout_ms,
         Timer::Idle => limits.idle_timeout_ms,
+        // No limit of the task.
+        Timer::Answer => None,
     };
     let Some(limit_ms) = limit_ms else {
         return Effects::default();
@@ -72,6 +83,7 @@ pub(super) fn timer_due(task: &Task, presence: &Presence, timer: Timer, now: Now
         return Effects::default();
     }
     match timer {
+        Timer::Answer => Effects::default(),
         Timer::Timeout => limit(task, StopReason::Timeout, now),
         Timer::Start if task.shows_life() => Effects::default(),
         // Without the shim nobody knows what the agent prints.

@@ -218,6 +218,8 @@ impl World {
                 Action::SweepTree { .. } => self.sweeping = true,
                 Action::SpawnShim
                 | Action::Acknowledge { .. }
+                | Action::LookBehindShim { .. }
+                | Action::EndWithoutShim
                 | Action::Arm { .. }
                 | Action::Disarm(_)
                 | Action::Settle => {}

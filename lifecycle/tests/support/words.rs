@@ -2,10 +2,10 @@
 
 use lifecycle::event::{BindKind, Ending};
 use lifecycle::{
-    Action, Command, Effects, Event, EventBody, Input, Limits, Policy, Presence, SessionPlan,
-    SessionRow, TaskSpec, Timer,
+    Action, Command, Effects, Event, EventBody, Input, Limits, LookBehind, Policy, Presence,
+    SessionPlan, SessionRow, TaskSpec, Timer,
 };
-use protocol::shim::{ProcessId, SenderRecord, StopOrder, Usage};
+use protocol::shim::{ProcessId, SenderRecord, StopOrder, SupersededBy, Usage};
 use protocol::view::{Links, Requester};
 use protocol::vocab::{SessionState, Via};
 use protocol::{
@@ -66,6 +66,7 @@ pub(crate) fn farewell() -> Vec<Action> {
         Action::Disarm(Timer::Start),
         Action::Disarm(Timer::Timeout),
         Action::Disarm(Timer::Idle),
+        Action::Disarm(Timer::Answer),
         Action::Settle,
     ]
 }
@@ -253,6 +254,15 @@ pub(crate) const fn send(intent_id: u64, reason: StopReason, grace_ms: u64) -> A
         reason,
         grace_ms,
     })
+}
+
+/// What was seen behind a shim that did not answer.
+pub(crate) const fn behind(known_records: u64, ended: Option<SupersededBy>) -> LookBehind {
+    LookBehind {
+        known_records,
+        ended,
+        processes: 3,
+    }
 }
 
 pub(crate) const fn code(code: i32) -> Exit {

@@ -73,6 +73,9 @@ pub struct SweepOrder {
     pub uid: u32,
     /// Between TERM and KILL; 0 = KILL at once.
     pub grace_ms: u64,
+    /// So many were ended while the shim was still their subreaper, and none was
+    /// left: an exact proof, which this sweep only completes.
+    pub proven: Option<u32>,
 }
 
 /// Ends every process that carries the task's marker. Blocks, for up to the
@@ -105,14 +108,14 @@ pub fn run(order: &SweepOrder) -> SweepRecord {
         Ok(left) => SweepRecord {
             at: clock::now(),
             empty: left.is_empty(),
-            swept: u32::try_from(sweep.ended.len()).unwrap_or(u32::MAX),
+            swept: sweep.count().saturating_add(order.proven.unwrap_or(0)),
             survivors: left,
-            marker_only: true,
+            marker_only: order.proven.is_none(),
         },
         Err(error) => {
             tracing::error!(task = %order.task, %error, "the sweep could not go on");
             SweepRecord {
-                swept: u32::try_from(sweep.ended.len()).unwrap_or(u32::MAX),
+                swept: sweep.count(),
                 ..unproven(clock::now())
             }
         }
@@ -154,6 +157,10 @@ struct Sweep {
 }
 
 impl Sweep {
+    fn count(&self) -> u32 {
+        u32::try_from(self.ended.len()).unwrap_or(u32::MAX)
+    }
+
     /// A look that fails is tried again until the deadline: what is not looked
     /// for lives on.
     fn look(&self, deadline: Instant) -> io::Result<Found> {

@@ -18,6 +18,7 @@ fn order(task: &TaskId, grace_ms: u64) -> SweepOrder {
         shim: None,
         uid: nix::unistd::getuid().as_raw(),
         grace_ms,
+        proven: None,
     }
 }
 

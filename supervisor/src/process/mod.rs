@@ -6,3 +6,4 @@ pub mod marker;
 pub mod marker_sweep;
 pub mod requester;
 mod scan;
+pub mod watchdog;

@@ -7,6 +7,7 @@ use protocol::shim::SpawnStage;
 use protocol::view::ChainLink;
 
 use super::because::because;
+use super::facts;
 use super::quote::quote;
 use super::spawn_failure::SpawnFailure;
 use super::step::{self, SHIM, SUPERVISOR, Step, step};
@@ -22,6 +23,10 @@ pub(super) fn chain(events: &[Event], search_path: Option<&str>) -> Vec<ChainLin
     };
     let link = |event: &Event| {
         let Step { what, who, detail } = context.step(&event.body)?;
+        let who = match (facts::is_past_the_shim(context.task, event), who.as_str()) {
+            (true, SHIM) => SUPERVISOR.to_owned(),
+            (true | false, _) => who,
+        };
         let what = what.to_owned();
         Some(ChainLink {
             at: event.at,

@@ -20,6 +20,10 @@ pub(super) fn evidence(events: &[Event], search_path: Option<&str>) -> Vec<Evide
     let task = Task::fold(events);
     let seen = |event: &Event| {
         let (kind, detail) = seen(task.as_ref(), &event.body, search_path)?;
+        let kind = match (facts::is_past_the_shim(task.as_ref(), event), kind) {
+            (true, "shim") => "supervisor",
+            (true | false, kind) => kind,
+        };
         let kind = kind.to_owned();
         Some(EvidenceView {
             kind,

@@ -1,10 +1,18 @@
 //! Single facts in words, for the chain and the evidence alike.
 
+use lifecycle::{Event, Task};
 use protocol::shim::{AlarmKind, ProviderError, SupersededBy, SweepRecord, Target};
 use protocol::view::Survivor;
 use protocol::vocab::SignalName;
 
 use super::quote::quote;
+
+/// The supervisor saw it itself, when it signalled past a shim that did not
+/// answer.
+pub(super) fn is_past_the_shim(task: Option<&Task>, event: &Event) -> bool {
+    let overruled_at = task.and_then(|task| task.overruled_at);
+    event.record.is_none() && overruled_at == Some(event.at)
+}
 
 pub(super) fn result(success: bool, text: Option<&str>) -> String {
     let judgement = if success {

@@ -16,6 +16,7 @@ impl Core {
             CoreInput::ShimGone(gone) => self.shim_gone(&gone),
             CoreInput::LookAgain(id) => self.look_again(&id).await?,
             CoreInput::Undecided(ids) => self.wipe_rowless(&ids).await?,
+            CoreInput::TreeEnded(id, ended) => self.tree_ended(&id, ended),
             CoreInput::Swept(id, sweep) => self.step(&id, Input::Fact(Fact::TreeSwept(sweep))),
             CoreInput::Leave => self.leave(),
         }

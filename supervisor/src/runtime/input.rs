@@ -4,6 +4,7 @@ use protocol::TaskId;
 use protocol::shim::SweepRecord;
 
 use crate::control::ControlCall;
+use crate::process::watchdog::Ended;
 use crate::shim::{AttachRequest, LinkDown, ShimGone, ShimMessage};
 
 /// One input of the loop.
@@ -20,6 +21,8 @@ pub(super) enum CoreInput {
     ShimGone(ShimGone),
     /// The sweep after a shim's death is done.
     Swept(TaskId, SweepRecord),
+    /// What became of the tree of a shim that does not answer.
+    TreeEnded(TaskId, Ended),
     /// What could not be found out about a task's shim may be known now.
     LookAgain(TaskId),
     /// Folders from before the start in which no start was decided.

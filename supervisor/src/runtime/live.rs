@@ -1,10 +1,12 @@
 //! What the supervisor holds of a task that has not ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::{Presence, Task};
 use protocol::shim::Start;
 use protocol::view::{Survivor, TaskView};
+use sys::PidFd;
 use tokio::sync::{oneshot, watch};
 
 use crate::folder::Shown;
@@ -24,6 +26,10 @@ pub(super) struct Live {
     pub(super) shown: Shown,
     /// The shim's process, if this supervisor knows it.
     pub(super) shim_pid: Option<i32>,
+    /// The same, by descriptor, once its end is waited for.
+    pub(super) shim_fd: Option<Arc<PidFd>>,
+    /// What the watchdog does about it.
+    pub(super) watchdog: Watchdog,
     /// The link, while it is up.
     pub(super) link: Option<LinkSender>,
     /// The order of a shim that is not spawned yet.
@@ -50,6 +56,19 @@ pub(super) enum ShimEnd {
     /// No process that could claim is left, and none will ever be: the only
     /// shim was seen to end, or could not be spawned.
     Seen,
+}
+
+/// What is done about a shim that does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watchdog {
+    /// Nothing.
+    Rests,
+    /// A job ends its tree.
+    EndsTree,
+    /// So many processes were ended, and none is left: then the shim was.
+    EndedTree(u32),
+    /// The tree could not be emptied; the shim was ended.
+    GaveUp,
 }
 
 /// The end of a task, for those who wait for it.
@@ -81,6 +100,8 @@ impl Live {
             secret,
             shown,
             shim_pid: None,
+            shim_fd: None,
+            watchdog: Watchdog::Rests,
             link: None,
             start: None,
             on_start: Vec::new(),

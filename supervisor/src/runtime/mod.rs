@@ -35,5 +35,6 @@ mod signals;
 mod stop;
 mod streams;
 mod timers;
+mod watchdog;
 
 pub use boot::main;

@@ -29,6 +29,8 @@ impl Core {
             }
             Action::Acknowledge { upto } => self.acknowledge(id, upto),
             Action::SweepTree { grace_ms } => self.sweep(id, grace_ms),
+            Action::LookBehindShim { known_records } => self.look_behind_shim(id, known_records),
+            Action::EndWithoutShim => self.end_without_shim(id),
             Action::Arm { timer, due } => {
                 let wait = Duration::from_millis(due.since_ms(clock::now()));
                 if wait < MAX_WAIT {
@@ -91,6 +93,7 @@ impl Core {
             shim: live.task.shim.clone(),
             uid: nix::unistd::geteuid().as_raw(),
             grace_ms,
+            proven: live.proven(),
         };
         let inputs = self.inputs.clone();
         let id = id.clone();

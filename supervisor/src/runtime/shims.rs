@@ -5,6 +5,7 @@ use nix::errno::Errno;
 use protocol::shim::{AlarmKind, Attach, FromShim, ProcessId, Record, RejectReason, Start};
 use protocol::{SessionId, TaskId};
 use std::io::ErrorKind;
+use std::sync::Arc;
 use sys::PidFd;
 
 use sys::journal::{Entry, JournalError};
@@ -43,8 +44,10 @@ impl Core {
 
     /// Waits for the end of a shim's process.
     pub(super) fn watch_shim(&mut self, id: TaskId, pidfd: PidFd, kinship: Kinship) {
+        let pidfd = Arc::new(pidfd);
         if let Some(live) = self.tasks.get_mut(&id) {
             live.shim_end = ShimEnd::Watched;
+            live.shim_fd = Some(pidfd.clone());
         }
         let inputs = self.inputs.clone();
         self.jobs.spawn(async move {

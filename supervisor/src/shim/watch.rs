@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::readiness;
@@ -34,7 +35,7 @@ pub struct ShimGone {
 /// Waits until the shim's process has ended, and reaps it if it is our child.
 /// Must be called within the runtime. Not cancel-safe for a child: it would
 /// stay a zombie.
-pub async fn watch(task_id: TaskId, pidfd: PidFd, kinship: Kinship) -> ShimGone {
+pub async fn watch(task_id: TaskId, pidfd: Arc<PidFd>, kinship: Kinship) -> ShimGone {
     if let Err(error) = wait_for_end(&pidfd).await {
         tracing::warn!(task = %task_id, %error, "a shim's process is looked at once a second");
         look_for_end(&pidfd).await;
@@ -94,7 +95,7 @@ mod tests {
             .expect("sh exists");
         let pid = child.id().cast_signed();
         let pidfd = PidFd::open(pid).expect("allowed").expect("not reaped");
-        let gone = watch(task(), pidfd, Kinship::Child).await;
+        let gone = watch(task(), Arc::new(pidfd), Kinship::Child).await;
         assert_eq!(
             gone,
             ShimGone {
@@ -119,7 +120,7 @@ mod tests {
             .expect("it lives");
         child.kill().expect("ours");
         // Until its parent takes it away nobody else learns how it ended.
-        let gone = watch(task(), pidfd, Kinship::Adopted).await;
+        let gone = watch(task(), Arc::new(pidfd), Kinship::Adopted).await;
         assert_eq!(gone.exit, None);
         child.wait().expect("ours");
     }

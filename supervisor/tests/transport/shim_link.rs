@@ -152,7 +152,7 @@ async fn a_spawned_shim_gets_its_order_and_is_heard_and_reaped() {
         end: LinkEnd::Closed,
     };
     assert_eq!(inbox.recv().await, Some(Input::Down(down)));
-    let gone = watch(task(), shim.pidfd, Kinship::Child).await;
+    let gone = watch(task(), shim.pidfd.into(), Kinship::Child).await;
     assert_eq!(gone.exit, Some(Exit::Exited { code: 42 }));
 }
 

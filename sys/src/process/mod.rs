@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 pub use identity::{Here, here, identity, same_process};
 pub use stat::{Stat, is_exiting, stat};
-pub use tree::{Descendant, children, descendants};
+pub use tree::{Descendant, children, descendants, descendants_of};
 
 /// The command name, as text; `None` if the process is gone.
 ///

@@ -74,6 +74,20 @@ pub fn descendants(root: i32, limit: usize, visit: &mut dyn FnMut(&Descendant)) 
     walk(root, None, MAX_GENERATIONS, &mut left, visit)
 }
 
+/// The same below a process that is not the caller and may end meanwhile:
+/// `held` is the process that has the number `root`.
+///
+/// # Errors
+/// The kernel's answer; some may have been visited by then.
+pub fn descendants_of(
+    (root, held): (i32, &PidFd),
+    limit: usize,
+    visit: &mut dyn FnMut(&Descendant),
+) -> io::Result<()> {
+    let mut left = limit;
+    walk(root, Some(held), MAX_GENERATIONS, &mut left, visit)
+}
+
 fn walk(
     parent: i32,
     held_parent: Option<&PidFd>,
@@ -90,12 +104,14 @@ fn walk(
         };
         // The number may have passed on since the list was read. It is a child
         // if its parent's number is the parent's, and the parent still lives.
-        let is_child = stat(pid)?.is_some_and(|stat| stat.ppid == parent && !stat.is_dead());
+        let is_child = stat(pid)?.is_some_and(|stat| stat.ppid == parent);
+        // Not the letter of its state, which is that of its first thread.
+        let lives = !pidfd.has_ended()?;
         let parent_lives = match held_parent {
             Some(held) => !held.has_ended()?,
             None => true,
         };
-        if !(is_child && parent_lives) {
+        if !(is_child && lives && parent_lives) {
             continue;
         }
         *left -= 1;
