@@ -11,4 +11,5 @@
 
 pub mod harness;
 pub mod invariants;
+pub mod matrix;
 pub mod scenarios;

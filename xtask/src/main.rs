@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask build|demo|test|bench`.
+//! The project's own commands: `cargo xtask build|demo|test|matrix|bench`.
 
 mod bench;
 mod build;
 mod demo;
+mod matrix;
 mod run;
 mod test;
 
@@ -14,6 +15,7 @@ const HELP: &str = "\
 cargo xtask build [--release] [--hooks]   build the three programs into target/dist/<profile>/
 cargo xtask demo                          build, then watch an agent run under supervision
 cargo xtask test [FILTER…]                build, then run all tests
+cargo xtask matrix [--runs N]             build, then run the fault matrix and print its table
 cargo xtask bench [ARG…]                  build for release, then measure
 ";
 
@@ -44,6 +46,7 @@ fn dispatch(verb: &str, rest: &[String]) -> Result<()> {
         }
         "demo" => demo::demo(),
         "test" => test::test(rest),
+        "matrix" => matrix::matrix(rest),
         "bench" => bench::bench(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -22,11 +22,13 @@ impl Bins {
     /// When one is missing; the message says how to build it.
     #[must_use]
     pub fn locate() -> Self {
-        let helpers = std::env::current_exe()
-            .expect("a test knows its own program")
-            .parent()
-            .and_then(Path::parent)
-            .expect("test programs are in target/<profile>/deps")
+        let program = std::env::current_exe().expect("a test knows its own program");
+        // Tests are in target/<profile>/deps, programs one above.
+        let helpers = program
+            .ancestors()
+            .skip(1)
+            .find(|folder| !folder.ends_with("deps"))
+            .expect("a program is in a folder")
             .to_path_buf();
         let product = std::env::var_os(BIN_DIR).map_or_else(|| helpers.clone(), PathBuf::from);
         let bins = Self { product, helpers };

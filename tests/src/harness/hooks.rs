@@ -204,6 +204,13 @@ impl Hooks {
         state.died.iter().any(|(point, _)| point == name)
     }
 
+    /// Does a process stand at `name` now?
+    #[must_use]
+    pub fn is_paused(&self, name: &str) -> bool {
+        let state = self.shared.state();
+        state.paused.iter().any(|paused| paused.name == name)
+    }
+
     /// How often `name` was hit.
     #[must_use]
     pub fn hits(&self, name: &str) -> usize {

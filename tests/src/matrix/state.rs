@@ -1,0 +1,105 @@
+//! Where a task stands when the fault comes.
+
+/// A state of MATRIX.md, and the hook point that stands for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// S1: the row is committed, there is no shim.
+    RowOnly,
+    /// S2: the shim was forked and has no claim yet.
+    Unclaimed,
+    /// S3: claimed, the agent is not exec'd.
+    Claimed,
+    /// S4: exec'd, and not reported.
+    Unreported,
+    /// S5: it runs and says nothing.
+    Idle,
+    /// S6: it prints as fast as it can.
+    Flooding,
+    /// S7: an intent is committed, and the shim has not acknowledged it.
+    Intended,
+    /// S8: acknowledged, nothing was signalled.
+    Acknowledged,
+    /// S9: TERM was sent, the grace runs.
+    InGrace,
+    /// S10: KILL was sent, the tree is not empty.
+    Killed,
+    /// S11: the leader is dead, descendants live.
+    Leaderless,
+    /// S12: the agent has ended, its exit is not on the disk.
+    Ending,
+    /// S13: on the disk, and the ledger has not acknowledged it.
+    OnDisk,
+    /// S14: acknowledged, the task's folder is not settled.
+    Unsettled,
+}
+
+/// All of them, in order.
+pub(super) const STATES: [State; 14] = [
+    State::RowOnly,
+    State::Unclaimed,
+    State::Claimed,
+    State::Unreported,
+    State::Idle,
+    State::Flooding,
+    State::Intended,
+    State::Acknowledged,
+    State::InGrace,
+    State::Killed,
+    State::Leaderless,
+    State::Ending,
+    State::OnDisk,
+    State::Unsettled,
+];
+
+impl State {
+    /// `S1` … `S14`.
+    #[must_use]
+    pub fn code(self) -> String {
+        let at = STATES.iter().position(|state| *state == self);
+        format!("S{}", at.map_or(0, |at| at + 1))
+    }
+
+    /// The point at which a process stands in this state, and how many hits of
+    /// it come before; none where the agent itself tells that it is there.
+    #[must_use]
+    pub const fn point(self) -> Option<(&'static str, usize)> {
+        match self {
+            Self::RowOnly => Some(("sup.spawn.before", 0)),
+            Self::Unclaimed => Some(("shim.before_claim", 0)),
+            Self::Claimed => Some(("shim.exec.before", 0)),
+            Self::Unreported => Some(("shim.exec.after", 0)),
+            Self::Idle | Self::Flooding => None,
+            Self::Intended | Self::Ending => Some(("shim.journal_write.before", 0)),
+            Self::Acknowledged | Self::Leaderless => Some(("shim.signal.before", 0)),
+            Self::InGrace => Some(("shim.signal.after", 0)),
+            // The first signal was TERM.
+            Self::Killed => Some(("shim.signal.after", 1)),
+            Self::OnDisk => Some(("shim.journal_sync.after", 0)),
+            Self::Unsettled => Some(("sup.settled_write.before", 0)),
+        }
+    }
+
+    /// Does the agent run or has it run?
+    #[must_use]
+    pub fn has_agent(self) -> bool {
+        self >= Self::Unreported
+    }
+
+    /// Is the agent's first process alive, for somebody to kill it?
+    #[must_use]
+    pub fn has_live_agent(self) -> bool {
+        self >= Self::Unreported && self <= Self::InGrace
+    }
+
+    /// Is there a shim?
+    #[must_use]
+    pub fn has_shim(self) -> bool {
+        self >= Self::Unclaimed && self <= Self::OnDisk
+    }
+
+    /// Was somebody's stop committed?
+    #[must_use]
+    pub fn is_stopped(self) -> bool {
+        self >= Self::Intended && self <= Self::Killed
+    }
+}
