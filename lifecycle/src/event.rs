@@ -287,6 +287,12 @@ pub enum EventBody {
         /// Agents that live on under their shims.
         left_running: u64,
     },
+    /// The kernel told how the leader had ended, after its shim had died.
+    #[serde(rename = "task.exit_learned")]
+    ExitLearned {
+        /// How.
+        exit: Exit,
+    },
 }
 
 /// How it is known that a session belongs to a task.
@@ -366,6 +372,7 @@ impl EventBody {
             Self::Ended(_) => "task.ended",
             Self::SupervisorStarted { .. } => "supervisor.started",
             Self::SupervisorStopped { .. } => "supervisor.stopped",
+            Self::ExitLearned { .. } => "task.exit_learned",
         }
     }
 }

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use protocol::shim::{ProcessId, ProgressReport, Record, SupersededBy, SweepRecord};
 use protocol::view::Requester;
-use protocol::{StopReason, Timestamp};
+use protocol::{Exit, StopReason, Timestamp};
 
 use crate::timer::Timer;
 
@@ -79,6 +79,8 @@ pub enum Fact {
     Recovered,
     /// The shim did not answer a stop; the supervisor looked behind it.
     ShimSilent(LookBehind),
+    /// The shim is dead, and the kernel tells how the leader ended.
+    ExitLearned(Exit),
 }
 
 /// What the supervisor saw behind a shim that did not answer. Everything in

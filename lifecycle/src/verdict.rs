@@ -121,6 +121,7 @@ fn of_a_process(task: &Task) -> Verdict {
 fn exit_of(task: &Task) -> Exit {
     match (&task.exited, &task.lost) {
         (Some((_, exit)), _) => exit.clone(),
+        (None, Some(Lost::Shim)) if let Some(exit) = &task.learned_exit => exit.clone(),
         (None, Some(Lost::Shim)) => Exit::Unknown {
             why: "the shim died before it could record the exit".to_string(),
         },

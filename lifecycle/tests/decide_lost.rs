@@ -50,6 +50,40 @@ fn a_shim_that_dies_with_a_running_agent() {
 }
 
 #[test]
+fn the_kernel_may_tell_what_the_shim_could_not() {
+    for exit in [code(7), signal(KILL)] {
+        let mut run = Run::running(spec());
+        // Not while the shim may tell it itself.
+        let told = || Fact::ExitLearned(exit.clone());
+        assert_eq!(run.fact(39, told()), Effects::default());
+        run.fact(40, Fact::ShimGone);
+        let learned = EventBody::ExitLearned { exit: exit.clone() };
+        assert_eq!(
+            run.fact(45, told()),
+            effects(vec![event(45, learned)], vec![])
+        );
+        assert_eq!(
+            run.fact(46, Fact::ExitLearned(code(0))),
+            Effects::default(),
+            "the first word stands"
+        );
+        run.fact(50, Fact::TreeSwept(sweep(50)));
+        assert_eq!(run.ending(), &lost_ending(Some(exit), 2));
+    }
+}
+
+#[test]
+fn what_the_shim_had_recorded_needs_no_kernel() {
+    let mut run = Run::running(spec());
+    run.record(exited(30, code(3)));
+    run.fact(40, Fact::ShimGone);
+    assert_eq!(run.fact(45, Fact::ExitLearned(code(4))), Effects::default());
+    run.fact(50, Fact::TreeSwept(sweep(50)));
+    assert_eq!(run.ending().exit, Some(code(3)));
+    assert_eq!(run.verdict(), FAILED);
+}
+
+#[test]
 fn a_shim_that_dies_between_claim_and_exec() {
     let mut run = Run::admitted(spec());
     run.record(claimed(1));

@@ -29,6 +29,7 @@ enum Step {
     TreeSwept,
     HostRebooted,
     ShimSilent(bool, Option<SupersededBy>),
+    ExitLearned(Exit),
 }
 
 /// What a record says, without its time.
@@ -163,6 +164,7 @@ fn some_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::HostRebooted),
         1 => (any::<bool>(), proptest::option::of(Just(SupersededBy::Zombie)))
             .prop_map(|(nothing_new, seen)| Step::ShimSilent(nothing_new, seen)),
+        1 => some_exit().prop_map(Step::ExitLearned),
     ]
 }
 
@@ -246,6 +248,9 @@ fn take(run: &mut Run, ms: i64, step: &Step) {
         Step::HostRebooted => {
             let detail = String::from("b");
             run.fact(ms, Fact::HostRebooted { detail });
+        }
+        Step::ExitLearned(exit) => {
+            run.fact(ms, Fact::ExitLearned(exit.clone()));
         }
         Step::ShimSilent(nothing_new, ended) => {
             let known_records = if *nothing_new { u64::MAX } else { 0 };
@@ -336,6 +341,7 @@ fn without_volatile(spec: &TaskSpec, steps: &[Step]) -> Vec<Input> {
             Step::Stop(reason, grace) => stop(*reason, *grace),
             Step::ShimGone => Input::Fact(Fact::ShimGone),
             Step::TreeSwept => Input::Fact(Fact::TreeSwept(sweep(ms))),
+            Step::ExitLearned(exit) => Input::Fact(Fact::ExitLearned(exit.clone())),
             Step::HostRebooted => Input::Fact(Fact::HostRebooted {
                 detail: "b".to_string(),
             }),

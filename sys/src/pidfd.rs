@@ -117,6 +117,32 @@ impl PidFd {
     /// (Linux 6.15 and later), and only once its parent took it away.
     #[must_use]
     pub fn exit_of_a_stranger(&self) -> Option<Exit> {
+        self.told_exit().ok().flatten()
+    }
+
+    /// The same, after waiting for that for at most so long. `None` at once
+    /// where the kernel would never tell.
+    ///
+    /// # Errors
+    /// The kernel's answer to a wait.
+    pub fn exit_once_reaped(&self, at_most: Duration) -> io::Result<Option<Exit>> {
+        match self.told_exit() {
+            Ok(None) => {}
+            Ok(told) => return Ok(told),
+            Err(_) => return Ok(None),
+        }
+        let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::MAX);
+        // Only POLLHUP, which is always waited for, comes with the reaping.
+        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::empty())];
+        poll(&mut fds, timeout)?;
+        Ok(self.exit_of_a_stranger())
+    }
+
+    /// `None` while it is not reaped.
+    fn told_exit(&self) -> io::Result<Option<Exit>> {
+        if is_forced_off() {
+            return Err(io::Error::from_raw_os_error(libc::ENOTTY));
+        }
         let mut info = PidFdInfo {
             mask: PIDFD_INFO_EXIT,
             ..PidFdInfo::default()
@@ -124,20 +150,28 @@ impl PidFd {
         // SAFETY: `info` has the size that is encoded in the request, and the
         // kernel writes no more than that.
         let answer = unsafe { libc::ioctl(self.0.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
-        if answer != 0 || info.mask & PIDFD_INFO_EXIT == 0 {
-            return None;
+        if answer != 0 {
+            let error = io::Error::last_os_error();
+            // A process that is gone, of which a kernel before 6.15 knows nothing.
+            return match error.raw_os_error() {
+                Some(libc::ESRCH) => Ok(None),
+                _ => Err(error),
+            };
+        }
+        if info.mask & PIDFD_INFO_EXIT == 0 {
+            return Ok(None);
         }
         let status = info.exit_code;
-        if libc::WIFEXITED(status) {
-            Some(Exit::Exited {
+        Ok(Some(if libc::WIFEXITED(status) {
+            Exit::Exited {
                 code: libc::WEXITSTATUS(status),
-            })
+            }
         } else {
-            Some(Exit::Signaled {
+            Exit::Signaled {
                 signal: libc::WTERMSIG(status),
                 core: libc::WCOREDUMP(status),
-            })
-        }
+            }
+        }))
     }
 }
 
@@ -174,6 +208,17 @@ const PIDFD_INFO_EXIT: u64 = 1 << 3;
 /// `_IOWR(0xFF, 11, struct pidfd_info)`.
 const PIDFD_GET_INFO: libc::Ioctl = ((3u32 << 30) | (64 << 16) | (0xFF << 8) | 11) as libc::Ioctl;
 const _: () = assert!(size_of::<PidFdInfo>() == 64);
+
+/// A test wants to see what happens on a kernel that does not tell exits.
+#[cfg(feature = "hooks")]
+fn is_forced_off() -> bool {
+    std::env::var_os("AGENT_SUPERVISOR_NO_PIDFD_EXIT").is_some()
+}
+
+#[cfg(not(feature = "hooks"))]
+const fn is_forced_off() -> bool {
+    false
+}
 
 fn check(result: c_long) -> io::Result<RawFd> {
     if result < 0 {

@@ -16,13 +16,23 @@ pub fn check(events: &[Event]) -> Result<(), Violation> {
     let Some(ending) = ending(events) else {
         return Ok(());
     };
-    let seen = events.iter().find_map(|event| {
+    let recorded = events.iter().find_map(|event| {
         if let EventBody::Exited { exit } = &event.body {
             Some(exit)
         } else {
             None
         }
     });
+    let learned = || {
+        events.iter().find_map(|event| {
+            if let EventBody::ExitLearned { exit } = &event.body {
+                Some(exit)
+            } else {
+                None
+            }
+        })
+    };
+    let seen = recorded.or_else(learned);
     let may_have_run = events.iter().any(|event| {
         matches!(
             event.body,

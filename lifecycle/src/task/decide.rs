@@ -55,7 +55,8 @@ fn after_the_end(input: Input) -> Effects {
             | Fact::TreeSwept(_)
             | Fact::HostRebooted { .. }
             | Fact::Recovered
-            | Fact::ShimSilent(_),
+            | Fact::ShimSilent(_)
+            | Fact::ExitLearned(_),
         )
         | Input::Command(_)
         | Input::Timer(_) => Vec::new(),
@@ -77,6 +78,7 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
         Fact::HostRebooted { detail } => finish::host_rebooted(task, presence, detail, now),
         Fact::Recovered => recovered(task, now),
         Fact::ShimSilent(look) => silence::looked_behind(task, look, now),
+        Fact::ExitLearned(exit) => finish::exit_learned(task, exit, now),
     }
 }
 

@@ -67,6 +67,9 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         EventBody::SignalSeen { .. } => signal_seen(&mut task, event),
         EventBody::Exited { exit } => exited(&mut task, event.at, exit),
         EventBody::Swept { sweep, .. } => task.swept = Some(sweep.clone()),
+        EventBody::ExitLearned { exit } => {
+            task.learned_exit.get_or_insert(exit.clone());
+        }
         EventBody::ShimLost {} => lost(&mut task, Lost::Shim),
         EventBody::HostRebooted { detail } => lost(&mut task, Lost::Host(detail.clone())),
         EventBody::Ended(ending) => end(&mut task, ending),

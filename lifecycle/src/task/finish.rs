@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use protocol::shim::{AlarmKind, ProviderError, SweepRecord};
 use protocol::vocab::{IntentOutcome, SignalledBy};
-use protocol::{ArchiveReason, FinishedBasis, Status, Timestamp};
+use protocol::{ArchiveReason, Exit, FinishedBasis, Status, Timestamp};
 
 use super::{Lost, Presence, Start, Task, evolve};
 use crate::effect::{Action, Effects};
@@ -29,6 +29,19 @@ pub(super) fn shim_gone(task: &Task, presence: &Presence, now: Now) -> Effects {
             events: vec![task.event(now.at, EventBody::ShimLost {})],
             actions: vec![Action::SweepTree { grace_ms: 0 }],
         },
+    }
+}
+
+/// The kernel tells what the shim could not any more. Its own record, where
+/// there is one, is the same.
+pub(super) fn exit_learned(task: &Task, exit: Exit, now: Now) -> Effects {
+    let by_kernel = matches!(task.lost, Some(Lost::Shim)) && task.exited.is_none();
+    if !by_kernel || task.learned_exit.is_some() {
+        return Effects::default();
+    }
+    Effects {
+        events: vec![task.event(now.at, EventBody::ExitLearned { exit })],
+        actions: Vec::new(),
     }
 }
 

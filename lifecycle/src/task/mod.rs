@@ -63,6 +63,8 @@ pub struct Task {
     pub superseded: Option<SupersededBy>,
     /// How and when the leader ended.
     pub exited: Option<(Timestamp, Exit)>,
+    /// How the leader ended, told by the kernel after the shim's death.
+    pub learned_exit: Option<Exit>,
     /// What became of the tree.
     pub swept: Option<SweepRecord>,
     /// When the supervisor signalled past a shim that did not answer.
@@ -217,6 +219,7 @@ impl Task {
             cause: None,
             superseded: None,
             exited: None,
+            learned_exit: None,
             swept: None,
             overruled_at: None,
             lost: None,

@@ -88,6 +88,7 @@ fn timers_after(task: &Task, events: &[Event], now: Now) -> Vec<Action> {
             | EventBody::Exited { .. }
             | EventBody::Swept { .. }
             | EventBody::ShimLost {}
+            | EventBody::ExitLearned { .. }
             | EventBody::HostRebooted { .. }
             | EventBody::Alarm { .. }
             | EventBody::Finished { .. }

@@ -7,6 +7,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use protocol::Exit;
 use protocol::shim::{ProcessId, SupersededBy};
 use sys::PidFd;
 use sys::hook::SUP_SIGNAL;
@@ -14,6 +15,11 @@ use sys::process;
 
 /// How long KILL is repeated. What still lives then hangs in the kernel.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long the leader of a dead shim is waited for until its new parent takes
+/// it away: some reap only every two seconds. Without that it ended in a way
+/// that nobody knows.
+const REAPED_WITHIN: Duration = Duration::from_millis(2_500);
 
 /// First and longest pause between two rounds.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
@@ -96,6 +102,19 @@ pub fn end(shim: (i32, &PidFd)) -> Ended {
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(longest);
+    }
+}
+
+/// How a leader whose shim is dead ended, if the kernel tells. Blocks until
+/// whoever inherited it took it away, or a while.
+#[must_use]
+pub fn told_exit(agent: &PidFd) -> Option<Exit> {
+    match agent.exit_once_reaped(REAPED_WITHIN) {
+        Ok(exit) => exit,
+        Err(error) => {
+            tracing::warn!(%error, "how the agent ended cannot be asked");
+            None
+        }
     }
 }
 

@@ -93,6 +93,7 @@ impl Context<'_> {
             E::SignalSeen { signal, sender } => step::signal_seen(*signal, sender),
             E::Exited { exit } => step::exited(exit),
             E::Swept { sweep, by } => step::swept(sweep, *by),
+            E::ExitLearned { exit } => step::exit_learned(exit),
             E::ShimLost {} => step::shim_lost(),
             E::HostRebooted { detail } => step::host_rebooted(detail),
             E::Finished {

@@ -61,6 +61,7 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         E::NeverStarted { detail } => by_supervisor("never started", detail),
         E::HostRebooted { detail } => by_supervisor("the host was booted again", detail),
         E::Adopted { shim } => adopted(shim.pid),
+        E::ExitLearned { exit } => Some(("exit", facts::exit_learned(exit))),
         E::ShimLost {} => shim_lost(),
         E::Alarm { kind, detail } => Some(("shim", facts::alarm(*kind, detail))),
         E::Finished { gap_bytes, .. } => not_kept(*gap_bytes),

@@ -1,6 +1,7 @@
 //! Single facts in words, for the chain and the evidence alike.
 
 use lifecycle::{Event, Task};
+use protocol::Exit;
 use protocol::shim::{AlarmKind, ProviderError, SupersededBy, SweepRecord, Target};
 use protocol::view::Survivor;
 use protocol::vocab::SignalName;
@@ -55,6 +56,11 @@ pub(super) const fn superseded(by: SupersededBy) -> &'static str {
         SupersededBy::Exiting => "the agent had already ended by itself: it was exiting",
         SupersededBy::Exited => "the agent had already ended by itself: its exit was on record",
     }
+}
+
+pub(super) fn exit_learned(exit: &Exit) -> String {
+    let exit = quote(&exit.to_string());
+    format!("the leader {exit}, as the kernel tells after the shim's death")
 }
 
 pub(super) fn sweep(sweep: &SweepRecord) -> String {

@@ -178,6 +178,10 @@ pub(super) fn exited(exit: &Exit) -> Option<Step> {
     step("exit", AGENT, quote(&exit.to_string()))
 }
 
+pub(super) fn exit_learned(exit: &Exit) -> Option<Step> {
+    step("exit", "the kernel", facts::exit_learned(exit))
+}
+
 pub(super) fn swept(sweep: &SweepRecord, by: SignalledBy) -> Option<Step> {
     step("tree", who::signaller(by), facts::sweep(sweep))
 }

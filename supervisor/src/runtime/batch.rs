@@ -102,6 +102,7 @@ fn touched_key(body: &EventBody) -> Option<Key> {
         | EventBody::Exited { .. }
         | EventBody::Swept { .. }
         | EventBody::ShimLost {}
+        | EventBody::ExitLearned { .. }
         | EventBody::HostRebooted { .. }
         | EventBody::Alarm { .. }
         | EventBody::Finished { .. }

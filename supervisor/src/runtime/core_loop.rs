@@ -237,6 +237,7 @@ impl Core {
     }
 
     fn tell_started(&mut self, id: &TaskId) {
+        self.hold_agent(id);
         let Some(live) = self.tasks.get_mut(id) else {
             return;
         };

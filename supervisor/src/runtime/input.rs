@@ -1,7 +1,7 @@
 //! Everything that can wake the core loop, as one enum.
 
-use protocol::TaskId;
 use protocol::shim::SweepRecord;
+use protocol::{Exit, TaskId};
 
 use crate::control::ControlCall;
 use crate::process::watchdog::Ended;
@@ -19,8 +19,9 @@ pub(super) enum CoreInput {
     LinkDown(LinkDown),
     /// A shim's process is gone.
     ShimGone(ShimGone),
-    /// The sweep after a shim's death is done.
-    Swept(TaskId, SweepRecord),
+    /// The sweep after a shim's death is done, and so the leader had ended, if
+    /// the kernel tells.
+    Swept(TaskId, SweepRecord, Option<Exit>),
     /// What became of the tree of a shim that does not answer.
     TreeEnded(TaskId, Ended),
     /// What could not be found out about a task's shim may be known now.

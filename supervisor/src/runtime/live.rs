@@ -28,7 +28,9 @@ pub(super) struct Live {
     pub(super) shim_pid: Option<i32>,
     /// The same, by descriptor, once its end is waited for.
     pub(super) shim_fd: Option<Arc<PidFd>>,
-    /// What the watchdog does about it.
+    /// The agent's leader, once it was exec'd.
+    pub(super) agent_fd: Option<Arc<PidFd>>,
+    /// What the watchdog does about the shim.
     pub(super) watchdog: Watchdog,
     /// The link, while it is up.
     pub(super) link: Option<LinkSender>,
@@ -101,6 +103,7 @@ impl Live {
             shown,
             shim_pid: None,
             shim_fd: None,
+            agent_fd: None,
             watchdog: Watchdog::Rests,
             link: None,
             start: None,

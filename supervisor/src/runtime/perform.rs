@@ -12,6 +12,7 @@ use super::core_loop::Core;
 use super::input::CoreInput;
 use super::live::ShimEnd;
 use crate::process::marker_sweep::{self, SweepOrder};
+use crate::process::watchdog;
 use sys::claim::ClaimError;
 use sys::process;
 
@@ -95,16 +96,21 @@ impl Core {
             grace_ms,
             proven: live.proven(),
         };
+        let agent = live.agent_fd.clone();
         let inputs = self.inputs.clone();
         let id = id.clone();
         self.jobs.spawn(async move {
-            let swept = tokio::task::spawn_blocking(move || marker_sweep::run(&order)).await;
-            let sweep = swept.unwrap_or_else(|error| {
+            let work = move || {
+                let sweep = marker_sweep::run(&order);
+                (sweep, agent.and_then(|agent| watchdog::told_exit(&agent)))
+            };
+            let swept = tokio::task::spawn_blocking(work).await;
+            let (sweep, exit) = swept.unwrap_or_else(|error| {
                 tracing::error!(task = %id, %error, "the sweep panicked");
-                marker_sweep::unproven(clock::now())
+                (marker_sweep::unproven(clock::now()), None)
             });
             // Closed only when the supervisor leaves; the next one sweeps again.
-            let _ = inputs.send(CoreInput::Swept(id, sweep)).await;
+            let _ = inputs.send(CoreInput::Swept(id, sweep, exit)).await;
         });
     }
 

@@ -181,6 +181,7 @@ impl Core {
                 if let Some(live) = self.tasks.get_mut(id) {
                     live.shim_pid = Some(shim.pid);
                 }
+                self.hold_agent(id);
                 self.watch_shim(id.clone(), pidfd, Kinship::Adopted);
             }
             Ok(None) => {

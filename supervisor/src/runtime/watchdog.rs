@@ -8,6 +8,7 @@ use lifecycle::{Fact, Input, LookBehind, Timer};
 use protocol::TaskId;
 use sys::PidFd;
 use sys::hook::SUP_SIGNAL;
+use sys::process;
 
 use super::core_loop::Core;
 use super::input::CoreInput;
@@ -36,6 +37,23 @@ impl Live {
 }
 
 impl Core {
+    /// Holds the agent of `id`, so that its exit can be asked of the kernel
+    /// where the shim cannot tell it any more.
+    pub(super) fn hold_agent(&mut self, id: &TaskId) {
+        let Some(live) = self.tasks.get_mut(id) else {
+            return;
+        };
+        let Some(agent) = live.task.agent() else {
+            return;
+        };
+        match process::same_process(agent) {
+            Ok(found) => live.agent_fd = found.map(Arc::new),
+            Err(error) => {
+                tracing::debug!(task = %id, %error, "the agent cannot be held");
+            }
+        }
+    }
+
     /// A shim did not answer in time. What it wrote counts before what is seen.
     pub(super) fn look_behind_shim(&mut self, id: &TaskId, known_records: u64) {
         match self.read_journal(id) {

@@ -64,6 +64,7 @@ pub(super) fn apply(
         | EventBody::Exited { .. }
         | EventBody::Swept { .. }
         | EventBody::ShimLost {}
+        | EventBody::ExitLearned { .. }
         | EventBody::HostRebooted { .. }
         | EventBody::Alarm { .. }
         | EventBody::Finished { .. }

@@ -223,6 +223,9 @@ fn of_the_end(values: &Values) -> Vec<EventBody> {
             by: SignalledBy::Supervisor,
         },
         EventBody::ShimLost {},
+        EventBody::ExitLearned {
+            exit: Exit::Exited { code: 7 },
+        },
         EventBody::HostRebooted {
             detail: values.text.clone(),
         },

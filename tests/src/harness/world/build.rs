@@ -15,6 +15,7 @@ const WORLD_TEMPLATE: &str = "/tmp/aw-XXXXXX";
 pub struct WorldBuilder {
     hooks: Vec<String>,
     config: Option<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl WorldBuilder {
@@ -29,6 +30,13 @@ impl WorldBuilder {
     #[must_use]
     pub fn config(mut self, text: &str) -> Self {
         self.config = Some(text.to_string());
+        self
+    }
+
+    /// A variable of the supervisor's own environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_string(), value.to_string()));
         self
     }
 
@@ -58,6 +66,7 @@ impl WorldBuilder {
         World {
             bins,
             active: self.hooks,
+            variables: self.variables,
             hooks,
             supervisors: Mutex::default(),
             oracle: Mutex::default(),

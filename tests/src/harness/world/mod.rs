@@ -49,6 +49,7 @@ pub struct World {
     dir: PathBuf,
     bins: Bins,
     active: Vec<String>,
+    variables: Vec<(String, String)>,
     hooks: Option<Hooks>,
     supervisors: Mutex<Vec<Arc<Supervisor>>>,
     oracle: Mutex<Oracle>,
@@ -196,6 +197,24 @@ impl World {
         self.remember(supervisor)
     }
 
+    /// Starts the supervisor by another program, which is given its path as the
+    /// last argument, and waits until it answers.
+    #[must_use]
+    pub fn start_by(&self, program: &str, arguments: &[&str]) -> Arc<Supervisor> {
+        let inner = self.supervisor_command();
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .args(arguments)
+            .arg(inner.get_program())
+            .current_dir(self.dir.join("work"));
+        let variables = inner.get_envs();
+        command.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+        let socket = self.runtime_dir().join(protocol::places::CONTROL_SOCKET);
+        let _absent = fs::remove_file(&socket);
+        self.remember(Supervisor::start(command, self.log_file(), &socket))
+    }
+
     /// Starts the supervisor and waits for nothing.
     #[must_use]
     pub fn spawn_supervisor(&self) -> Arc<Supervisor> {
@@ -266,6 +285,7 @@ impl World {
     fn supervisor_command(&self) -> Command {
         let mut command = self.command(self.bins.supervisor());
         command.env("NO_COLOR", "1");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(hooks) = &self.hooks {
             command
                 .env("AGENT_HOOKS", self.active.join(","))
