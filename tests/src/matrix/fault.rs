@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nix::sys::signal::Signal;
 
 use super::reach::Reached;
-use crate::harness::{GENEROUS, Process, Supervisor, World, wait_until};
+use crate::harness::{GENEROUS, Process, Supervisor, World, wait_for, wait_until};
 
 /// A fault of MATRIX.md that is put into a state by hook points. Faults of the
 /// kernel, of storage and of the service manager have test files of their own.
@@ -128,8 +128,11 @@ fn kill_shim(world: &World, reached: &Reached) {
 }
 
 fn kill_agent(world: &World, reached: &Reached) {
-    let leader = reached.records.leaders().pop();
-    kill(world, leader);
+    // It writes itself down a moment after its exec.
+    let leader = wait_for("the agent", GENEROUS, || {
+        reached.records.leaders().pop().ok_or("no record")
+    });
+    kill(world, Some(leader));
 }
 
 /// It stands still until the task's agent has ended, or cannot go on.
