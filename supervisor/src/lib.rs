@@ -5,6 +5,7 @@
 //! any of them may use: [`document`], [`exit_code`], [`fswatch`], [`reply`], [`socket`],
 //! [`text`].
 
+pub mod cgroup;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -10,6 +10,7 @@
 //! so that a crash test can stop the program on either side of it.
 
 pub mod atomic_file;
+pub mod attribute;
 mod checksum;
 pub mod claim;
 pub mod clock;

@@ -16,6 +16,7 @@ use super::input::CoreInput;
 use super::service::Service;
 use super::signals::Signals;
 use super::{background, offline};
+use crate::cgroup;
 use crate::cli::{self, Cli, Command};
 use crate::config::{Config, ConfigError, ConfigFile};
 use crate::folder::{FolderError, Folders};
@@ -229,7 +230,12 @@ impl Start {
         let identity = sys::process::identity(pid)
             .and_then(|found| found.ok_or_else(|| std::io::Error::other("no such process")))
             .map_err(BootError::system("find this process in /proc"))?;
+        let cgroups = cgroup::Base::find(Path::new(&places.state_dir));
+        if let Some(base) = &cgroups {
+            tracing::info!(cgroup = %base.path().display(), "each task gets a cgroup of its own");
+        }
         let service = Service {
+            cgroups,
             account: environment::account(nix::unistd::geteuid().as_raw()),
             config,
             places,

@@ -12,6 +12,7 @@ mod admit;
 mod background;
 mod batch;
 mod boot;
+mod cgroups;
 mod claims;
 mod clock;
 mod core_loop;

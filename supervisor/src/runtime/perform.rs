@@ -6,6 +6,7 @@ use lifecycle::{Action, Fact, Input};
 use protocol::TaskId;
 use protocol::shim::{ProcessId, ToShim};
 
+use super::cgroups;
 use super::claims::{self, Claiming};
 use super::clock;
 use super::core_loop::Core;
@@ -70,7 +71,11 @@ impl Core {
             return;
         };
         match self.service.shim_program.spawn(id) {
-            Ok(shim) => self.attend(id, shim, start),
+            Ok(shim) => {
+                // Before its order: what it starts is born there.
+                cgroups::place(&self.service, id, shim.pid);
+                self.attend(id, shim, start);
+            }
             Err(error) => {
                 tracing::error!(task = %id, %error, "the shim could not be spawned");
                 if let Some(live) = self.tasks.get_mut(id) {
@@ -82,8 +87,8 @@ impl Core {
         }
     }
 
-    /// The shim is dead: what carries the task's marker is ended, in a thread
-    /// of its own (it reads all of /proc).
+    /// The shim is dead: what is in the task's cgroup and what carries its marker
+    /// is ended, in a thread of its own (it reads all of /proc).
     fn sweep(&mut self, id: &TaskId, grace_ms: u64) {
         let Some(live) = self.tasks.get(id) else {
             return;
@@ -97,10 +102,13 @@ impl Core {
             proven: live.proven(),
         };
         let agent = live.agent_fd.clone();
+        let group = cgroups::of(&self.service, id);
         let inputs = self.inputs.clone();
         let id = id.clone();
         self.jobs.spawn(async move {
             let work = move || {
+                let by_group = group.map(|group| group.end());
+                let order = cgroups::with_proof(order, by_group);
                 let sweep = marker_sweep::run(&order);
                 (sweep, agent.and_then(|agent| watchdog::told_exit(&agent)))
             };

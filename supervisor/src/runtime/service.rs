@@ -9,6 +9,7 @@ use protocol::shim::ProcessId;
 use protocol::view::{LedgerView, ProtocolRange, StatusView, TaskCounts};
 use protocol::{ProviderName, Timestamp};
 
+use crate::cgroup;
 use crate::config::Config;
 use crate::folder::Folders;
 use crate::fswatch::Watches;
@@ -29,6 +30,8 @@ pub(super) struct Service {
     pub(super) folders: Folders,
     pub(super) shim_program: ShimProgram,
     pub(super) watches: Watches,
+    /// Where tasks get cgroups of their own, if they can.
+    pub(super) cgroups: Option<cgroup::Base>,
     /// This supervisor.
     pub(super) identity: ProcessId,
     pub(super) started_at: Timestamp,

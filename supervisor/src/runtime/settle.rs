@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use protocol::TaskId;
 
+use super::cgroups;
 use super::claims;
 use super::core_loop::Core;
 use super::input::CoreInput;
@@ -55,6 +56,7 @@ impl Core {
             .browse(move |reader| query::unsettled(reader, &folders))
             .await?;
         self.unsettled.extend(left);
+        self.remove_empty_cgroups();
         self.settle_folders();
         self.look_for_rowless();
         Ok(())
@@ -101,7 +103,11 @@ impl Core {
 /// In a thread of its own: an agent may have left any amount there.
 async fn clear_temp(service: Arc<Service>, id: TaskId) {
     let task = id.clone();
-    let cleared = tokio::task::spawn_blocking(move || service.folders.clear_temp(&id)).await;
+    let work = move || {
+        cgroups::remove(&service, &id);
+        service.folders.clear_temp(&id)
+    };
+    let cleared = tokio::task::spawn_blocking(work).await;
     match cleared {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%task, %error, "its private folder was not removed"),

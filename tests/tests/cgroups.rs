@@ -1,0 +1,204 @@
+//! A cgroup for each task, where one can be had.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tests::harness::{
+    Dispatched, GENEROUS, Process, Supervisor, World, own_user, wait_for, wait_until,
+};
+use tests::scenarios::{assert_ended, signal_of};
+use tests::skip;
+
+/// A cgroup that a test may divide: what a container or a delegation gives.
+struct Delegated(PathBuf);
+
+impl Delegated {
+    /// None where cgroups of version 2 cannot be made.
+    fn new(world: &World) -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+        let point = mounts.lines().find_map(|line| {
+            let mut words = line.split(' ').skip(1);
+            let (point, kind) = (words.next()?, words.next()?);
+            (kind == "cgroup2").then(|| PathBuf::from(point))
+        })?;
+        let path = point.join(world.dir().file_name()?);
+        (own_user() == 0 && fs::create_dir(&path).is_ok()).then_some(Self(path))
+    }
+
+    /// A supervisor that lives in it.
+    fn start(&self, world: &World) -> Arc<Supervisor> {
+        let enter = format!("echo $$ > {}/cgroup.procs && exec \"$0\"", self.0.display());
+        world.start_by("sh", &["-c", &enter])
+    }
+
+    /// The cgroup of a task.
+    fn of(&self, world: &World, task: &str) -> PathBuf {
+        let path = fs::read_link(world.task_dir(task).join("cgroup")).expect("it has one");
+        assert!(path.starts_with(&self.0), "{}", path.display());
+        path
+    }
+
+    /// What is below it.
+    fn below(&self) -> Vec<PathBuf> {
+        folders(&self.0)
+            .flat_map(|path| folders(&path).collect::<Vec<_>>())
+            .collect()
+    }
+}
+
+fn folders(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+}
+
+impl Drop for Delegated {
+    fn drop(&mut self) {
+        for task in self.below() {
+            let _gone = fs::remove_dir(&task);
+            let _gone = task.parent().map(fs::remove_dir);
+        }
+        let _gone = fs::remove_dir(&self.0);
+    }
+}
+
+fn members(cgroup: &Path) -> Vec<i32> {
+    let listed = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    listed
+        .lines()
+        .map(|pid| pid.parse().expect("a pid"))
+        .collect()
+}
+
+fn evidence(task: &Value, kind: &str) -> String {
+    let lines = task["evidence"].as_array().expect("a list");
+    let of_kind = lines.iter().filter(|line| line["kind"] == kind);
+    of_kind
+        .map(|line| format!("{}\n", line["detail"]))
+        .collect()
+}
+
+/// An agent of which one process cannot be found by its environment.
+fn with_a_hidden_one(world: &World) -> (Dispatched, Process) {
+    let steps = ["spawn:daemon:1:wipe-env,mark=wiped,forever", "forever"];
+    let task = world.run().key("k").steps(steps).detached();
+    task.marked("wiped");
+    let shim = world.shim_of(&task.id).expect("the shim lives");
+    (task, shim)
+}
+
+fn assert_all_gone(task: &Dispatched, ended: &Value) {
+    assert_eq!(task.records.alive(), []);
+    let sweep = evidence(ended, "sweep");
+    assert!(sweep.contains("tree proven empty"), "{sweep}");
+}
+
+/// W12 behind a dead shim: the marker cannot see it, the cgroup can.
+#[test]
+fn a_wiped_environment_is_no_hiding_place_in_a_cgroup() {
+    let world = World::new();
+    let Some(delegated) = Delegated::new(&world) else {
+        skip!("only root can make a cgroup of version 2 here");
+    };
+    let _supervisor = delegated.start(&world);
+    let (task, shim) = with_a_hidden_one(&world);
+    let cgroup = delegated.of(&world, &task.id);
+    assert!(members(&cgroup).contains(&shim.pid));
+    world.kill(&shim, Signal::SIGKILL);
+    let ended = world.ended(&task.id);
+    assert_ended(&ended, "interrupted", "shim_lost", "observed");
+    assert_all_gone(&task, &ended);
+    wait_until("the end of the cgroup", GENEROUS, || !cgroup.exists());
+    world.check();
+}
+
+/// The same behind a dead shim and a dead supervisor.
+#[test]
+fn the_next_supervisor_finds_the_cgroup() {
+    let world = World::new();
+    let Some(delegated) = Delegated::new(&world) else {
+        skip!("only root can make a cgroup of version 2 here");
+    };
+    let first = delegated.start(&world);
+    let (task, shim) = with_a_hidden_one(&world);
+    let cgroup = delegated.of(&world, &task.id);
+    first.kill();
+    world.kill(&shim, Signal::SIGKILL);
+    wait_until("the end of the shim", GENEROUS, || !shim.is_alive());
+    assert!(!task.records.alive().is_empty(), "one is left");
+    // Wherever that one lives itself.
+    let _second = world.start();
+    let ended = world.ended(&task.id);
+    assert_all_gone(&task, &ended);
+    wait_until("the end of the cgroup", GENEROUS, || !cgroup.exists());
+    world.check();
+}
+
+/// F12: somebody kills the whole cgroup, shim and agent at once.
+#[test]
+fn a_cgroup_that_is_killed_from_outside_is_a_lost_shim() {
+    let world = World::new();
+    let Some(delegated) = Delegated::new(&world) else {
+        skip!("only root can make a cgroup of version 2 here");
+    };
+    let _supervisor = delegated.start(&world);
+    let (task, _shim) = with_a_hidden_one(&world);
+    let cgroup = delegated.of(&world, &task.id);
+    fs::write(cgroup.join("cgroup.kill"), "1").expect("Linux 5.14 and later");
+    let ended = world.ended(&task.id);
+    assert_ended(&ended, "interrupted", "shim_lost", "observed");
+    if ended["exit"]["kind"] != "unknown" {
+        assert_eq!(signal_of(&ended), Some("SIGKILL"), "{ended:#}");
+    }
+    assert_all_gone(&task, &ended);
+    // The key is free, and nothing is resumed.
+    let next = world.run().key("k").steps(["exit:0"]).detached();
+    assert_eq!(world.ended(&next.id)["status"], "success");
+    world.check();
+}
+
+#[test]
+fn empty_cgroups_are_removed_and_no_controller_is_enabled_where_processes_are() {
+    let world = World::new();
+    let Some(delegated) = Delegated::new(&world) else {
+        skip!("only root can make a cgroup of version 2 here");
+    };
+    let first = delegated.start(&world);
+    let gate = world.gate("end");
+    let absent = world
+        .run()
+        .steps([gate.step().as_str(), "exit:0"])
+        .detached();
+    let leader = absent.leader();
+    let ended = world
+        .run()
+        .steps(["spawn:session:2:forever", "exit:0"])
+        .detached();
+    assert_eq!(world.ended(&ended.id)["status"], "success");
+    wait_for("the end of all but one", GENEROUS, || {
+        match &delegated.below()[..] {
+            [one] if one.ends_with(&absent.id) => Ok(()),
+            others => Err(others.to_vec()),
+        }
+    });
+    let enabled = fs::read_to_string(delegated.0.join("cgroup.subtree_control"));
+    assert_eq!(enabled.expect("readable").trim(), "");
+    // One ends, and its shim too, while nobody is there.
+    let shim = world.shim_of(&absent.id).expect("the shim lives");
+    first.kill();
+    gate.open();
+    wait_until("the end of the agent", GENEROUS, || {
+        leader.state().is_none()
+    });
+    world.kill(&shim, Signal::SIGKILL);
+    let _second = delegated.start(&world);
+    assert_eq!(world.ended(&absent.id)["status"], "success");
+    wait_until("the end of the last one", GENEROUS, || {
+        delegated.below().is_empty()
+    });
+    world.check();
+}
