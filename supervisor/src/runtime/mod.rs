@@ -26,6 +26,7 @@ mod leave;
 mod live;
 mod naming;
 mod offline;
+mod orphans;
 mod perform;
 mod recover;
 mod requests;
