@@ -193,8 +193,7 @@ const fn last_request(any: &Request) -> u8 {
         | Request::Sessions(_)
         | Request::ChangeSession(_)
         | Request::Status
-        | Request::Providers(_)
-        | Request::Orphans(_) => 12,
+        | Request::Providers(_) => 11,
     }
 }
 
@@ -213,8 +212,7 @@ const fn last_response(any: &Response) -> u8 {
         | Response::Sessions(_)
         | Response::Status(_)
         | Response::Providers(_)
-        | Response::ProviderChecked { .. }
-        | Response::Orphans(_) => 14,
+        | Response::ProviderChecked { .. } => 13,
     }
 }
 

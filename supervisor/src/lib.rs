@@ -25,5 +25,6 @@ pub mod reply;
 pub mod runtime;
 pub mod shim;
 pub mod socket;
+pub mod systemd;
 pub mod telemetry;
 pub mod text;

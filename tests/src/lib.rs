@@ -13,3 +13,4 @@ pub mod harness;
 pub mod invariants;
 pub mod matrix;
 pub mod scenarios;
+pub mod systemd;

@@ -45,6 +45,15 @@ impl Base {
         }
     }
 
+    /// Below the cgroup that a service manager calls `group`, and that is ours.
+    ///
+    /// # Errors
+    /// When none can be made there.
+    pub fn in_group(group: &str, state_dir: &Path) -> io::Result<Self> {
+        let folder = place::folder_of_group(group).ok_or(io::ErrorKind::NotFound)?;
+        Self::below(&folder, state_dir)
+    }
+
     /// Below a cgroup that is known to be ours. Several supervisors may share
     /// it: their state folders tell them apart.
     ///
@@ -103,20 +112,6 @@ impl Base {
             }
         }
         let _ = fs::remove_dir(&self.0);
-    }
-
-    /// The cgroups in which something lives, with their tasks.
-    #[must_use]
-    pub fn populated(&self) -> Vec<(TaskId, Group)> {
-        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
-        let of_tasks = entries.filter_map(|entry| {
-            let task = TaskId::new(entry.file_name().to_str()?).ok()?;
-            Some((task, Group::existing(&entry.path())?))
-        });
-        // What cannot be looked at may be populated.
-        of_tasks
-            .filter(|(_, group)| group.is_populated().unwrap_or(true))
-            .collect()
     }
 
     fn make_parent(&self) -> io::Result<()> {

@@ -19,6 +19,12 @@ pub(super) fn own_and_ours() -> Option<PathBuf> {
     ours.then_some(folder)
 }
 
+/// The folder of the cgroup that others name `group`.
+pub(super) fn folder_of_group(group: &str) -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    folder_of(&mounts, &format!("0::{group}"))
+}
+
 /// systemd marks what it delegated, for root and for others.
 fn is_delegated(folder: &Path) -> bool {
     ["trusted.delegate", "user.delegate"]

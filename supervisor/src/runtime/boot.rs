@@ -15,8 +15,7 @@ use super::doors::Doors;
 use super::input::CoreInput;
 use super::service::Service;
 use super::signals::Signals;
-use super::{background, offline};
-use crate::cgroup;
+use super::{background, managed, offline};
 use crate::cli::{self, Cli, Command};
 use crate::config::{Config, ConfigError, ConfigFile};
 use crate::folder::{FolderError, Folders};
@@ -230,12 +229,8 @@ impl Start {
         let identity = sys::process::identity(pid)
             .and_then(|found| found.ok_or_else(|| std::io::Error::other("no such process")))
             .map_err(BootError::system("find this process in /proc"))?;
-        let cgroups = cgroup::Base::find(Path::new(&places.state_dir));
-        if let Some(base) = &cgroups {
-            tracing::info!(cgroup = %base.path().display(), "each task gets a cgroup of its own");
-        }
         let service = Service {
-            cgroups,
+            managed: managed::find(Path::new(&places.state_dir)).await,
             account: environment::account(nix::unistd::geteuid().as_raw()),
             config,
             places,

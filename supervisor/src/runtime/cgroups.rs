@@ -16,7 +16,7 @@ const LINK_NAME: &str = "cgroup";
 /// Moves a shim that has no order yet into a cgroup of its task, where there
 /// can be one. Without it the task is as it would be without cgroups.
 pub(super) fn place(service: &Service, id: &TaskId, shim: i32) {
-    let Some(base) = &service.cgroups else {
+    let Some(base) = &service.managed.cgroups else {
         return;
     };
     let placed = base.make(id).and_then(|group| {
@@ -80,7 +80,7 @@ impl Core {
     /// After a start: cgroups of tasks that ended while nobody was there.
     /// Before anything is dispatched: a fresh one is empty as well.
     pub(super) fn remove_empty_cgroups(&self) {
-        if let Some(base) = &self.service.cgroups {
+        if let Some(base) = &self.service.managed.cgroups {
             base.remove_empty(|task| self.tasks.contains_key(task));
         }
     }

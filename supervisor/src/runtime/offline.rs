@@ -54,6 +54,7 @@ pub(super) fn run(cli: &Cli) -> Result<(), BootError> {
             started_at: Timestamp(0),
             runtime_dir: places.runtime_dir,
             mode,
+            unit: None,
         },
     };
     let socket = io::stdin()
@@ -118,7 +119,6 @@ impl Offline {
             | Request::Run(_)
             | Request::Stop(_)
             | Request::Wait(_)
-            | Request::Orphans(_)
             | Request::ChangeSession(_) => {
                 let answer = self.one_answer(request);
                 say(answer.unwrap_or_else(|error| storage_error(&error)))
@@ -163,7 +163,6 @@ impl Offline {
             | Request::Stop(_)
             | Request::Wait(_)
             | Request::ChangeSession(_)
-            | Request::Orphans(_)
             | Request::Logs(_)
             | Request::Events(_)
             | Request::Providers(_) => Ok(Response::Error(ErrorBody::new(

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use protocol::control::{ErrorBody, ErrorCode, ProvidersRequest, Response, RunRequest};
 use protocol::hello;
 use protocol::shim::ProcessId;
-use protocol::view::{LedgerView, ProtocolRange, StatusView, TaskCounts};
+use protocol::view::{LedgerView, ProtocolRange, StatusView, TaskCounts, UnitView};
 use protocol::{ProviderName, Timestamp};
 
-use crate::cgroup;
+use super::managed::Managed;
 use crate::config::Config;
 use crate::folder::Folders;
 use crate::fswatch::Watches;
@@ -30,8 +30,8 @@ pub(super) struct Service {
     pub(super) folders: Folders,
     pub(super) shim_program: ShimProgram,
     pub(super) watches: Watches,
-    /// Where tasks get cgroups of their own, if they can.
-    pub(super) cgroups: Option<cgroup::Base>,
+    /// Who runs us, and where our tasks' processes are.
+    pub(super) managed: Managed,
     /// This supervisor.
     pub(super) identity: ProcessId,
     pub(super) started_at: Timestamp,
@@ -52,6 +52,7 @@ impl Service {
             started_at: self.started_at,
             runtime_dir: self.places.runtime_dir.clone(),
             mode: self.mode,
+            unit: self.managed.view(),
         }
     }
 
@@ -120,6 +121,7 @@ pub(super) struct Facts {
     pub(super) started_at: Timestamp,
     pub(super) runtime_dir: String,
     pub(super) mode: Mode,
+    pub(super) unit: Option<UnitView>,
 }
 
 impl Facts {
@@ -137,7 +139,7 @@ impl Facts {
             tasks: TaskCounts::default(),
             adopted: 0,
             phase: "admitting".to_string(),
-            unit: None,
+            unit: self.unit.clone(),
             ledger: LedgerView {
                 path: String::new(),
                 schema: 0,

@@ -2,7 +2,6 @@
 
 mod background;
 mod bins;
-mod cgroup;
 mod ctl;
 mod gate;
 mod hooks;
@@ -18,7 +17,6 @@ mod world;
 
 pub use background::Background;
 pub use bins::{Bins, cli_dir};
-pub use cgroup::Delegated;
 pub use ctl::Output;
 pub use gate::Gate;
 pub use hooks::{Hooks, Paused};

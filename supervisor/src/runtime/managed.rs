@@ -1,0 +1,134 @@
+//! What the service manager means for this supervisor: where the agents'
+//! processes are put, and what a stop of the unit does to them.
+
+use std::path::Path;
+
+use protocol::view::UnitView;
+
+use crate::cgroup::Base;
+use crate::systemd::{Manager, Unit};
+
+/// Found out at the start.
+pub(super) struct Managed {
+    /// Where tasks get cgroups of their own, if they can.
+    pub(super) cgroups: Option<Base>,
+    /// Who runs us, if a service manager does.
+    pub(super) manager: Option<Manager>,
+    fate: Fate,
+}
+
+/// What a stop of our unit does to the agents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// They go on.
+    Spared,
+    /// They die with us.
+    Killed,
+}
+
+/// Asks, and says loudly what would end the agents.
+pub(super) async fn find(state_dir: &Path) -> Managed {
+    let manager = match Manager::find().await {
+        Ok(manager) => manager,
+        Err(error) => {
+            tracing::warn!(error = %in_full(&error), "the service manager cannot be asked");
+            None
+        }
+    };
+    let held = match &manager {
+        Some(manager) => in_the_holder(manager, state_dir).await,
+        None => None,
+    };
+    let cgroups = held.or_else(|| Base::find(state_dir));
+    if let Some(base) = &cgroups {
+        tracing::info!(cgroup = %base.path().display(), "each task gets a cgroup of its own");
+    }
+    let fate = manager.as_ref().map_or(Fate::Spared, |manager| {
+        let fate = fate(manager.unit(), cgroups.as_ref());
+        if fate == Fate::Killed {
+            warn_of(manager.unit());
+        }
+        fate
+    });
+    Managed {
+        cgroups,
+        manager,
+        fate,
+    }
+}
+
+impl Managed {
+    /// For `status`.
+    pub(super) fn view(&self) -> Option<UnitView> {
+        self.manager.as_ref().map(|manager| UnitView {
+            name: manager.unit().name.clone(),
+            kill_mode: manager.unit().kill_mode.as_str().to_string(),
+            survives_restart: self.fate == Fate::Spared,
+        })
+    }
+}
+
+async fn in_the_holder(manager: &Manager, state_dir: &Path) -> Option<Base> {
+    let group = match manager.holder().await {
+        Ok(group) => group?,
+        Err(error) => {
+            tracing::warn!(error = %in_full(&error), "the holder unit cannot be asked for");
+            return None;
+        }
+    };
+    match Base::in_group(&group, state_dir) {
+        Ok(base) => Some(base),
+        Err(error) => {
+            tracing::warn!(%error, cgroup = group, "no cgroups for tasks in the holder unit");
+            None
+        }
+    }
+}
+
+/// A process outside of the unit's cgroup is none of the unit's.
+fn fate(unit: &Unit, cgroups: Option<&Base>) -> Fate {
+    let below_the_unit = |base: &Base| {
+        let group = format!("{}/", unit.control_group);
+        base.path().to_string_lossy().contains(&group)
+    };
+    if unit.kill_mode.spares_others() || cgroups.is_some_and(|base| !below_the_unit(base)) {
+        Fate::Spared
+    } else {
+        Fate::Killed
+    }
+}
+
+fn warn_of(unit: &Unit) {
+    tracing::warn!(
+        unit = unit.name,
+        kill_mode = unit.kill_mode.as_str(),
+        "a restart or stop of this unit KILLS the running agents: start agents.service before it, \
+         or set KillMode=process (deploy/README.md)"
+    );
+}
+
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systemd::KillMode;
+
+    #[test]
+    fn only_a_process_in_the_units_cgroup_dies_with_it() {
+        let unit = |kill_mode| Unit::for_tests("a.service", kill_mode, "/system.slice/a.service");
+        let killing = unit(KillMode::ControlGroup);
+        assert_eq!(fate(&killing, None), Fate::Killed);
+        assert_eq!(fate(&unit(KillMode::Mixed), None), Fate::Killed);
+        assert_eq!(fate(&unit(KillMode::Process), None), Fate::Spared);
+    }
+}
