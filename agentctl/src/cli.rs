@@ -8,7 +8,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use protocol::places::PlaceFlags;
 
 use crate::commands::{
-    completions, events, list, logs, providers, run, sessions, show, status, stop, wait, why,
+    completions, events, list, logs, orphans, providers, run, sessions, show, status, stop, wait,
+    why,
 };
 use crate::render::out::Format;
 
@@ -97,6 +98,8 @@ pub(crate) enum Verb {
     Status(status::Args),
     /// Provider files, and which agent programs are installed
     Providers(providers::Args),
+    /// Leftover processes of tasks that have ended
+    Orphans(orphans::Args),
     /// Shell completions
     Completions(completions::Args),
 }

@@ -193,7 +193,8 @@ const fn last_request(any: &Request) -> u8 {
         | Request::Sessions(_)
         | Request::ChangeSession(_)
         | Request::Status
-        | Request::Providers(_) => 11,
+        | Request::Providers(_)
+        | Request::Orphans(_) => 12,
     }
 }
 
@@ -212,7 +213,8 @@ const fn last_response(any: &Response) -> u8 {
         | Response::Sessions(_)
         | Response::Status(_)
         | Response::Providers(_)
-        | Response::ProviderChecked { .. } => 13,
+        | Response::ProviderChecked { .. }
+        | Response::Orphans(_) => 14,
     }
 }
 

@@ -1,70 +1,13 @@
 //! A cgroup for each task, where one can be had.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tests::harness::{
-    Dispatched, GENEROUS, Process, Supervisor, World, own_user, wait_for, wait_until,
-};
+use tests::harness::{Delegated, Dispatched, GENEROUS, Process, World, wait_for, wait_until};
 use tests::scenarios::{assert_ended, signal_of};
 use tests::skip;
-
-/// A cgroup that a test may divide: what a container or a delegation gives.
-struct Delegated(PathBuf);
-
-impl Delegated {
-    /// None where cgroups of version 2 cannot be made.
-    fn new(world: &World) -> Option<Self> {
-        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-        let point = mounts.lines().find_map(|line| {
-            let mut words = line.split(' ').skip(1);
-            let (point, kind) = (words.next()?, words.next()?);
-            (kind == "cgroup2").then(|| PathBuf::from(point))
-        })?;
-        let path = point.join(world.dir().file_name()?);
-        (own_user() == 0 && fs::create_dir(&path).is_ok()).then_some(Self(path))
-    }
-
-    /// A supervisor that lives in it.
-    fn start(&self, world: &World) -> Arc<Supervisor> {
-        let enter = format!("echo $$ > {}/cgroup.procs && exec \"$0\"", self.0.display());
-        world.start_by("sh", &["-c", &enter])
-    }
-
-    /// The cgroup of a task.
-    fn of(&self, world: &World, task: &str) -> PathBuf {
-        let path = fs::read_link(world.task_dir(task).join("cgroup")).expect("it has one");
-        assert!(path.starts_with(&self.0), "{}", path.display());
-        path
-    }
-
-    /// What is below it.
-    fn below(&self) -> Vec<PathBuf> {
-        folders(&self.0)
-            .flat_map(|path| folders(&path).collect::<Vec<_>>())
-            .collect()
-    }
-}
-
-fn folders(path: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-}
-
-impl Drop for Delegated {
-    fn drop(&mut self) {
-        for task in self.below() {
-            let _gone = fs::remove_dir(&task);
-            let _gone = task.parent().map(fs::remove_dir);
-        }
-        let _gone = fs::remove_dir(&self.0);
-    }
-}
 
 fn members(cgroup: &Path) -> Vec<i32> {
     let listed = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
@@ -185,7 +128,7 @@ fn empty_cgroups_are_removed_and_no_controller_is_enabled_where_processes_are() 
             others => Err(others.to_vec()),
         }
     });
-    let enabled = fs::read_to_string(delegated.0.join("cgroup.subtree_control"));
+    let enabled = fs::read_to_string(delegated.path().join("cgroup.subtree_control"));
     assert_eq!(enabled.expect("readable").trim(), "");
     // One ends, and its shim too, while nobody is there.
     let shim = world.shim_of(&absent.id).expect("the shim lives");

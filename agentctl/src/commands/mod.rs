@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod events;
 pub(crate) mod list;
 pub(crate) mod logs;
+pub(crate) mod orphans;
 pub(crate) mod providers;
 pub(crate) mod run;
 pub(crate) mod sessions;
@@ -61,6 +62,7 @@ pub(crate) fn execute(cli: Cli) -> Result<Code, CliError> {
         Verb::Events(args) => events::execute(args, &cx),
         Verb::Sessions(args) => sessions::execute(args, &cx),
         Verb::Status(args) => status::execute(&args, &cx),
+        Verb::Orphans(args) => orphans::execute(&args, &cx),
         Verb::Providers(args) => providers::execute(args, &cx),
         Verb::Completions(args) => completions::execute(&args),
     }

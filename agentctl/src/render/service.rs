@@ -1,7 +1,7 @@
 //! The supervisor, its sessions and its providers for eyes.
 
 use protocol::Timestamp;
-use protocol::view::{ProviderView, SessionView, StatusView, StopResult};
+use protocol::view::{FoundBy, OrphansView, ProviderView, SessionView, StatusView, StopResult};
 use protocol::vocab::{SessionState, StopOutcome};
 
 use crate::render::style::Ink;
@@ -137,6 +137,31 @@ pub(crate) fn providers(providers: &[ProviderView], screen: Screen) -> String {
         ]);
     }
     table.render(screen.width, screen.colour)
+}
+
+/// `orphans`: a line per process, and what lives on.
+pub(crate) fn orphans(view: &OrphansView) -> String {
+    let mut out = String::new();
+    for orphan in &view.orphans {
+        let by = match orphan.found_by {
+            FoundBy::Marker => "its marker",
+            FoundBy::Cgroup => "its cgroup",
+        };
+        let (pid, comm, task) = (orphan.pid, clean(&orphan.comm), &orphan.task_id);
+        out.push_str(&format!(
+            "{pid} {comm}: left by task {task}, known by {by}\n"
+        ));
+    }
+    match view.survivors.as_deref() {
+        None => {}
+        Some([]) => out.push_str("all are gone\n"),
+        Some(survivors) => {
+            for one in survivors {
+                out.push_str(&format!("still alive: {} {}\n", one.pid, clean(&one.comm)));
+            }
+        }
+    }
+    out
 }
 
 /// What a stop was to achieve before it was answered.

@@ -8,7 +8,7 @@ mod request;
 mod response;
 
 pub use request::{
-    EventsRequest, ListFilter, LogsRequest, ProvidersRequest, Request, RunRequest, SessionAct,
-    SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
+    EventsRequest, ListFilter, LogsRequest, OrphansRequest, ProvidersRequest, Request, RunRequest,
+    SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
 };
 pub use response::{ErrorBody, ErrorCode, LogChunk, Response};

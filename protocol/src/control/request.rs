@@ -42,6 +42,8 @@ pub enum Request {
     Status,
     /// → `Providers` or `ProviderChecked`.
     Providers(ProvidersRequest),
+    /// → `Orphans`.
+    Orphans(OrphansRequest),
 }
 
 /// One dispatch.
@@ -121,6 +123,15 @@ impl fmt::Debug for RunRequest {
             .field("session", &self.session)
             .finish_non_exhaustive()
     }
+}
+
+/// What to do about what lives on of tasks that have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OrphansRequest {
+    /// Name it.
+    List,
+    /// End it.
+    Kill,
 }
 
 /// Which tasks to list. Empty filters match everything.

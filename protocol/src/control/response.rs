@@ -8,7 +8,8 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::view::{
-    ChainLink, EventView, ProviderView, SessionView, StatusView, StopResult, TaskDetail, TaskView,
+    ChainLink, EventView, OrphansView, ProviderView, SessionView, StatusView, StopResult,
+    TaskDetail, TaskView,
 };
 
 /// An answer, or one piece of it. Append only.
@@ -70,6 +71,8 @@ pub enum Response {
         /// Each with line and key, in words.
         problems: Vec<String>,
     },
+    /// To `Orphans`.
+    Orphans(OrphansView),
 }
 
 /// A piece of an agent's output.

@@ -2,11 +2,13 @@
 //! the gateway, literally; the same structs travel as postcard.
 
 mod event;
+mod orphan;
 mod service;
 mod session;
 mod task;
 
 pub use event::{EventView, GAP_EVENT};
+pub use orphan::{FoundBy, OrphanView, OrphansView};
 pub use service::{
     DrainView, LedgerView, ProtocolRange, ProviderView, StatusView, TaskCounts, UnitView,
 };

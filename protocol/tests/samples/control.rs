@@ -1,8 +1,8 @@
 //! What clients ask.
 
 use protocol::control::{
-    EventsRequest, ListFilter, LogsRequest, ProvidersRequest, Request, RunRequest, SessionAct,
-    SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
+    EventsRequest, ListFilter, LogsRequest, OrphansRequest, ProvidersRequest, Request, RunRequest,
+    SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
 };
 use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, StopReason};
@@ -83,6 +83,8 @@ pub(crate) fn requests() -> Vec<Named<Request>> {
     found.extend(waiting_ones());
     found.extend(session_ones());
     found.extend(provider_ones());
+    found.push(("orphans_list", Request::Orphans(OrphansRequest::List)));
+    found.push(("orphans_kill", Request::Orphans(OrphansRequest::Kill)));
     found
 }
 

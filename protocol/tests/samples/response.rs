@@ -2,9 +2,10 @@
 
 use protocol::control::{ErrorBody, ErrorCode, LogChunk, Response};
 use protocol::view::ChainLink;
+use protocol::view::{FoundBy, OrphanView, OrphansView, Survivor};
 
 use super::views::{detail, event, provider, session, status, stop_result, task};
-use super::{AT, Named};
+use super::{AT, Named, task_id};
 
 const CODES: [(&str, ErrorCode); 15] = [
     ("error_internal", ErrorCode::Internal),
@@ -43,6 +44,7 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
                 problems: vec!["line 3: no".into()],
             },
         ),
+        ("orphans", Response::Orphans(orphans())),
     ]);
     found
 }
@@ -99,4 +101,23 @@ fn of_streams() -> Vec<Named<Response>> {
         ("event", Response::Event(event())),
         ("events_end", Response::EventsEnd { next_seq: 43 }),
     ]
+}
+
+fn orphans() -> OrphansView {
+    let orphan = OrphanView {
+        task_id: task_id("t-1"),
+        pid: 4242,
+        start_time: 1 << 40,
+        comm: "sh".into(),
+        found_by: FoundBy::Cgroup,
+    };
+    let survivor = Survivor {
+        pid: 4242,
+        start_time: 1 << 40,
+        comm: "sh".into(),
+    };
+    OrphansView {
+        orphans: vec![orphan],
+        survivors: Some(vec![survivor]),
+    }
 }

@@ -102,9 +102,15 @@ impl Group {
         remove(&self.0)
     }
 
+    /// The processes in it and below it, as far as they can be read.
+    #[must_use]
+    pub fn members(&self) -> Vec<i32> {
+        members(&self.0)
+    }
+
     /// Kills, and says how many were there before.
     fn kill_round(&self) -> u32 {
-        let before = members(&self.0);
+        let before = self.members();
         let all = SUP_SIGNAL.run(|| fs::write(self.0.join(KILL_ALL), "1"));
         if let Err(error) = all {
             // Kernels before 5.14 cannot do it at once.
@@ -129,7 +135,6 @@ impl Group {
     }
 }
 
-/// The processes in a cgroup and below it, as far as they can be read.
 fn members(path: &Path) -> Vec<i32> {
     let listed = fs::read_to_string(path.join(PROCS)).unwrap_or_default();
     let mut found: Vec<i32> = listed.lines().filter_map(|pid| pid.parse().ok()).collect();

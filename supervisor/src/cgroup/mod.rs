@@ -114,6 +114,20 @@ impl Base {
         let _ = fs::remove_dir(&self.0);
     }
 
+    /// The cgroups in which something lives, with their tasks.
+    #[must_use]
+    pub fn populated(&self) -> Vec<(TaskId, Group)> {
+        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let of_tasks = entries.filter_map(|entry| {
+            let task = TaskId::new(entry.file_name().to_str()?).ok()?;
+            Some((task, Group::existing(&entry.path())?))
+        });
+        // What cannot be looked at may be populated.
+        of_tasks
+            .filter(|(_, group)| group.is_populated().unwrap_or(true))
+            .collect()
+    }
+
     fn make_parent(&self) -> io::Result<()> {
         match fs::create_dir(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),

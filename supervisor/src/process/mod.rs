@@ -4,6 +4,7 @@
 pub mod environment;
 pub mod marker;
 pub mod marker_sweep;
+pub mod orphans;
 pub mod requester;
 mod scan;
 pub mod watchdog;

@@ -17,6 +17,7 @@ impl Core {
             CoreInput::LookAgain(id) => self.look_again(&id).await?,
             CoreInput::Undecided(ids) => self.wipe_rowless(&ids).await?,
             CoreInput::TreeEnded(id, ended) => self.tree_ended(&id, ended),
+            CoreInput::OrphansFound(search) => self.orphans_found(*search).await?,
             CoreInput::Swept(id, sweep, exit) => {
                 if let Some(exit) = exit {
                     self.step(&id, Input::Fact(Fact::ExitLearned(exit)));

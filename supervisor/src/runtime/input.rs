@@ -3,6 +3,7 @@
 use protocol::shim::SweepRecord;
 use protocol::{Exit, TaskId};
 
+use super::orphans::Search;
 use crate::control::ControlCall;
 use crate::process::watchdog::Ended;
 use crate::shim::{AttachRequest, LinkDown, ShimGone, ShimMessage};
@@ -24,6 +25,8 @@ pub(super) enum CoreInput {
     Swept(TaskId, SweepRecord, Option<Exit>),
     /// What became of the tree of a shim that does not answer.
     TreeEnded(TaskId, Ended),
+    /// Processes that carry a marker were looked for.
+    OrphansFound(Box<Search>),
     /// What could not be found out about a task's shim may be known now.
     LookAgain(TaskId),
     /// Folders from before the start in which no start was decided.

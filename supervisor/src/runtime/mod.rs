@@ -27,6 +27,7 @@ mod live;
 mod managed;
 mod naming;
 mod offline;
+mod orphans;
 mod perform;
 mod recover;
 mod requests;

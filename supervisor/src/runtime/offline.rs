@@ -119,6 +119,7 @@ impl Offline {
             | Request::Run(_)
             | Request::Stop(_)
             | Request::Wait(_)
+            | Request::Orphans(_)
             | Request::ChangeSession(_) => {
                 let answer = self.one_answer(request);
                 say(answer.unwrap_or_else(|error| storage_error(&error)))
@@ -163,6 +164,7 @@ impl Offline {
             | Request::Stop(_)
             | Request::Wait(_)
             | Request::ChangeSession(_)
+            | Request::Orphans(_)
             | Request::Logs(_)
             | Request::Events(_)
             | Request::Providers(_) => Ok(Response::Error(ErrorBody::new(

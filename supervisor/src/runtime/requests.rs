@@ -54,6 +54,7 @@ impl Core {
             }
             Request::Status => self.status(reply),
             Request::Providers(providers) => self.providers(&providers, reply),
+            Request::Orphans(orphans) => self.look_for_orphans(orphans, reply),
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod background;
 mod bins;
+mod cgroup;
 mod ctl;
 mod gate;
 mod hooks;
@@ -17,6 +18,7 @@ mod world;
 
 pub use background::Background;
 pub use bins::{Bins, cli_dir};
+pub use cgroup::Delegated;
 pub use ctl::Output;
 pub use gate::Gate;
 pub use hooks::{Hooks, Paused};

@@ -1,0 +1,229 @@
+//! `orphans`: what lives on of tasks that have ended, of whatever life.
+//!
+//! A process is ours if it carries the marker of a task that our ledger knows,
+//! with the nonce that the ledger has, or sits in the cgroup that we made for
+//! one. A process that carries the marker of another supervisor is not named.
+
+use std::collections::BTreeMap;
+
+use protocol::TaskId;
+use protocol::control::{ErrorBody, ErrorCode, OrphansRequest, Response};
+use protocol::view::{FoundBy, OrphanView, OrphansView, Survivor};
+use sys::process;
+
+use super::core_loop::Core;
+use super::input::CoreInput;
+use super::{cgroups, claims};
+use crate::cgroup::Group;
+use crate::control::ReplySender;
+use crate::ledger::LedgerError;
+use crate::process::marker_sweep::{self, SweepOrder};
+use crate::process::orphans::{self, Marked};
+use crate::text::printable;
+
+/// Longest command name in bytes in an answer.
+const MAX_COMM: usize = 64;
+
+/// What was found, with what it takes to end it.
+pub(super) struct Search {
+    request: OrphansRequest,
+    reply: ReplySender,
+    marked: Vec<Marked>,
+    groups: Vec<(TaskId, Group)>,
+}
+
+/// The end of one task's leftovers.
+struct End {
+    order: Option<SweepOrder>,
+    group: Option<Group>,
+}
+
+impl Core {
+    /// Looks over all processes, in a thread of its own.
+    pub(super) fn look_for_orphans(&mut self, request: OrphansRequest, reply: ReplySender) {
+        let (inputs, cgroups) = (self.inputs.clone(), self.service.managed.cgroups.clone());
+        self.jobs.spawn(async move {
+            let look = move || {
+                let groups = cgroups.map_or_else(Vec::new, |base| base.populated());
+                orphans::marked().map(|marked| (marked, groups))
+            };
+            match tokio::task::spawn_blocking(look).await {
+                Ok(Ok((marked, groups))) => {
+                    let search = Search {
+                        request,
+                        reply,
+                        marked,
+                        groups,
+                    };
+                    // Closed only when the supervisor leaves.
+                    let _ = inputs.send(CoreInput::OrphansFound(Box::new(search))).await;
+                }
+                Ok(Err(error)) => drop(reply.send(cannot_look(&error.to_string()))),
+                Err(error) => drop(reply.send(cannot_look(&error.to_string()))),
+            }
+        });
+    }
+
+    /// Which of them are orphans: ours, and of no live task.
+    pub(super) async fn orphans_found(&mut self, search: Search) -> Result<(), LedgerError> {
+        let Search {
+            request,
+            reply,
+            marked,
+            groups,
+        } = search;
+        let mut nonces = BTreeMap::new();
+        for task in marked.iter().map(|found| &found.task) {
+            if !nonces.contains_key(task) {
+                let (id, of) = (task.clone(), task.clone());
+                let secret = self.ledger.look(move |reader| reader.secret(&of)).await?;
+                nonces.insert(id, secret.map(|secret| secret.nonce));
+            }
+        }
+        let ours = |found: &Marked| nonces.get(&found.task) == Some(&Some(found.nonce.clone()));
+        let lives = |task: &TaskId| self.tasks.contains_key(task);
+        let marked: Vec<Marked> = marked
+            .into_iter()
+            .filter(|found| ours(found) && !lives(&found.task))
+            .collect();
+        let groups: Vec<(TaskId, Group)> = groups
+            .into_iter()
+            .filter(|(task, _)| !lives(task))
+            .collect();
+        let orphans = views(&marked, &groups);
+        match request {
+            OrphansRequest::List => {
+                let view = OrphansView {
+                    orphans,
+                    survivors: None,
+                };
+                self.batch.answer(reply, Response::Orphans(view));
+            }
+            OrphansRequest::Kill => self.end_orphans(orphans, &marked, groups, reply),
+        }
+        Ok(())
+    }
+
+    fn end_orphans(
+        &mut self,
+        orphans: Vec<OrphanView>,
+        marked: &[Marked],
+        groups: Vec<(TaskId, Group)>,
+        reply: ReplySender,
+    ) {
+        tracing::info!(processes = orphans.len(), "orphans are ended on request");
+        let mut ends: BTreeMap<TaskId, End> = BTreeMap::new();
+        for found in marked {
+            let order = self.order_for(found);
+            ends.entry(found.task.clone()).or_insert_with(|| End {
+                order: Some(order),
+                group: cgroups::of(&self.service, &found.task),
+            });
+        }
+        for (task, group) in groups {
+            let end = ends.entry(task).or_insert(End {
+                order: None,
+                group: None,
+            });
+            end.group = Some(group);
+        }
+        self.jobs.spawn(async move {
+            let mut jobs = tokio::task::JoinSet::new();
+            for end in ends.into_values() {
+                jobs.spawn_blocking(move || end.run());
+            }
+            let mut survivors = Vec::new();
+            while let Some(ended) = jobs.join_next().await {
+                match ended {
+                    Ok(left) => survivors.extend(left),
+                    Err(error) => {
+                        reply.send(cannot_look(&error.to_string()));
+                        return;
+                    }
+                }
+            }
+            reply.send(Response::Orphans(OrphansView {
+                orphans,
+                survivors: Some(survivors),
+            }));
+        });
+    }
+
+    fn order_for(&self, found: &Marked) -> SweepOrder {
+        // Every process of a task is younger than its shim.
+        let claim = claims::read(&self.service, &found.task).ok().flatten();
+        SweepOrder {
+            task: found.task.clone(),
+            nonce: found.nonce.clone(),
+            shim: claim.map(|claim| claim.process),
+            uid: nix::unistd::geteuid().as_raw(),
+            grace_ms: 0,
+            proven: None,
+        }
+    }
+}
+
+impl End {
+    /// Blocks until all are gone, or 30 s for each way to find them.
+    fn run(self) -> Vec<Survivor> {
+        let mut survivors = Vec::new();
+        if let Some(group) = self.group
+            && !group.end().empty
+        {
+            survivors.extend(group.members().into_iter().filter_map(identified));
+        }
+        if let Some(order) = self.order {
+            let swept = marker_sweep::run(&order);
+            survivors.extend(swept.survivors);
+        }
+        survivors.sort_by_key(|one| one.pid);
+        survivors.dedup();
+        survivors
+    }
+}
+
+/// Each process once, by the way in which it was found first.
+fn views(marked: &[Marked], groups: &[(TaskId, Group)]) -> Vec<OrphanView> {
+    let mut views: Vec<OrphanView> = marked
+        .iter()
+        .map(|found| OrphanView {
+            task_id: found.task.clone(),
+            pid: found.pid,
+            start_time: found.start_time,
+            comm: printable(&found.comm, MAX_COMM),
+            found_by: FoundBy::Marker,
+        })
+        .collect();
+    for (task, group) in groups {
+        for one in group.members().into_iter().filter_map(identified) {
+            let known = views.iter().any(|view| view.pid == one.pid);
+            if !known {
+                views.push(OrphanView {
+                    task_id: task.clone(),
+                    pid: one.pid,
+                    start_time: one.start_time,
+                    comm: one.comm,
+                    found_by: FoundBy::Cgroup,
+                });
+            }
+        }
+    }
+    views.sort_by_key(|view| view.pid);
+    views
+}
+
+fn identified(pid: i32) -> Option<Survivor> {
+    let stat = process::stat(pid).ok()??;
+    (!stat.is_dead()).then(|| Survivor {
+        pid,
+        start_time: stat.start_time,
+        comm: printable(&stat.comm, MAX_COMM),
+    })
+}
+
+fn cannot_look(why: &str) -> Response {
+    Response::Error(
+        ErrorBody::new(ErrorCode::Internal, "the processes cannot be looked at")
+            .with_hint(why.to_owned()),
+    )
+}
