@@ -8,8 +8,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use protocol::places::PlaceFlags;
 
 use crate::commands::{
-    completions, events, list, logs, orphans, providers, run, sessions, show, status, stop, wait,
-    why,
+    completions, drain, events, list, logs, orphans, providers, run, sessions, show, status, stop,
+    wait, why,
 };
 use crate::render::out::Format;
 
@@ -100,6 +100,8 @@ pub(crate) enum Verb {
     Providers(providers::Args),
     /// Leftover processes of tasks that have ended
     Orphans(orphans::Args),
+    /// Let running tasks finish, then stop them; no new work
+    Drain(drain::Args),
     /// Shell completions
     Completions(completions::Args),
 }
@@ -231,7 +233,7 @@ mod tests {
 
     #[test]
     fn verbs_of_later_parts_do_not_exist() {
-        for verb in ["archive", "rename", "drain", "doctor"] {
+        for verb in ["archive", "rename", "doctor"] {
             let error = Cli::try_parse_from(["agentctl", verb, "x"]).expect_err("unknown");
             assert_eq!(error.exit_code(), 2);
         }

@@ -8,14 +8,12 @@ use protocol::shim::{
     SweepRecord, Target, Usage,
 };
 use protocol::signal_as_name;
-use protocol::view::{Requester, Survivor};
-use protocol::vocab::{IntentOutcome, SignalledBy};
-use protocol::{
-    ArchiveReason, Basis, Exit, FinishedBasis, Key, ProviderName, SessionId, Status, StopReason,
-    TaskId, Timestamp,
-};
+use protocol::view::Requester;
+use protocol::vocab::SignalledBy;
+use protocol::{Exit, Key, ProviderName, SessionId, StopReason, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use crate::ending::{BindKind, Ending};
 use crate::session::SessionRow;
 use crate::spec::TaskSpec;
 
@@ -293,47 +291,59 @@ pub enum EventBody {
         /// How.
         exit: Exit,
     },
-}
-
-/// How it is known that a session belongs to a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BindKind {
-    /// We chose it, before the spawn.
-    Chosen,
-    /// It is resumed.
-    Resumed,
-    /// The output told a new one.
-    Reported,
-    /// The output told the one that was known already.
-    Confirmed,
-}
-
-/// How a task ended: everything that its row needs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Ending {
-    /// Terminal.
-    pub status: Status,
-    /// Why.
-    pub reason: ArchiveReason,
-    /// How that is known.
-    pub basis: Basis,
-    /// By whom, as far as it is known.
-    pub ended_by: Option<String>,
-    /// How its process ended; none if there never was one.
-    pub exit: Option<Exit>,
-    /// When the end was established.
-    pub finished_at: Timestamp,
-    /// How well that is known.
-    pub finished_basis: FinishedBasis,
-    /// When it was last known to be alive.
-    pub last_seen_at: Timestamp,
-    /// The figures of this task alone.
-    pub usage: Usage,
-    /// What became of each intent.
-    pub intents: Vec<(u64, IntentOutcome)>,
-    /// What could not be ended.
-    pub survivors: Vec<Survivor>,
+    /// The supervisor that runs it has begun to drain.
+    #[serde(rename = "task.hub_draining")]
+    HubDraining {
+        /// Why.
+        reason: StopReason,
+    },
+    /// That supervisor is gone, and its drain was not done.
+    #[serde(rename = "task.hub_gone")]
+    HubGone {
+        /// Why it had drained.
+        reason: StopReason,
+    },
+    /// The drain was called off.
+    #[serde(rename = "task.hub_admitting")]
+    HubAdmitting {},
+    /// A drain has begun: no new work.
+    #[serde(rename = "supervisor.draining")]
+    Draining {
+        /// Why.
+        reason: StopReason,
+        /// Who wants it.
+        requested_by: Requester,
+        /// Until when tasks may finish.
+        deadline: Timestamp,
+    },
+    /// No task is left.
+    #[serde(rename = "supervisor.drained")]
+    Drained {
+        /// Why it drained.
+        reason: StopReason,
+    },
+    /// A drain was called off: new work is welcome again.
+    #[serde(rename = "supervisor.admitting")]
+    Admitting {},
+    /// The service goes away or refuses new work, said before anything is
+    /// stopped.
+    #[serde(rename = "service_shutdown")]
+    ServiceShutdown {
+        /// `draining`, or `exited` where the agents are left alone.
+        phase: String,
+        /// Why.
+        reason: StopReason,
+        /// How long tasks may finish, in ms.
+        drain_ms: u64,
+        /// Until when they may.
+        deadline: Timestamp,
+        /// Tasks that have not ended.
+        busy: Vec<TaskId>,
+        /// Of these, those that go on without the service.
+        survives: Vec<TaskId>,
+        /// Of these, those that are stopped at the deadline.
+        will_stop: Vec<TaskId>,
+    },
 }
 
 impl EventBody {
@@ -373,6 +383,13 @@ impl EventBody {
             Self::SupervisorStarted { .. } => "supervisor.started",
             Self::SupervisorStopped { .. } => "supervisor.stopped",
             Self::ExitLearned { .. } => "task.exit_learned",
+            Self::HubDraining { .. } => "task.hub_draining",
+            Self::HubGone { .. } => "task.hub_gone",
+            Self::HubAdmitting {} => "task.hub_admitting",
+            Self::Draining { .. } => "supervisor.draining",
+            Self::Drained { .. } => "supervisor.drained",
+            Self::Admitting {} => "supervisor.admitting",
+            Self::ServiceShutdown { .. } => "service_shutdown",
         }
     }
 }

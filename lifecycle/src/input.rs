@@ -81,6 +81,17 @@ pub enum Fact {
     ShimSilent(LookBehind),
     /// The shim is dead, and the kernel tells how the leader ended.
     ExitLearned(Exit),
+    /// The supervisor itself goes away, or stays after all.
+    Hub(HubWord),
+}
+
+/// What a supervisor says of its own end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HubWord {
+    /// It drains, for this reason.
+    Drains(StopReason),
+    /// It takes new work again.
+    Admits,
 }
 
 /// What the supervisor saw behind a shim that did not answer. Everything in

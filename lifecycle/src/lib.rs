@@ -31,7 +31,9 @@
 extern crate alloc;
 
 pub mod admit;
+pub mod drain;
 pub mod effect;
+mod ending;
 pub mod event;
 pub mod input;
 pub mod invariant;
@@ -43,7 +45,7 @@ pub mod verdict;
 
 pub use effect::{Action, Effects};
 pub use event::{Event, EventBody};
-pub use input::{Command, Fact, Input, LinkKind, LookBehind, Now};
+pub use input::{Command, Fact, HubWord, Input, LinkKind, LookBehind, Now};
 pub use session::SessionRow;
 pub use spec::{Limits, Policy, SessionPlan, TaskSpec};
 pub use task::{Presence, Task, decide, evolve};

@@ -9,9 +9,9 @@ use alloc::string::{String, ToString};
 use protocol::shim::{ProviderError, SenderRecord};
 use protocol::view::Requester;
 use protocol::vocab::Via;
-use protocol::{ArchiveReason, Basis, Exit, Status};
+use protocol::{ArchiveReason, Basis, Exit, Status, StopReason};
 
-use crate::task::{Cause, Lost, Start, Task};
+use crate::task::{Cause, Hub, Lost, Start, Task};
 
 /// The verdict on a task.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,11 +101,13 @@ fn of_a_process(task: &Task) -> Verdict {
             Basis::Declared,
             Some(name_of(&intent.requested_by)),
         ),
-        (Some(Cause::ShimSignalled { sender, .. }), None) => (
-            ArchiveReason::ExternalSignal,
-            Basis::Observed,
-            name_of_sender(sender),
-        ),
+        (Some(Cause::ShimSignalled { sender, .. }), None) => {
+            let reason = match task.hub {
+                Some(hub) if is_service_manager(sender) => ArchiveReason::from(hub.reason()),
+                Some(_) | None => ArchiveReason::ExternalSignal,
+            };
+            (reason, Basis::Observed, name_of_sender(sender))
+        }
         (Some(Cause::Intent(_)) | None, None) => by_itself(task),
     };
     Verdict {
@@ -153,15 +155,24 @@ fn by_itself(task: &Task) -> (ArchiveReason, Basis, Option<String>) {
         (_, Some(false)) => return observed(ArchiveReason::Failed),
         (Some(_) | None, None) => {}
     }
-    match (&task.exited, &task.lost) {
-        (Some((_, exit)), _) => by_exit(task, exit),
-        (None, Some(Lost::Shim)) => (
+    let supervisor = Some("supervisor".to_string());
+    match (&task.exited, &task.lost, task.hub) {
+        (Some((_, exit)), _, _) => by_exit(task, exit),
+        (None, Some(Lost::Shim), Some(Hub::Gone(reason))) => {
+            (ArchiveReason::from(reason), Basis::Inferred, supervisor)
+        }
+        (None, Some(Lost::Shim), Some(Hub::Draining(_)) | None) => (
             ArchiveReason::ShimLost,
             Basis::Observed,
             Some("kernel".to_string()),
         ),
-        (None, Some(Lost::Host(_))) => (ArchiveReason::HostReboot, Basis::Inferred, None),
-        (None, None) => (ArchiveReason::Unknown, Basis::Inferred, None),
+        (None, Some(Lost::Host(_)), Some(hub)) if hub.reason() == StopReason::HostShutdown => {
+            (ArchiveReason::HostShutdown, Basis::Inferred, supervisor)
+        }
+        (None, Some(Lost::Host(_)), Some(_) | None) => {
+            (ArchiveReason::HostReboot, Basis::Inferred, None)
+        }
+        (None, None, _) => (ArchiveReason::Unknown, Basis::Inferred, None),
     }
 }
 
@@ -197,6 +208,11 @@ fn name_of(requester: &Requester) -> String {
             format!("uid:{uid} comm:{comm}")
         }
     }
+}
+
+/// The first process, or a user's own manager.
+fn is_service_manager(sender: &SenderRecord) -> bool {
+    sender.pid == 1 || sender.comm.as_deref() == Some("systemd")
 }
 
 fn name_of_sender(sender: &SenderRecord) -> Option<String> {

@@ -178,6 +178,31 @@ fn of_ends() -> Vec<EventBody> {
             pid: 1,
             left_running: 2,
         },
+        EventBody::HubDraining {
+            reason: StopReason::HubRestart,
+        },
+        EventBody::HubGone {
+            reason: StopReason::HubRestart,
+        },
+        EventBody::HubAdmitting {},
+        EventBody::Draining {
+            reason: StopReason::HubShutdown,
+            requested_by: supervisor(),
+            deadline: at(9),
+        },
+        EventBody::Drained {
+            reason: StopReason::HubShutdown,
+        },
+        EventBody::Admitting {},
+        EventBody::ServiceShutdown {
+            phase: "draining".to_string(),
+            reason: StopReason::HubShutdown,
+            drain_ms: 5,
+            deadline: at(9),
+            busy: vec![spec().id],
+            survives: vec![],
+            will_stop: vec![spec().id],
+        },
     ]);
     bodies
 }
@@ -211,7 +236,7 @@ fn every_event_reads_back_and_its_tag_is_its_kind() {
 #[test]
 fn the_samples_hold_every_kind() {
     let kinds: std::collections::BTreeSet<_> = every_body().iter().map(EventBody::kind).collect();
-    assert_eq!(kinds.len(), 31);
+    assert_eq!(kinds.len(), 38);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! and exhaustive histories.
 
 mod choose;
+mod decide_hub;
 mod decide_late;
 mod decide_limits;
 mod decide_lost;
@@ -11,6 +12,7 @@ mod decide_session;
 mod decide_signal;
 mod decide_silence;
 mod decide_stop;
+mod drain;
 mod invariants;
 mod json;
 mod model;

@@ -194,7 +194,8 @@ const fn last_request(any: &Request) -> u8 {
         | Request::ChangeSession(_)
         | Request::Status
         | Request::Providers(_)
-        | Request::Orphans(_) => 12,
+        | Request::Orphans(_)
+        | Request::Drain(_) => 13,
     }
 }
 

@@ -10,7 +10,7 @@ use tests::scenarios::{Path, crash_at};
 const MOST_OCCURRENCES: usize = 40;
 
 /// The paths, and the points that each must pass at least once.
-const EXPECTED: [(Path, &[&str]); 5] = [
+const EXPECTED: [(Path, &[&str]); 6] = [
     (Path::Boot, &["sup.commit", "sup.runtime_dir_write"]),
     (
         Path::Life,
@@ -51,6 +51,19 @@ const EXPECTED: [(Path, &[&str]); 5] = [
     (
         Path::NeverStarted,
         &["sup.commit", "sup.claim", "sup.settled_write"],
+    ),
+    (
+        Path::Drain,
+        &[
+            "sup.commit",
+            "sup.shim_send",
+            "sup.settled_write",
+            "shim.journal_write",
+            "shim.journal_sync",
+            "shim.send",
+            "shim.signal",
+            "shim.reap",
+        ],
     ),
 ];
 
@@ -123,6 +136,16 @@ fn the_supervisor_dies_while_it_ends_a_lost_shims_tree() {
 #[test]
 fn the_supervisor_dies_while_it_concludes_never_started() {
     crash_everywhere(Path::NeverStarted, "sup.");
+}
+
+#[test]
+fn the_supervisor_dies_in_a_drain() {
+    crash_everywhere(Path::Drain, "sup");
+}
+
+#[test]
+fn the_shim_dies_in_a_drain() {
+    crash_everywhere(Path::Drain, "shim");
 }
 
 #[test]

@@ -208,8 +208,10 @@ fn a_late_shim_finds_its_claim_taken() {
 }
 
 #[test]
-fn a_stop_of_a_supervisor_leaves_its_agents_running() {
-    let world = World::new();
+fn a_supervisor_that_is_to_keep_its_agents_leaves_them_running() {
+    let world = World::builder()
+        .config("[shutdown]\non_stop = \"keep\"\n")
+        .build();
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let supervisor = world.start();
         let task = world.run().steps(["mark:up", "forever"]).detached();

@@ -1,6 +1,7 @@
 //! The verbs: one file each.
 
 pub(crate) mod completions;
+pub(crate) mod drain;
 pub(crate) mod events;
 pub(crate) mod list;
 pub(crate) mod logs;
@@ -62,6 +63,7 @@ pub(crate) fn execute(cli: Cli) -> Result<Code, CliError> {
         Verb::Events(args) => events::execute(args, &cx),
         Verb::Sessions(args) => sessions::execute(args, &cx),
         Verb::Status(args) => status::execute(&args, &cx),
+        Verb::Drain(args) => drain::execute(&args, &cx),
         Verb::Orphans(args) => orphans::execute(&args, &cx),
         Verb::Providers(args) => providers::execute(args, &cx),
         Verb::Completions(args) => completions::execute(&args),

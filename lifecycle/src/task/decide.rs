@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use protocol::Timestamp;
 use protocol::shim::StopOrder;
 
-use super::{Lost, Presence, Start, Task, finish, record, silence, stop};
+use super::{Hub, Lost, Presence, Start, Task, finish, record, silence, stop};
 use crate::effect::{Action, Effects};
 use crate::event::{Event, EventBody};
-use crate::input::{Command, Fact, Input, LinkKind, Now};
+use crate::input::{Command, Fact, HubWord, Input, LinkKind, Now};
 use crate::timer::Timer;
 
 /// What follows from `input`. Total: whatever comes, in whatever order.
@@ -56,7 +56,8 @@ fn after_the_end(input: Input) -> Effects {
             | Fact::HostRebooted { .. }
             | Fact::Recovered
             | Fact::ShimSilent(_)
-            | Fact::ExitLearned(_),
+            | Fact::ExitLearned(_)
+            | Fact::Hub(_),
         )
         | Input::Command(_)
         | Input::Timer(_) => Vec::new(),
@@ -79,6 +80,7 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
         Fact::Recovered => recovered(task, now),
         Fact::ShimSilent(look) => silence::looked_behind(task, look, now),
         Fact::ExitLearned(exit) => finish::exit_learned(task, exit, now),
+        Fact::Hub(word) => hub_said(task, word, now),
     }
 }
 
@@ -94,6 +96,21 @@ fn link_up(task: &Task, _presence: &Presence, link: LinkKind, now: Now) -> Effec
     }
 }
 
+/// Recorded for each task, so that its verdict rests on its own events.
+fn hub_said(task: &Task, word: HubWord, now: Now) -> Effects {
+    let body = match (word, task.hub) {
+        (HubWord::Drains(reason), None | Some(Hub::Gone(_))) => EventBody::HubDraining { reason },
+        (HubWord::Admits, Some(_)) => EventBody::HubAdmitting {},
+        (HubWord::Drains(_), Some(Hub::Draining(_))) | (HubWord::Admits, None) => {
+            return Effects::default();
+        }
+    };
+    Effects {
+        events: vec![task.event(now.at, body)],
+        actions: Vec::new(),
+    }
+}
+
 /// Timers are not durable: they are armed again from the facts. A task whose
 /// shim was lost and that has not ended waits for a sweep that died with the
 /// supervisor before.
@@ -103,10 +120,12 @@ fn recovered(task: &Task, now: Now) -> Effects {
         Some(Lost::Shim) => actions.push(Action::SweepTree { grace_ms: 0 }),
         Some(Lost::Host(_)) | None => {}
     }
-    Effects {
-        events: Vec::new(),
-        actions,
-    }
+    // A drain that its supervisor did not end may explain what is found now.
+    let events = match task.hub {
+        Some(Hub::Draining(reason)) => vec![task.event(now.at, EventBody::HubGone { reason })],
+        Some(Hub::Gone(_)) | None => Vec::new(),
+    };
+    Effects { events, actions }
 }
 
 /// The timers of a task that was admitted or recovered at `listening_from`.

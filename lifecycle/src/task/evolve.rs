@@ -6,7 +6,7 @@ use protocol::shim::{ProviderError, SupersededBy, Usage};
 use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{Exit, SessionId, Timestamp};
 
-use super::{Cause, Intent, Lost, Start, Task};
+use super::{Cause, Hub, Intent, Lost, Start, Task};
 use crate::event::{BindKind, Ending, Event, EventBody};
 use crate::verdict::FAULT_SIGNALS;
 
@@ -30,7 +30,6 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
     }
     match &event.body {
         EventBody::Admitted { .. }
-        | EventBody::Adopted { .. }
         | EventBody::Alarm { .. }
         | EventBody::Finished { .. }
         | EventBody::SessionResumable { .. }
@@ -39,7 +38,14 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         | EventBody::SessionRestored { .. }
         | EventBody::SessionRemoved { .. }
         | EventBody::SupervisorStarted { .. }
-        | EventBody::SupervisorStopped { .. } => {}
+        | EventBody::SupervisorStopped { .. }
+        | EventBody::Draining { .. }
+        | EventBody::Drained { .. }
+        | EventBody::Admitting {}
+        | EventBody::ServiceShutdown { .. } => {}
+        EventBody::HubDraining { reason } => task.hub = Some(Hub::Draining(*reason)),
+        EventBody::HubGone { reason } => task.hub = Some(Hub::Gone(*reason)),
+        EventBody::HubAdmitting {} | EventBody::Adopted { .. } => task.hub = None,
         EventBody::Claimed { shim } => task.shim = Some(shim.clone()),
         EventBody::Started { .. }
         | EventBody::SpawnFailed { .. }

@@ -71,6 +71,8 @@ pub struct Task {
     pub overruled_at: Option<Timestamp>,
     /// The shim died, or the machine did, before it had finished.
     pub lost: Option<Lost>,
+    /// The supervisor's own end, while that may explain the task's.
+    pub hub: Option<Hub>,
     /// Terminal.
     pub ending: Option<Ending>,
     /// Counts the changes of the row.
@@ -150,6 +152,26 @@ pub enum Cause {
     },
 }
 
+/// A supervisor that was told to go away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hub {
+    /// It drains.
+    Draining(StopReason),
+    /// It went before its drain was done, and its successor has not seen the
+    /// shim alive.
+    Gone(StopReason),
+}
+
+impl Hub {
+    /// Why it was told to.
+    #[must_use]
+    pub const fn reason(self) -> StopReason {
+        match self {
+            Self::Draining(reason) | Self::Gone(reason) => reason,
+        }
+    }
+}
+
 /// Why there is nobody left to report the end.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Lost {
@@ -223,6 +245,7 @@ impl Task {
             swept: None,
             overruled_at: None,
             lost: None,
+            hub: None,
             ending: None,
             version: 1,
         }

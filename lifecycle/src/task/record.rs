@@ -94,7 +94,14 @@ fn timers_after(task: &Task, events: &[Event], now: Now) -> Vec<Action> {
             | EventBody::Finished { .. }
             | EventBody::Ended(_)
             | EventBody::SupervisorStarted { .. }
-            | EventBody::SupervisorStopped { .. } => {}
+            | EventBody::SupervisorStopped { .. }
+            | EventBody::HubDraining { .. }
+            | EventBody::HubGone { .. }
+            | EventBody::HubAdmitting {}
+            | EventBody::Draining { .. }
+            | EventBody::Drained { .. }
+            | EventBody::Admitting {}
+            | EventBody::ServiceShutdown { .. } => {}
         }
     }
     actions

@@ -44,6 +44,8 @@ pub enum Request {
     Providers(ProvidersRequest),
     /// → `Orphans`.
     Orphans(OrphansRequest),
+    /// → `Status`, when it is done, or at once with `no_wait`.
+    Drain(DrainRequest),
 }
 
 /// One dispatch.
@@ -132,6 +134,20 @@ pub enum OrphansRequest {
     List,
     /// End it.
     Kill,
+}
+
+/// The orderly end of all tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DrainRequest {
+    /// No new work; running tasks may finish, then they are stopped.
+    Begin {
+        /// How long they may, in ms; as configured if absent.
+        deadline_ms: Option<u64>,
+        /// Answer at once.
+        no_wait: bool,
+    },
+    /// New work is welcome again.
+    Cancel,
 }
 
 /// Which tasks to list. Empty filters match everything.

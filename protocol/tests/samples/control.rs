@@ -1,8 +1,9 @@
 //! What clients ask.
 
 use protocol::control::{
-    EventsRequest, ListFilter, LogsRequest, OrphansRequest, ProvidersRequest, Request, RunRequest,
-    SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
+    DrainRequest, EventsRequest, ListFilter, LogsRequest, OrphansRequest, ProvidersRequest,
+    Request, RunRequest, SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest,
+    WaitRequest,
 };
 use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, StopReason};
@@ -85,6 +86,12 @@ pub(crate) fn requests() -> Vec<Named<Request>> {
     found.extend(provider_ones());
     found.push(("orphans_list", Request::Orphans(OrphansRequest::List)));
     found.push(("orphans_kill", Request::Orphans(OrphansRequest::Kill)));
+    let begin = DrainRequest::Begin {
+        deadline_ms: Some(5),
+        no_wait: true,
+    };
+    found.push(("drain_begin", Request::Drain(begin)));
+    found.push(("drain_cancel", Request::Drain(DrainRequest::Cancel)));
     found
 }
 

@@ -272,7 +272,6 @@ impl Config {
                 "[limits] max_queued",
             ),
             (self.ledger != usual.ledger, "[ledger] on_damage"),
-            (self.shutdown != usual.shutdown, "[shutdown]"),
             (self.http != usual.http, "[http]"),
             (self.retention != usual.retention, "[retention]"),
         ]

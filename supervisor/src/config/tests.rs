@@ -196,7 +196,6 @@ fn what_has_no_effect_yet_is_told() {
         [
             "[limits] max_queued",
             "[ledger] on_damage",
-            "[shutdown]",
             "[http]",
             "[retention]"
         ]

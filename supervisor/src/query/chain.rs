@@ -95,6 +95,9 @@ impl Context<'_> {
             E::Swept { sweep, by } => step::swept(sweep, *by),
             E::ExitLearned { exit } => step::exit_learned(exit),
             E::ShimLost {} => step::shim_lost(),
+            E::HubDraining { reason } => step::hub_draining(*reason),
+            E::HubGone { reason } => step::hub_gone(*reason),
+            E::HubAdmitting {} => step::hub_admitting(),
             E::HostRebooted { detail } => step::host_rebooted(detail),
             E::Finished {
                 output_bytes,
@@ -102,7 +105,13 @@ impl Context<'_> {
             } => step::finished(*output_bytes, *gap_bytes),
             E::Ended(ending) => self.concluded(ending),
             // Figures are no step of a story; the others belong to no task.
-            E::UsageSeen { .. } | E::SupervisorStarted { .. } | E::SupervisorStopped { .. } => None,
+            E::UsageSeen { .. }
+            | E::SupervisorStarted { .. }
+            | E::SupervisorStopped { .. }
+            | E::Draining { .. }
+            | E::Drained { .. }
+            | E::Admitting {}
+            | E::ServiceShutdown { .. } => None,
         }
     }
 

@@ -63,6 +63,13 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         E::Adopted { shim } => adopted(shim.pid),
         E::ExitLearned { exit } => Some(("exit", facts::exit_learned(exit))),
         E::ShimLost {} => shim_lost(),
+        E::HubDraining { reason } => {
+            by_supervisor("it began to drain", &format!("reason {reason}"))
+        }
+        E::HubGone { reason } => by_supervisor(
+            "it ended before its drain was done",
+            &format!("reason {reason}"),
+        ),
         E::Alarm { kind, detail } => Some(("shim", facts::alarm(*kind, detail))),
         E::Finished { gap_bytes, .. } => not_kept(*gap_bytes),
         E::Ended(ending) => ended(task, ending),
@@ -81,6 +88,11 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         | E::StopRequested { .. }
         | E::StopJournalled { .. }
         | E::SupervisorStarted { .. }
+        | E::HubAdmitting {}
+        | E::Draining { .. }
+        | E::Drained { .. }
+        | E::Admitting {}
+        | E::ServiceShutdown { .. }
         | E::SupervisorStopped { .. } => None,
     }
 }

@@ -7,7 +7,7 @@ use protocol::shim::{
 };
 use protocol::view::Requester;
 use protocol::vocab::{SignalName, SignalledBy};
-use protocol::{Exit, Key, SessionId};
+use protocol::{Exit, Key, SessionId, StopReason};
 
 use super::facts;
 use super::quote::quote;
@@ -184,6 +184,21 @@ pub(super) fn exit_learned(exit: &Exit) -> Option<Step> {
 
 pub(super) fn swept(sweep: &SweepRecord, by: SignalledBy) -> Option<Step> {
     step("tree", who::signaller(by), facts::sweep(sweep))
+}
+
+pub(super) fn hub_draining(reason: StopReason) -> Option<Step> {
+    let detail = format!("reason {reason}: no new work, and what runs may finish in time");
+    step("drain began", SUPERVISOR, detail)
+}
+
+pub(super) fn hub_gone(reason: StopReason) -> Option<Step> {
+    let detail =
+        format!("reason {reason}: the supervisor was gone before every task of it had ended");
+    step("drain not done", SUPERVISOR, detail)
+}
+
+pub(super) fn hub_admitting() -> Option<Step> {
+    step("drain called off", SUPERVISOR, "it may go on")
 }
 
 pub(super) fn shim_lost() -> Option<Step> {

@@ -1,6 +1,7 @@
 //! Whether a dispatch is admitted.
 
 use lifecycle::SessionRow;
+use lifecycle::drain::Then;
 use protocol::control::{ErrorBody, ErrorCode, RunRequest, SessionChoice};
 use protocol::limits::MAX_TEXT_FIELD;
 use protocol::vocab::SessionState;
@@ -58,11 +59,15 @@ impl Core {
         &self,
         request: &RunRequest,
     ) -> Result<(std::sync::Arc<Provider>, Option<Key>), ErrorBody> {
-        if self.leaving {
-            return Err(
-                ErrorBody::new(ErrorCode::Draining, "the supervisor is going away")
-                    .with_hint("try again when it is back"),
-            );
+        if self.leaving || !self.drains.admits() {
+            return Err(match self.drains.then() {
+                Some(Then::Stay) => ErrorBody::new(ErrorCode::Draining, "the supervisor drains")
+                    .with_hint("`agentctl drain --cancel` calls it off"),
+                Some(Then::Leave) | None => {
+                    ErrorBody::new(ErrorCode::Draining, "the supervisor is going away")
+                        .with_hint("try again when it is back")
+                }
+            });
         }
         check_texts(&[
             ("model", &request.model),

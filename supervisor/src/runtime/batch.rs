@@ -108,6 +108,13 @@ fn touched_key(body: &EventBody) -> Option<Key> {
         | EventBody::Finished { .. }
         | EventBody::Ended(_)
         | EventBody::SupervisorStarted { .. }
-        | EventBody::SupervisorStopped { .. } => None,
+        | EventBody::SupervisorStopped { .. }
+        | EventBody::HubDraining { .. }
+        | EventBody::HubGone { .. }
+        | EventBody::HubAdmitting {}
+        | EventBody::Draining { .. }
+        | EventBody::Drained { .. }
+        | EventBody::Admitting {}
+        | EventBody::ServiceShutdown { .. } => None,
     }
 }

@@ -305,6 +305,7 @@ async fn run(
             if let Readiness::ToldTo(log_file) = &readiness {
                 background::report_ready(log_file);
             }
+            core.pulse.notify().ready();
             core.run(&mut received).await
         }
         Err(error) => LoopEnd::Ledger(error),
@@ -349,6 +350,12 @@ impl Core {
     /// Answers that are on their way get a moment, then everything ends.
     async fn close(&mut self, servers: &mut JoinSet<()>) {
         const LAST_ANSWERS: std::time::Duration = std::time::Duration::from_millis(200);
+        // Each turn of the runtime carries an answer one step further: from the
+        // loop to its connection, and from there to the socket.
+        const STEPS_TO_A_SOCKET: u32 = 64;
+        for _ in 0..STEPS_TO_A_SOCKET {
+            tokio::task::yield_now().await;
+        }
         servers.abort_all();
         self.jobs.abort_all();
         let both = async {

@@ -17,9 +17,11 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::batch::Batch;
 use super::clock::{self, Jumps};
+use super::drain::Drains;
 use super::held::Held;
 use super::input::CoreInput;
 use super::live::{End, Live};
+use super::pulse::Pulse;
 use super::service::Service;
 use super::timers::Timers;
 use crate::events::Hub;
@@ -50,7 +52,11 @@ pub(super) struct Core {
     pub(super) next_intent: u64,
     /// Shims that this supervisor took over.
     pub(super) adopted: u64,
-    /// No new work.
+    /// The orderly end.
+    pub(super) drains: Drains,
+    /// The sign of life for the service manager.
+    pub(super) pulse: Pulse,
+    /// The loop ends when everything is committed and answered.
     pub(super) leaving: bool,
     /// Tasks that ended, and whose folders are not settled yet.
     pub(super) unsettled: Vec<TaskId>,
@@ -90,6 +96,8 @@ impl Core {
             jumps: Jumps::from(clock::now(), Instant::now()),
             next_intent: report.next_intent,
             adopted: 0,
+            drains: Drains::default(),
+            pulse: Pulse::find(),
             leaving: false,
             unsettled: Vec::new(),
             batch: Batch::default(),
@@ -122,7 +130,10 @@ impl Core {
         for (task, timer) in self.timers.take_due(Instant::now()) {
             self.step(&task, Input::Timer(timer));
         }
-        self.flush().await
+        self.flush().await?;
+        self.look_at_fleet().await?;
+        self.beat();
+        Ok(())
     }
 
     /// Silence is measured between times that others tell: they are of one kind
@@ -153,7 +164,12 @@ impl Core {
         inputs: &mut mpsc::Receiver<CoreInput>,
         taken: &mut Vec<CoreInput>,
     ) {
-        let due = self.timers.next_due();
+        let due = [
+            self.timers.next_due(),
+            self.drains.next_due(),
+            self.pulse.next_due(),
+        ];
+        let due = due.into_iter().flatten().min();
         tokio::select! {
             _ = inputs.recv_many(taken, MAX_BATCH) => {}
             () = sleep_until(due) => {}
@@ -258,6 +274,7 @@ impl Core {
         }
         let (view, tree) = (live.view(), live.tree_end());
         super::recover::log_end(&live.task);
+        self.drains.log_settled(id);
         self.held.hold(&live.task, &self.service.identity);
         live.ended.send_replace(true);
         // The callers may have hung up.

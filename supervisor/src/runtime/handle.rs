@@ -24,7 +24,7 @@ impl Core {
                 }
                 self.step(&id, Input::Fact(Fact::TreeSwept(sweep)));
             }
-            CoreInput::Leave => self.leave(),
+            CoreInput::Leave => self.told_to_leave().await?,
         }
         Ok(())
     }

@@ -1,31 +1,128 @@
-//! The supervisor leaves; its agents stay under their shims.
+//! The supervisor is told to go: what becomes of the agents, and the end.
 
-use lifecycle::{Event, EventBody};
+use lifecycle::EventBody;
+use lifecycle::drain::{DrainOrder, FleetInput, Then};
+use protocol::view::Requester;
+use protocol::vocab::Via;
+use protocol::{StopReason, TaskId};
 
 use super::clock;
 use super::core_loop::Core;
+use crate::config::AgentsAtEnd;
+use crate::ledger::LedgerError;
+use crate::systemd::Job;
 
 impl Core {
-    /// SIGTERM or SIGINT: no new work from now on, and the loop ends when what
-    /// it holds is committed and answered.
+    /// SIGTERM or SIGINT: the policy; a second one forces.
+    ///
+    /// The service manager is asked before any other input is looked at: where
+    /// it ends the agents as well, the reason is on record before their ends.
+    pub(super) async fn told_to_leave(&mut self) -> Result<(), LedgerError> {
+        if self.leaving {
+            return Ok(());
+        }
+        if self.drains.then() == Some(Then::Leave) {
+            return self.step_fleet(FleetInput::Hurry).await;
+        }
+        self.pulse.notify().stopping();
+        let (reason, agents) = self.policy().await;
+        match agents {
+            AgentsAtEnd::Keep => {
+                self.keep(reason);
+                self.leave();
+                Ok(())
+            }
+            AgentsAtEnd::Drain => {
+                let order = self.order(reason);
+                self.step_fleet(FleetInput::Begin(order)).await
+            }
+        }
+    }
+
+    async fn policy(&self) -> (StopReason, AgentsAtEnd) {
+        let shutdown = &self.service.config.shutdown;
+        let job = self.service.managed.job().await;
+        let (reason, agents) = match job {
+            Job::Restart => (StopReason::HubRestart, shutdown.on_restart),
+            Job::Stop | Job::None => (StopReason::HubShutdown, shutdown.on_stop),
+            Job::HostShutdown => (StopReason::HostShutdown, AgentsAtEnd::Drain),
+        };
+        if agents == AgentsAtEnd::Keep && job != Job::None && self.service.managed.kills_agents() {
+            tracing::warn!(
+                "[shutdown] this unit's stop kills the agents: they are drained, not kept"
+            );
+            return (reason, AgentsAtEnd::Drain);
+        }
+        (reason, agents)
+    }
+
+    fn order(&self, reason: StopReason) -> DrainOrder {
+        let shutdown = &self.service.config.shutdown;
+        let wanted_ms = match reason {
+            // The machine's shutdown is not delayed for the sake of an agent.
+            StopReason::HostShutdown => 0,
+            StopReason::User
+            | StopReason::RunnerStop
+            | StopReason::HubRestart
+            | StopReason::HubShutdown
+            | StopReason::StartTimeout
+            | StopReason::Timeout
+            | StopReason::IdleTimeout
+            | StopReason::Budget
+            | StopReason::SupersededByTask => shutdown.drain_ms,
+        };
+        let drain_ms = self.service.managed.capped(wanted_ms, shutdown.grace_ms);
+        if drain_ms < wanted_ms {
+            tracing::warn!(
+                "[shutdown] drain_ms is {wanted_ms}, capped at {drain_ms}: the unit's TimeoutStopSec \
+                 would end the drain before"
+            );
+        }
+        DrainOrder {
+            reason,
+            drain_ms,
+            grace_ms: shutdown.grace_ms,
+            then: Then::Leave,
+            requested_by: Requester {
+                uid: Some(nix::unistd::geteuid().as_raw()),
+                pid: Some(self.service.identity.pid),
+                comm: Some("agent-supervisor".to_string()),
+                via: Via::Supervisor,
+                ancestry: Vec::new(),
+                tty: None,
+                from_task: None,
+            },
+        }
+    }
+
+    fn keep(&mut self, reason: StopReason) {
+        let busy: Vec<TaskId> = self.tasks.keys().cloned().collect();
+        tracing::info!(
+            "[shutdown] leaving {} tasks running under their shims; \
+             the next supervisor adopts them",
+            busy.len()
+        );
+        self.supervisor_event(EventBody::ServiceShutdown {
+            phase: "exited".to_string(),
+            reason,
+            drain_ms: 0,
+            deadline: clock::now(),
+            busy: busy.clone(),
+            survives: busy,
+            will_stop: Vec::new(),
+        });
+    }
+
+    /// No new work from now on, and the loop ends when what it holds is
+    /// committed and answered.
     pub(super) fn leave(&mut self) {
         if self.leaving {
             return;
         }
         self.leaving = true;
-        let agents = self.tasks.len() as u64;
-        tracing::info!(
-            "[shutdown] leaving {agents} tasks running under their shims; \
-             the next supervisor adopts them"
-        );
-        self.batch.take_event(Event {
-            at: clock::now(),
-            task_id: None,
-            record: None,
-            body: EventBody::SupervisorStopped {
-                pid: self.service.identity.pid,
-                left_running: agents,
-            },
+        self.supervisor_event(EventBody::SupervisorStopped {
+            pid: self.service.identity.pid,
+            left_running: self.tasks.len() as u64,
         });
     }
 }

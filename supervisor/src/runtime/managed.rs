@@ -6,7 +6,7 @@ use std::path::Path;
 use protocol::view::UnitView;
 
 use crate::cgroup::Base;
-use crate::systemd::{Manager, Unit};
+use crate::systemd::{Job, Manager, Unit};
 
 /// Found out at the start.
 pub(super) struct Managed {
@@ -58,6 +58,37 @@ pub(super) async fn find(state_dir: &Path) -> Managed {
 }
 
 impl Managed {
+    /// Does a stop of our unit end the agents?
+    pub(super) fn kills_agents(&self) -> bool {
+        self.fate == Fate::Killed
+    }
+
+    /// Why we are told to stop. Where nobody can be asked, somebody has
+    /// signalled us.
+    pub(super) async fn job(&self) -> Job {
+        let Some(manager) = &self.manager else {
+            return Job::None;
+        };
+        manager.job().await.unwrap_or_else(|error| {
+            tracing::warn!(error = %in_full(&error), "systemd cannot be asked why it stops us");
+            Job::None
+        })
+    }
+
+    /// How long a drain may take, in ms: what is stopped afterwards needs its
+    /// grace, and a moment for the proof, before the unit's time is over.
+    pub(super) fn capped(&self, drain_ms: u64, grace_ms: u64) -> u64 {
+        const PROOF_MS: u64 = 3_000;
+        let limit_ms = self
+            .manager
+            .as_ref()
+            .map_or(u64::MAX, |manager| manager.unit().timeout_stop_ms);
+        match limit_ms {
+            u64::MAX => drain_ms,
+            limit_ms => drain_ms.min(limit_ms.saturating_sub(grace_ms.saturating_add(PROOF_MS))),
+        }
+    }
+
     /// For `status`.
     pub(super) fn view(&self) -> Option<UnitView> {
         self.manager.as_ref().map(|manager| UnitView {

@@ -120,6 +120,7 @@ impl Offline {
             | Request::Stop(_)
             | Request::Wait(_)
             | Request::Orphans(_)
+            | Request::Drain(_)
             | Request::ChangeSession(_) => {
                 let answer = self.one_answer(request);
                 say(answer.unwrap_or_else(|error| storage_error(&error)))
@@ -165,6 +166,7 @@ impl Offline {
             | Request::Wait(_)
             | Request::ChangeSession(_)
             | Request::Orphans(_)
+            | Request::Drain(_)
             | Request::Logs(_)
             | Request::Events(_)
             | Request::Providers(_) => Ok(Response::Error(ErrorBody::new(

@@ -5,7 +5,7 @@ use protocol::control::{
     ErrorBody, ErrorCode, ListFilter, ProvidersRequest, Request, Response, SessionChange,
     SessionsRequest,
 };
-use protocol::view::{Requester, SessionView, TaskCounts, TaskView};
+use protocol::view::{Requester, SessionView, TaskView};
 use protocol::vocab::Via;
 
 use super::clock;
@@ -55,6 +55,7 @@ impl Core {
             Request::Status => self.status(reply),
             Request::Providers(providers) => self.providers(&providers, reply),
             Request::Orphans(orphans) => self.look_for_orphans(orphans, reply),
+            Request::Drain(drain) => return self.drain(drain, &peer, reply).await,
         }
         Ok(())
     }
@@ -202,12 +203,7 @@ impl Core {
 
     fn status(&mut self, reply: ReplySender) {
         let ledger = self.ledger.clone();
-        let mut status = self.service.facts().status();
-        status.tasks = TaskCounts {
-            running: self.tasks.len() as u64,
-            ..TaskCounts::default()
-        };
-        status.adopted = self.adopted;
+        let mut status = self.status_so_far();
         self.jobs.spawn(async move {
             let response = match ledger.info().await {
                 Ok(info) => {

@@ -3,7 +3,9 @@
 //! over D-Bus (2 to 6 ms).
 
 mod bus;
+mod cause;
 mod holder;
+mod notify;
 mod unit;
 
 use std::fs;
@@ -11,6 +13,8 @@ use std::fs;
 use bus::Bus;
 
 pub use bus::BusError;
+pub use cause::Job;
+pub use notify::Notify;
 pub use unit::{KillMode, Unit};
 
 /// Which of a machine's service managers.
@@ -26,6 +30,7 @@ pub enum Scope {
 #[derive(Clone, Debug)]
 pub struct Manager {
     bus: Bus,
+    scope: Scope,
     unit: Unit,
 }
 
@@ -41,7 +46,7 @@ impl Manager {
         };
         let bus = Bus::open(scope).await?;
         let unit = Unit::of_this_process(&bus).await?;
-        Ok(unit.map(|unit| Self { bus, unit }))
+        Ok(unit.map(|unit| Self { bus, scope, unit }))
     }
 
     /// Our unit.

@@ -61,6 +61,11 @@ pub struct Unit {
     pub kill_mode: KillMode,
     /// Its cgroup, below the root of the hierarchy.
     pub control_group: String,
+    /// How long a stop may take before everything is killed, in ms; `u64::MAX`
+    /// if that never happens.
+    pub timeout_stop_ms: u64,
+    /// Its object on the bus.
+    pub(super) path: String,
 }
 
 impl Unit {
@@ -76,10 +81,16 @@ impl Unit {
         }
         let kill_mode: String = bus.property(&path, SERVICE, "KillMode").await?;
         let control_group: String = bus.property(&path, SERVICE, "ControlGroup").await?;
+        let timeout_us: u64 = bus.property(&path, SERVICE, "TimeoutStopUSec").await?;
         Ok(Some(Self {
             name,
             kill_mode: KillMode::parse(kill_mode),
             control_group,
+            timeout_stop_ms: match timeout_us {
+                u64::MAX => u64::MAX,
+                us => us / 1000,
+            },
+            path: path.to_string(),
         }))
     }
 
@@ -90,6 +101,8 @@ impl Unit {
             name: name.to_string(),
             kill_mode,
             control_group: control_group.to_string(),
+            timeout_stop_ms: u64::MAX,
+            path: String::new(),
         }
     }
 }

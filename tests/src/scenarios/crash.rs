@@ -17,6 +17,8 @@ pub enum Path {
     ShimLost,
     /// The supervisor was killed before it spawned the shim.
     NeverStarted,
+    /// A drain that has to stop an agent that ignores TERM.
+    Drain,
 }
 
 /// Runs the scenario, in which the hit number `occurrence` (from 0) of `point`
@@ -29,7 +31,11 @@ pub fn crash_at(path: Path, point: &str, occurrence: usize) -> bool {
     if path == Path::NeverStarted {
         points.push("sup.spawn.before");
     }
-    let world = World::builder().hooks(points).build();
+    let mut world = World::builder().hooks(points);
+    if path == Path::Drain {
+        world = world.config("[shutdown]\ndrain_ms = 0\ngrace_ms = 50\n");
+    }
+    let world = world.build();
     let case = Case {
         gate: world.gate("end"),
         world: &world,
@@ -42,6 +48,7 @@ pub fn crash_at(path: Path, point: &str, occurrence: usize) -> bool {
         Path::Stop => case.stop(),
         Path::ShimLost => case.shim_lost(),
         Path::NeverStarted => case.never_started(),
+        Path::Drain => case.drain(),
     }
     world.check();
     world.hooks().has_died(point)
@@ -133,6 +140,39 @@ impl Case<'_> {
             self.point
         );
         self.the_key_is_free(&supervisor);
+    }
+
+    /// A supervisor that died before its intent was committed left an agent that
+    /// goes on: the gate ends it.
+    fn drain(&self) {
+        let supervisor = self.start();
+        let gate = self.gate.step();
+        let task = self
+            .world
+            .run()
+            .key("crash:drain")
+            .steps([
+                "ignore:TERM",
+                "spawn:daemon:1:ignore=TERM,forever",
+                "mark:ready",
+                &gate,
+                "exit:0",
+            ])
+            .detached();
+        task.marked("ready");
+        self.arm();
+        supervisor.signal(nix::sys::signal::Signal::SIGTERM);
+        let _status = supervisor.ended();
+        let next = self.world.spawn_supervisor();
+        let next = self.to_the_end(next, &task.id, None);
+        self.the_key_is_free(&next);
+        let row = self.world.ledger().task(&task.id).expect("it has a row");
+        let reason = row.text("archive_reason").unwrap_or_default().to_owned();
+        assert!(
+            ["hub_shutdown", "shim_lost", "completed"].contains(&reason.as_str()),
+            "{reason} after {}",
+            self.point
+        );
     }
 
     fn shim_lost(&self) {

@@ -69,7 +69,14 @@ pub(super) fn apply(
         | EventBody::Alarm { .. }
         | EventBody::Finished { .. }
         | EventBody::SupervisorStarted { .. }
-        | EventBody::SupervisorStopped { .. } => Ok(()),
+        | EventBody::SupervisorStopped { .. }
+        | EventBody::HubDraining { .. }
+        | EventBody::HubGone { .. }
+        | EventBody::HubAdmitting {}
+        | EventBody::Draining { .. }
+        | EventBody::Drained { .. }
+        | EventBody::Admitting {}
+        | EventBody::ServiceShutdown { .. } => Ok(()),
     }
 }
 

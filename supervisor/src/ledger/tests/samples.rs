@@ -28,6 +28,7 @@ pub(super) fn every_body(values: &Values) -> Vec<EventBody> {
     all.extend(of_sessions(values));
     all.extend(of_the_stop(values));
     all.extend(of_the_end(values));
+    all.extend(of_the_drain(values));
     all
 }
 
@@ -111,6 +112,36 @@ fn of_the_agent(values: &Values) -> Vec<EventBody> {
         EventBody::SupervisorStopped {
             pid: values.small,
             left_running: values.number,
+        },
+    ]
+}
+
+fn of_the_drain(values: &Values) -> Vec<EventBody> {
+    vec![
+        EventBody::HubDraining {
+            reason: StopReason::HubRestart,
+        },
+        EventBody::HubGone {
+            reason: StopReason::HubRestart,
+        },
+        EventBody::HubAdmitting {},
+        EventBody::Draining {
+            reason: StopReason::HubShutdown,
+            requested_by: requester(),
+            deadline: Timestamp(values.at),
+        },
+        EventBody::Drained {
+            reason: StopReason::HubShutdown,
+        },
+        EventBody::Admitting {},
+        EventBody::ServiceShutdown {
+            phase: "draining".to_string(),
+            reason: StopReason::HubShutdown,
+            drain_ms: 5,
+            deadline: Timestamp(values.at),
+            busy: vec![id("t1")],
+            survives: vec![],
+            will_stop: vec![id("t1")],
         },
     ]
 }

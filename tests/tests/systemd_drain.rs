@@ -1,0 +1,227 @@
+//! What the service manager's own stop means for the agents, under a real
+//! systemd: which of them live, and for which reason the others ended.
+
+use std::fs;
+
+use serde_json::Value;
+use tests::harness::{GENEROUS, Ledger, wait_until};
+use tests::systemd::Guest;
+
+const UNIT: &str = "agent-supervisor.service";
+
+/// A configuration, and drop-ins of our unit.
+fn prepared(config: &str, unit: &str) -> String {
+    format!(
+        "mkdir -p \"$root/etc/agent-supervisor\" \"$root/etc/systemd/system/{UNIT}.d\"\n\
+         cat > \"$root/etc/agent-supervisor/config.toml\" <<'END'\n{config}\nEND\n\
+         cat > \"$root/etc/systemd/system/{UNIT}.d/test.conf\" <<'END'\n[Service]\n{unit}\nEND\n"
+    )
+}
+
+/// It serves when `systemctl` comes back: it says so itself.
+fn start(guest: &Guest) {
+    guest.ok(&["systemctl", "start", UNIT]);
+    guest.ctl(&["status"]);
+}
+
+fn dispatch(guest: &Guest, id: &str, steps: &[&str]) -> Value {
+    let words = ["agentctl", "run", "-d", "--id", id, "--", "fake_agent"];
+    guest.ok(&[&words[..], steps].concat());
+    let task = guest.ctl(&["show", id]);
+    assert_eq!(task["phase"], "running", "{task:#}");
+    task
+}
+
+#[track_caller]
+fn ended_as(guest: &Guest, id: &str, status: &str, reason: &str, basis: &str) {
+    let task = guest.ctl(&["show", id]);
+    let seen = ["status", "archive_reason", "archive_basis"].map(|name| task[name].clone());
+    assert_eq!(
+        seen,
+        [status, reason, basis],
+        "{task:#}\n{}",
+        guest.journal(UNIT)
+    );
+}
+
+#[track_caller]
+fn lives(guest: &Guest, task: &Value) -> bool {
+    guest.lives(task["agent_pid"].as_i64().expect("a live agent has a pid"))
+}
+
+/// The words behind `[shutdown]`, of all stops so far.
+fn last_words(guest: &Guest) -> Vec<String> {
+    let journal = guest.journal(UNIT);
+    let said = |line: &str| Some(line.split_once("[shutdown] ")?.1.to_owned());
+    journal.lines().filter_map(said).collect()
+}
+
+#[test]
+fn a_stop_of_the_unit_drains_for_the_reason_of_its_job() {
+    if let Some(why) = Guest::impossible() {
+        tests::skip!("{why}");
+    }
+    let config = "[shutdown]\non_restart = \"drain\"\ndrain_ms = 0";
+    let guest = Guest::boot(&prepared(config, ""));
+    start(&guest);
+    let task = dispatch(&guest, "restarted", &["forever"]);
+    let before = guest.main_pid(UNIT);
+    guest.ok(&["systemctl", "restart", UNIT]);
+    guest.restarted(UNIT, before);
+    guest.serves();
+    assert!(!lives(&guest, &task));
+    ended_as(
+        &guest,
+        "restarted",
+        "interrupted",
+        "hub_restart",
+        "declared",
+    );
+
+    dispatch(&guest, "stopped", &["forever"]);
+    guest.ok(&["systemctl", "stop", UNIT]);
+    ended_as(&guest, "stopped", "interrupted", "hub_shutdown", "declared");
+    let said = last_words(&guest);
+    assert_eq!(said[0], "draining 1 tasks", "{said:?}");
+    assert_eq!(said.last().map(String::as_str), Some("bye"), "{said:?}");
+
+    start(&guest);
+    dispatch(&guest, "signalled", &["forever"]);
+    let before = guest.main_pid(UNIT);
+    guest.ok(&["systemctl", "kill", "--kill-who=main", UNIT]);
+    wait_until("the supervisor's end", GENEROUS, || {
+        guest.main_pid(UNIT) != before
+    });
+    ended_as(
+        &guest,
+        "signalled",
+        "interrupted",
+        "hub_shutdown",
+        "declared",
+    );
+    let journal = guest.journal(UNIT);
+    for word in ["left-over", "ERROR", "timed out", "Failed with result"] {
+        assert!(!journal.contains(word), "{word} in the journal:\n{journal}");
+    }
+}
+
+#[test]
+fn what_finishes_while_the_unit_stops_has_finished() {
+    if let Some(why) = Guest::impossible() {
+        tests::skip!("{why}");
+    }
+    let guest = Guest::boot(&prepared("", ""));
+    start(&guest);
+    guest.sh("mkfifo /tmp/end");
+    dispatch(&guest, "slow", &["gate:/tmp/end", "exit:0"]);
+    guest.ok(&["systemctl", "stop", "--no-block", UNIT]);
+    wait_until("the drain", GENEROUS, || {
+        guest.ctl(&["status"])["phase"] == "draining"
+    });
+    let told = guest.ok(&["systemctl", "show", "-P", "StatusText", UNIT]);
+    assert_eq!(told.trim(), "draining, 1 tasks");
+    let refused = guest.run(&["agentctl", "run", "-d", "--", "fake_agent"]);
+    assert_eq!(refused.status.code(), Some(6), "{refused:?}");
+    guest.sh("echo > /tmp/end");
+    wait_until("the supervisor's end", GENEROUS, || {
+        guest.main_pid(UNIT) == 0
+    });
+    ended_as(&guest, "slow", "success", "completed", "observed");
+}
+
+#[test]
+fn a_drain_ends_before_the_units_time_is_over() {
+    if let Some(why) = Guest::impossible() {
+        tests::skip!("{why}");
+    }
+    let config = "[shutdown]\ndrain_ms = 3600000\ngrace_ms = 100";
+    let guest = Guest::boot(&prepared(config, "TimeoutStopSec=4s"));
+    start(&guest);
+    let task = dispatch(&guest, "endless", &["forever"]);
+    guest.ok(&["systemctl", "stop", UNIT]);
+    assert!(!lives(&guest, &task));
+    ended_as(&guest, "endless", "interrupted", "hub_shutdown", "declared");
+    let said = last_words(&guest);
+    assert!(said[0].contains("capped at 900"), "{said:?}");
+    let result = guest.ok(&["systemctl", "show", "-P", "Result", UNIT]);
+    assert_eq!(result.trim(), "success", "not killed by the time-out");
+}
+
+#[test]
+fn a_unit_that_would_kill_the_agents_drains_them_instead_of_keeping_them() {
+    if let Some(why) = Guest::impossible() {
+        tests::skip!("{why}");
+    }
+    let config = "[shutdown]\non_restart = \"keep\"\ndrain_ms = 0";
+    for mode in ["control-group", "mixed"] {
+        let without_holder = "rm \"$root/etc/systemd/system/agents.service\"\n";
+        let prepare = prepared(config, &format!("KillMode={mode}")) + without_holder;
+        let guest = Guest::boot(&prepare);
+        start(&guest);
+        let task = dispatch(&guest, "one", &["forever"]);
+        let before = guest.main_pid(UNIT);
+        guest.ok(&["systemctl", "restart", UNIT]);
+        guest.restarted(UNIT, before);
+        guest.serves();
+        assert!(!lives(&guest, &task));
+        let ended = guest.ctl(&["show", "one"]);
+        assert_eq!(ended["archive_reason"], "hub_restart", "{mode}: {ended:#}");
+        assert_eq!(ended["status"], "interrupted", "{mode}: {ended:#}");
+        let said = last_words(&guest).join("\n");
+        assert!(said.contains("drained, not kept"), "{said}");
+    }
+}
+
+#[test]
+fn a_supervisor_that_hangs_is_replaced_and_its_agents_go_on() {
+    if let Some(why) = Guest::impossible() {
+        tests::skip!("{why}");
+    }
+    let guest = Guest::boot(&prepared("", "WatchdogSec=2s\nTimeoutAbortSec=100ms"));
+    start(&guest);
+    let task = dispatch(&guest, "one", &["forever"]);
+    let before = guest.main_pid(UNIT);
+    guest.ok(&["kill", "-STOP", &before.to_string()]);
+    guest.restarted(UNIT, before);
+    guest.serves();
+    let journal = guest.journal(UNIT);
+    assert!(journal.contains("Watchdog timeout"), "{journal}");
+    assert!(lives(&guest, &task));
+    let after = guest.ctl(&["show", "one"]);
+    assert_eq!(after["agent_pid"], task["agent_pid"], "{after:#}");
+    let stopped = guest.ctl(&["stop-session", "one"]);
+    assert_eq!(stopped["results"][0]["outcome"], "stopped", "{stopped:#}");
+    ended_as(&guest, "one", "cancelled", "user", "declared");
+}
+
+/// The drain comes before the agents' own unit is stopped: what it stops is
+/// declared, and nothing is signalled from outside.
+#[test]
+fn when_the_machine_goes_down_the_drain_comes_first() {
+    if let Some(why) = Guest::impossible() {
+        tests::skip!("{why}");
+    }
+    // The guest's files go with it; the host sees those of /host.
+    let unit =
+        "ExecStart=\nExecStart=/usr/local/bin/agent-supervisor --system --state-dir /host/state";
+    let guest = Guest::boot(&prepared("", unit));
+    guest.sh("mkdir -m 0700 /host/state");
+    guest.ok(&["systemctl", "start", UNIT]);
+    let ctl = "AGENT_SUPERVISOR_STATE_DIR=/host/state agentctl";
+    guest.sh(&format!("{ctl} run -d --id polite -- fake_agent forever"));
+    guest.sh(&format!(
+        "{ctl} run -d --id deaf -- fake_agent ignore:TERM forever"
+    ));
+    guest.power_off();
+    let ledger = Ledger::new(guest.share().join("state/ledger.sqlite3"));
+    for id in ["polite", "deaf"] {
+        let row = ledger.task(id).expect("its row was there before it was");
+        let seen = ["status", "archive_reason", "archive_basis"].map(|name| row.text(name));
+        let expected = ["interrupted", "host_shutdown", "declared"].map(Some);
+        assert_eq!(seen, expected, "{id}: {row:?}");
+        let kinds = ledger.event_types(id);
+        assert!(!kinds.contains(&"task.signal_seen".to_owned()), "{kinds:?}");
+    }
+    let left = fs::read_dir(guest.share().join("state/tasks")).expect("the folder is there");
+    assert_eq!(left.count(), 2);
+}
