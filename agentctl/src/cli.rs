@@ -8,8 +8,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use protocol::places::PlaceFlags;
 
 use crate::commands::{
-    completions, drain, events, list, logs, orphans, providers, run, sessions, show, status, stop,
-    wait, why,
+    completions, doctor, drain, events, list, logs, orphans, providers, run, sessions, show,
+    status, stop, wait, why,
 };
 use crate::render::out::Format;
 
@@ -102,6 +102,8 @@ pub(crate) enum Verb {
     Orphans(orphans::Args),
     /// Let running tasks finish, then stop them; no new work
     Drain(drain::Args),
+    /// What should be looked at: what a restart would do to the agents, leftovers, providers
+    Doctor(doctor::Args),
     /// Shell completions
     Completions(completions::Args),
 }
@@ -233,7 +235,7 @@ mod tests {
 
     #[test]
     fn verbs_of_later_parts_do_not_exist() {
-        for verb in ["archive", "rename", "doctor"] {
+        for verb in ["archive", "rename"] {
             let error = Cli::try_parse_from(["agentctl", verb, "x"]).expect_err("unknown");
             assert_eq!(error.exit_code(), 2);
         }

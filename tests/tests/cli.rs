@@ -19,6 +19,30 @@ fn help_and_version_start_nothing() {
 }
 
 #[test]
+fn the_doctor_looks_at_everything_and_changes_nothing() {
+    let world = World::new();
+    let nobody = world.ctl(&["doctor", "--json"]).expect_code(5).json();
+    assert_eq!(nobody["checks"][0]["state"], "failure", "{nobody:#}");
+    let _supervisor = world.start();
+    let found = world.ctl(&["doctor", "--json"]).ok().json();
+    let of = |name: &str| {
+        let checks = found["checks"].as_array().expect("a list");
+        let check = checks.iter().find(|check| check["name"] == name);
+        check
+            .unwrap_or_else(|| panic!("no {name}: {found:#}"))
+            .clone()
+    };
+    assert_eq!(of("supervisor")["state"], "ok");
+    assert_eq!(of("restart")["state"], "ok");
+    assert_eq!(of("leftovers")["state"], "ok");
+    assert_eq!(of("provider")["state"], "warning", "{found:#}");
+    let _drained = world.ctl(&["drain"]).ok();
+    let text = world.ctl(&["doctor"]).ok().stdout;
+    assert!(text.starts_with("WARNING supervisor"), "{text}");
+    world.check();
+}
+
+#[test]
 fn without_a_supervisor_the_ledger_is_still_read() {
     let world = World::new();
     let _refused = world

@@ -124,6 +124,14 @@ fn a_unit_without_the_holder_says_what_its_restart_does() {
         let warned = warnings_in(&guest);
         assert_eq!(warned > warnings, !survives, "{}", guest.journal(UNIT));
         let task = dispatch(&guest, mode);
+        let doctor = guest.ctl(&["doctor"])["checks"][1].clone();
+        let (state, word) = if survives {
+            ("ok", "leaves the 1 running agents alone")
+        } else {
+            ("warning", "ENDS the 1 running agents")
+        };
+        assert_eq!(doctor["state"], state, "{doctor:#}");
+        assert!(doctor["detail"].to_string().contains(word), "{doctor:#}");
         let before = guest.main_pid(UNIT);
         guest.ok(&["systemctl", "kill", "-s", "KILL", "--kill-who=main", UNIT]);
         guest.restarted(UNIT, before);

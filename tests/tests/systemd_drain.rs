@@ -105,6 +105,28 @@ fn a_stop_of_the_unit_drains_for_the_reason_of_its_job() {
     }
 }
 
+/// Word by word what deploy/README.md says.
+#[test]
+fn folders_and_group_are_made_as_the_notes_say() {
+    if let Some(why) = Guest::impossible() {
+        tests::skip!("{why}");
+    }
+    let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/system");
+    let copies = format!(
+        "cp {deploy}/tmpfiles.conf \"$root/usr/lib/tmpfiles.d/agent-supervisor.conf\"\n\
+         cp {deploy}/sysusers.conf \"$root/usr/lib/sysusers.d/agent-supervisor.conf\"\n"
+    );
+    let guest = Guest::boot(&(copies + &prepared("[control]\ngroup = \"agent-operators\"", "")));
+    guest.sh("systemd-sysusers agent-supervisor.conf");
+    guest.sh("systemd-tmpfiles --create agent-supervisor.conf");
+    let modes =
+        guest.sh("stat -c '%a %U' /var/lib/agent-supervisor /etc/agent-supervisor/providers.d");
+    assert_eq!(modes, "700 root\n755 root\n");
+    start(&guest);
+    let socket = guest.sh("stat -c '%a %G' /run/agent-supervisor/control.sock");
+    assert_eq!(socket, "660 agent-operators\n");
+}
+
 #[test]
 fn what_finishes_while_the_unit_stops_has_finished() {
     if let Some(why) = Guest::impossible() {

@@ -1,6 +1,7 @@
 //! The verbs: one file each.
 
 pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod drain;
 pub(crate) mod events;
 pub(crate) mod list;
@@ -63,6 +64,7 @@ pub(crate) fn execute(cli: Cli) -> Result<Code, CliError> {
         Verb::Events(args) => events::execute(args, &cx),
         Verb::Sessions(args) => sessions::execute(args, &cx),
         Verb::Status(args) => status::execute(&args, &cx),
+        Verb::Doctor(args) => doctor::execute(&args, &cx),
         Verb::Drain(args) => drain::execute(&args, &cx),
         Verb::Orphans(args) => orphans::execute(&args, &cx),
         Verb::Providers(args) => providers::execute(args, &cx),

@@ -1,0 +1,215 @@
+//! `doctor`: what is well, and what should be looked at. Reads only.
+
+use protocol::control::{OrphansRequest, ProvidersRequest, Request, Response};
+use protocol::view::{OrphansView, ProviderView, StatusView, UnitView};
+use serde::Serialize;
+use serde_json::json;
+
+use super::Context;
+use crate::client::Client;
+use crate::errors::CliError;
+use crate::exit_code::Code;
+use crate::render::out::{self, Format};
+use crate::render::style::Ink;
+use crate::render::task::Screen;
+use crate::render::text::clean;
+
+/// Options of `doctor`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Check {
+    /// What was looked at.
+    name: &'static str,
+    state: State,
+    /// What was found.
+    detail: String,
+    /// What to do about it.
+    hint: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    Warning,
+    Failure,
+}
+
+impl Check {
+    fn ok(name: &'static str, detail: String) -> Self {
+        Self {
+            name,
+            state: State::Ok,
+            detail,
+            hint: None,
+        }
+    }
+
+    fn warning(name: &'static str, detail: String, hint: String) -> Self {
+        Self {
+            name,
+            state: State::Warning,
+            detail,
+            hint: Some(hint),
+        }
+    }
+}
+
+pub(super) fn execute(_args: &Args, cx: &Context) -> Result<Code, CliError> {
+    let checks = match cx.client().and_then(|client| examined(&client)) {
+        Ok(checks) => checks,
+        Err(error) => vec![Check {
+            name: "supervisor",
+            state: State::Failure,
+            detail: error.to_string(),
+            hint: error.hint().map(ToOwned::to_owned),
+        }],
+    };
+    match cx.format {
+        Format::Json => out::json(&json!({ "checks": checks }))?,
+        Format::Text => out::text(&table(&checks, Screen::stdout()))?,
+    }
+    Ok(exit_code(&checks))
+}
+
+/// 5 where there is nobody to ask. A warning is no failure.
+fn exit_code(checks: &[Check]) -> Code {
+    let failed = checks.iter().any(|check| check.state == State::Failure);
+    if failed { Code::UNREACHABLE } else { Code::OK }
+}
+
+fn examined(client: &Client) -> Result<Vec<Check>, CliError> {
+    let Response::Status(status) = client.ask(&Request::Status)? else {
+        return Err(CliError::wrong_answer());
+    };
+    let Response::Orphans(orphans) = client.ask(&Request::Orphans(OrphansRequest::List))? else {
+        return Err(CliError::wrong_answer());
+    };
+    let list = Request::Providers(ProvidersRequest::List);
+    let Response::Providers(providers) = client.ask(&list)? else {
+        return Err(CliError::wrong_answer());
+    };
+    let mut checks = vec![
+        supervisor(&status),
+        restart(status.unit.as_ref(), status.tasks.running),
+        leftovers(&orphans),
+    ];
+    checks.extend(providers.iter().filter_map(provider));
+    Ok(checks)
+}
+
+fn supervisor(status: &StatusView) -> Check {
+    let detail = format!(
+        "version {}, pid {}, {}, {} tasks running",
+        status.version, status.pid, status.phase, status.tasks.running
+    );
+    if status.phase == "admitting" {
+        return Check::ok("supervisor", detail);
+    }
+    let hint = "new work is refused; `agentctl drain --cancel` calls a drain off".to_owned();
+    Check::warning("supervisor", detail, hint)
+}
+
+/// What a restart or a stop of the present unit would do to the agents.
+fn restart(unit: Option<&UnitView>, running: u64) -> Check {
+    let Some(unit) = unit else {
+        let detail = "no service manager runs the supervisor: agents are plain children of \
+                      their shims and live through its restart; nothing starts it again"
+            .to_owned();
+        return Check::ok("restart", detail);
+    };
+    let (name, mode) = (&unit.name, &unit.kill_mode);
+    if unit.survives_restart {
+        let detail = format!(
+            "a restart of {name} (KillMode={mode}) leaves the {running} running agents alone, \
+             unless `[shutdown] on_restart` says drain"
+        );
+        return Check::ok("restart", detail);
+    }
+    let detail = format!(
+        "a restart or stop of {name} (KillMode={mode}) ENDS the {running} running agents: they \
+         are drained first, and a kill of the unit takes them at once"
+    );
+    let hint = "start agents.service before it, or set KillMode=process (deploy/README.md)";
+    Check::warning("restart", detail, hint.to_owned())
+}
+
+fn leftovers(view: &OrphansView) -> Check {
+    match view.orphans.len() {
+        0 => Check::ok("leftovers", "no process of an ended task lives".to_owned()),
+        count => Check::warning(
+            "leftovers",
+            format!("{count} processes of ended tasks live on"),
+            "`agentctl orphans` names them, `agentctl orphans kill` ends them".to_owned(),
+        ),
+    }
+}
+
+fn provider(view: &ProviderView) -> Option<Check> {
+    let command = view.command.as_deref()?;
+    Some(match &view.found {
+        Some(path) => Check::ok("provider", format!("{}: {path}", view.name)),
+        None => Check::warning(
+            "provider",
+            format!("{}: {command} is not on the supervisor's PATH", view.name),
+            format!("install it, if {} is to be used", view.name),
+        ),
+    })
+}
+
+fn table(checks: &[Check], screen: Screen) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let (ink, word) = match check.state {
+            State::Ok => (Ink::Green, "ok"),
+            State::Warning => (Ink::Yellow, "WARNING"),
+            State::Failure => (Ink::Red, "FAILED"),
+        };
+        let word = screen.colour.paint(ink, &format!("{word:<8}"));
+        let detail = clean(&check.detail);
+        text.push_str(&format!("{word}{:<12}{detail}\n", check.name));
+        if let Some(hint) = &check.hint {
+            text.push_str(&format!("{:20}{}\n", "", clean(hint)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(survives_restart: bool) -> UnitView {
+        UnitView {
+            name: "a.service".to_owned(),
+            kill_mode: "mixed".to_owned(),
+            survives_restart,
+        }
+    }
+
+    #[test]
+    fn a_restart_that_kills_is_a_warning_with_the_number_of_agents() {
+        let check = restart(Some(&unit(false)), 3);
+        assert_eq!(check.state, State::Warning);
+        assert!(
+            check.detail.contains("ENDS the 3 running agents"),
+            "{check:?}"
+        );
+        assert_eq!(restart(Some(&unit(true)), 3).state, State::Ok);
+        assert_eq!(restart(None, 3).state, State::Ok);
+    }
+
+    #[test]
+    fn a_warning_is_no_failure() {
+        let warning = restart(Some(&unit(false)), 0);
+        assert_eq!(exit_code(&[warning]), Code::OK);
+        let failure = Check {
+            state: State::Failure,
+            ..Check::ok("supervisor", String::new())
+        };
+        assert_eq!(exit_code(&[failure]), Code::UNREACHABLE);
+    }
+}
