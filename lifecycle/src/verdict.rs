@@ -211,7 +211,8 @@ fn name_of(requester: &Requester) -> String {
 }
 
 /// The first process, or a user's own manager.
-fn is_service_manager(sender: &SenderRecord) -> bool {
+#[must_use]
+pub fn is_service_manager(sender: &SenderRecord) -> bool {
     sender.pid == 1 || sender.comm.as_deref() == Some("systemd")
 }
 

@@ -45,6 +45,9 @@ pub enum Command {
     /// where no supervisor runs
     #[command(hide = true)]
     Offline,
+    /// Rebuild a ledger that is damaged, lost or out of date from the task
+    /// folders; the old one is kept beside it
+    Recover,
 }
 
 #[derive(Clone, Debug, Default, Args)]

@@ -15,9 +15,9 @@ fn world_with(config: &str) -> World {
     World::builder().config(config).build()
 }
 
-fn running(world: &World, name: &str, steps: &[&str]) -> Dispatched {
+fn running(world: &World, steps: &[&str]) -> Dispatched {
     let steps = [&["mark:up"], steps].concat();
-    let task = world.run().id(name).key(name).steps(steps).detached();
+    let task = world.run().steps(steps).detached();
     task.marked("up");
     task
 }
@@ -61,21 +61,24 @@ fn what_finishes_in_time_keeps_its_own_end() {
     let world = world_with(PATIENT);
     let supervisor = world.start();
     let gate = world.gate("end");
-    let task = running(&world, "slow", &[&gate.step(), "exit:3"]);
+    let task = running(&world, &[&gate.step(), "exit:3"]);
     supervisor.signal(Signal::SIGTERM);
     wait_for_phase(&world, "draining");
     let refused = world.run().steps(["exit:0"]).try_detached().expect_code(6);
     assert_eq!(refused.error()["code"], "draining");
     let status = world.ctl(&["status", "--json"]).ok().json();
     assert_eq!(status["drain"]["reason"], "hub_shutdown");
-    assert_eq!(status["drain"]["busy"], serde_json::json!(["slow"]));
+    assert_eq!(status["drain"]["busy"], serde_json::json!([task.id]));
     gate.open();
     assert_left(&supervisor);
     let shown = world.show(&task.id);
     assert_ended(&shown, "failure", "failed", "observed");
     let said = last_words(&supervisor);
     assert_eq!(said[0], "draining 1 tasks");
-    assert!(said[1].starts_with("task slow settled after "), "{said:?}");
+    assert!(
+        said[1].starts_with(&format!("task {} settled after ", task.id)),
+        "{said:?}"
+    );
     assert_eq!(said[2], "bye");
     world.check();
 }
@@ -84,7 +87,7 @@ fn what_finishes_in_time_keeps_its_own_end() {
 fn what_does_not_finish_is_stopped_for_the_drains_reason() {
     let world = world_with("[shutdown]\ndrain_ms = 0\n");
     let supervisor = world.start();
-    let task = running(&world, "endless", &["forever"]);
+    let task = running(&world, &["forever"]);
     let leader = task.leader();
     supervisor.signal(Signal::SIGTERM);
     assert_left(&supervisor);
@@ -95,9 +98,9 @@ fn what_does_not_finish_is_stopped_for_the_drains_reason() {
     assert_eq!(shown["intents"][0]["outcome"], "effective");
     world.check();
     let _next = world.start();
-    let started = running(&world, "endless2", &["exit:0"]);
+    let started = running(&world, &["exit:0"]);
     let _ended = world.ended(&started.id);
-    let sessions = world.ledger().event_types("endless");
+    let sessions = world.ledger().event_types(&task.id);
     assert!(sessions.contains(&"task.hub_draining".to_owned()));
 }
 
@@ -105,7 +108,7 @@ fn what_does_not_finish_is_stopped_for_the_drains_reason() {
 fn a_second_signal_forces_at_once() {
     let world = world_with(PATIENT);
     let supervisor = world.start();
-    let task = running(&world, "stubborn", &["ignore:TERM", "mark:deaf", "forever"]);
+    let task = running(&world, &["ignore:TERM", "mark:deaf", "forever"]);
     task.marked("deaf");
     supervisor.signal(Signal::SIGTERM);
     wait_for_phase(&world, "draining");
@@ -128,7 +131,7 @@ fn a_second_signal_forces_at_once() {
 fn what_ignores_the_stop_is_forced_when_the_grace_is_over() {
     let world = world_with("[shutdown]\ndrain_ms = 0\ngrace_ms = 50\n");
     let supervisor = world.start();
-    let task = running(&world, "stubborn", &["ignore:TERM", "mark:deaf", "forever"]);
+    let task = running(&world, &["ignore:TERM", "mark:deaf", "forever"]);
     task.marked("deaf");
     supervisor.signal(Signal::SIGTERM);
     assert_left(&supervisor);
@@ -142,7 +145,7 @@ fn what_ignores_the_stop_is_forced_when_the_grace_is_over() {
 fn subscribers_hear_of_it_before_anything_is_stopped() {
     let world = world_with("[shutdown]\ndrain_ms = 0\n");
     let supervisor = world.start();
-    let task = running(&world, "endless", &["forever"]);
+    let task = running(&world, &["forever"]);
     supervisor.signal(Signal::SIGTERM);
     assert_left(&supervisor);
     let events = world.ctl(&["events", "--json"]).ok().json_lines();
@@ -170,7 +173,7 @@ fn a_drained_supervisor_stays_and_can_be_called_back() {
     let world = world_with(PATIENT);
     let _supervisor = world.start();
     let gate = world.gate("end");
-    let task = running(&world, "last", &[&gate.step(), "exit:0"]);
+    let task = running(&world, &[&gate.step(), "exit:0"]);
     let draining = drain_in_background(&world, &["--deadline", "1h"]);
     wait_for_phase(&world, "draining");
     gate.open();
@@ -195,7 +198,7 @@ fn a_drain_that_is_called_off_stops_nobody() {
     let world = world_with(PATIENT);
     let _supervisor = world.start();
     let gate = world.gate("end");
-    let task = running(&world, "survivor", &[&gate.step(), "exit:0"]);
+    let task = running(&world, &[&gate.step(), "exit:0"]);
     let at_once = world.ctl(&["drain", "--no-wait", "--json"]).ok().json();
     assert_eq!(at_once["phase"], "draining");
     let waiting = drain_in_background(&world, &[]);
@@ -222,7 +225,7 @@ fn a_drain_that_is_called_off_stops_nobody() {
 fn a_drain_over_the_command_line_says_who_wanted_it() {
     let world = world_with("");
     let _supervisor = world.start();
-    let task = running(&world, "endless", &["forever"]);
+    let task = running(&world, &["forever"]);
     let drained = world
         .ctl(&["drain", "--deadline", "0s", "--json"])
         .ok()
@@ -238,7 +241,7 @@ fn a_drain_over_the_command_line_says_who_wanted_it() {
 fn what_dies_with_a_supervisor_that_drains_has_the_drains_reason() {
     let world = world_with(PATIENT);
     let supervisor = world.start();
-    let task = running(&world, "both", &["forever"]);
+    let task = running(&world, &["forever"]);
     let shim: Process = world.shim_of(&task.id).expect("the shim lives");
     supervisor.signal(Signal::SIGTERM);
     wait_for_phase(&world, "draining");
@@ -254,7 +257,7 @@ fn what_dies_with_a_supervisor_that_drains_has_the_drains_reason() {
 fn a_successor_that_finds_the_shim_forgets_the_drain() {
     let world = world_with(PATIENT);
     let supervisor = world.start();
-    let task = running(&world, "lucky", &["forever"]);
+    let task = running(&world, &["forever"]);
     supervisor.signal(Signal::SIGTERM);
     wait_for_phase(&world, "draining");
     supervisor.kill();
@@ -274,7 +277,7 @@ fn agents_that_are_kept_are_told_of() {
     let world = world_with("[shutdown]\non_stop = \"keep\"\n");
     let supervisor = world.start();
     let gate = world.gate("end");
-    let task = running(&world, "kept", &[&gate.step(), "exit:0"]);
+    let task = running(&world, &[&gate.step(), "exit:0"]);
     supervisor.signal(Signal::SIGTERM);
     assert_left(&supervisor);
     let events = supervisor_events(&world);

@@ -271,7 +271,6 @@ impl Config {
                 self.limits.max_queued != usual.limits.max_queued,
                 "[limits] max_queued",
             ),
-            (self.ledger != usual.ledger, "[ledger] on_damage"),
             (self.http != usual.http, "[http]"),
             (self.retention != usual.retention, "[retention]"),
         ]

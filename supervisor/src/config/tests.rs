@@ -193,11 +193,6 @@ fn what_has_no_effect_yet_is_told() {
         [shutdown]\ndrain_ms = 5\n[ledger]\non_damage = \"recover\"\n[limits]\nmax_queued = 0";
     assert_eq!(
         without_effect(text),
-        [
-            "[limits] max_queued",
-            "[ledger] on_damage",
-            "[http]",
-            "[retention]"
-        ]
+        ["[limits] max_queued", "[http]", "[retention]"]
     );
 }

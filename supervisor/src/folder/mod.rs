@@ -24,9 +24,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use protocol::TaskId;
+use protocol::{TaskId, Timestamp};
 
-pub use spec::{Shown, SpecFile};
+pub use settled::{KeptSession, Settled};
+pub use spec::{KnownBy, Shown, SpecFile};
 
 /// The files' names.
 const SPEC: &str = "spec";
@@ -232,6 +233,53 @@ impl Folders {
     #[must_use]
     pub fn is_settled(&self, id: &TaskId) -> bool {
         self.task_dir(id).join(SETTLED).exists()
+    }
+
+    /// What was kept; none if nothing was, or nothing that a rebuild can use.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn settled(&self, id: &TaskId) -> Result<Option<Settled>, FolderError> {
+        settled::read(&self.task_dir(id).join(SETTLED))
+    }
+
+    /// When the dispatch was written down.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn written_at(&self, id: &TaskId) -> Result<Timestamp, FolderError> {
+        let path = self.task_dir(id).join(SPEC);
+        let written = fs::metadata(&path).and_then(|file| file.modified());
+        let since = written
+            .map_err(FolderError::io("look at", &path))?
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Ok(Timestamp(
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        ))
+    }
+
+    /// Every task folder, in no order.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn all(&self) -> Result<Vec<TaskId>, FolderError> {
+        let mut all = Vec::new();
+        self.each(|id| {
+            all.push(id);
+            ControlFlow::Continue(())
+        })?;
+        Ok(all)
+    }
+
+    /// Task folders in which a start was decided: their rows were committed.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn decided(&self) -> Result<Vec<TaskId>, FolderError> {
+        let mut all = self.all()?;
+        all.retain(|id| is_decided(&self.task_dir(id)));
+        Ok(all)
     }
 
     /// A task folder that exists, if there is any.

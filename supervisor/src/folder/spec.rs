@@ -43,6 +43,10 @@ pub struct SpecFile {
     pub asked: Asked,
     /// How the agent was started.
     pub started: Started,
+    /// By what shim, processes and a repeated dispatch are known; absent in files
+    /// of early versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_by: Option<KnownBy>,
     /// `--env` and `--env-file`; gone once the task has ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chosen_env: Vec<(String, String)>,
@@ -52,6 +56,18 @@ pub struct SpecFile {
     /// The agent's whole environment; gone once the task has ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<(String, String)>,
+}
+
+/// By what shim, processes and a repeated dispatch are known, for a rebuild of
+/// the ledger.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownBy {
+    /// The hash of the shim's token.
+    pub token_hash: String,
+    /// The value of the task's marker.
+    pub nonce: String,
+    /// The digest of the dispatch.
+    pub spec_digest: String,
 }
 
 /// What the caller asked for, where [`TaskSpec`] does not say it.
@@ -91,7 +107,13 @@ pub struct Started {
 impl SpecFile {
     /// Of a dispatch that is about to be committed.
     #[must_use]
-    pub fn new(request: &RunRequest, task: &TaskSpec, start: &Start, shown: &Shown) -> Self {
+    pub fn new(
+        request: &RunRequest,
+        task: &TaskSpec,
+        start: &Start,
+        shown: &Shown,
+        known_by: KnownBy,
+    ) -> Self {
         let path = start.env.iter().find(|(name, _)| name == "PATH");
         Self {
             version: VERSION,
@@ -114,6 +136,7 @@ impl SpecFile {
                 term_exit: start.term_exit.clone(),
                 leftovers: start.leftovers,
             },
+            known_by: Some(known_by),
             chosen_env: request.env.clone(),
             client_env: request.client_env.clone(),
             env: start.env.clone(),

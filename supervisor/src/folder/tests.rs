@@ -82,7 +82,12 @@ fn spec() -> SpecFile {
         argv: vec!["claude".into(), "<prompt>".into()],
         cwd: Some("/work".into()),
     };
-    SpecFile::new(&request, &task, &start, &shown)
+    let known_by = KnownBy {
+        token_hash: "hash".to_owned(),
+        nonce: "nonce".to_owned(),
+        spec_digest: "digest".to_owned(),
+    };
+    SpecFile::new(&request, &task, &start, &shown, known_by)
 }
 
 #[test]

@@ -92,16 +92,15 @@ impl OpenError {
         match self {
             Self::Missing { .. } => {
                 "put the ledger back from a backup; `agent-supervisor recover` \
-                (from the next release on) rebuilds it from the task folders; a ledger is never \
+                rebuilds it from the task folders; a ledger is never \
                 started empty over tasks that exist"
                     .to_owned()
             }
             Self::Damaged { .. } => "the file was left as it is; put a backup back, or rebuild it \
-                from the task folders with `agent-supervisor recover` (from the next release on)"
+                from the task folders with `agent-supervisor recover`"
                 .to_owned(),
             Self::NotALedger { .. } => "the file was left as it is; move it away, or name another \
-                state folder with --state-dir; `agent-supervisor recover` (from the next release \
-                on) rebuilds a ledger from the task folders"
+                state folder with --state-dir; `agent-supervisor recover` rebuilds a ledger from the task folders"
                 .to_owned(),
             Self::Newer { .. } => "the file was left as it is; run the newer program, or put back \
                 the copy that it kept beside the ledger; `agent-supervisor recover` cannot read it \
@@ -113,7 +112,7 @@ impl OpenError {
             Self::Absent(_) => "nothing was ever dispatched here; check --state-dir".to_owned(),
             Self::Io { path, .. } | Self::Sql { path, .. } => format!(
                 "check the permissions and the file system of {}; if the file itself is the \
-                 trouble, `agent-supervisor recover` (from the next release on) rebuilds it",
+                 trouble, `agent-supervisor recover` rebuilds it",
                 path.parent().unwrap_or(path).display()
             ),
         }

@@ -1,5 +1,6 @@
 //! The ledger's door for the async side.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -168,6 +169,14 @@ impl LedgerHandle {
     /// [`LedgerError`].
     pub async fn find(&self, name: String) -> Result<Vec<TaskId>, LedgerError> {
         self.look(move |reader| reader.find(&name)).await
+    }
+
+    /// See [`Reader::task_ids`].
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn task_ids(&self) -> Result<HashSet<TaskId>, LedgerError> {
+        self.browse(|reader| reader.task_ids()).await
     }
 
     /// See [`Reader::task_row`].

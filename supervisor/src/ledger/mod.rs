@@ -15,6 +15,7 @@
 //!
 //! **Architecture invariant:** SQL and rusqlite stand in this module alone.
 
+mod aside;
 mod checkpoint;
 mod error;
 mod handle;
@@ -31,6 +32,7 @@ pub mod syncs;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use aside::{building, remove, replace, tasks_in};
 pub use error::{EXIT_LEDGER_UNUSABLE, LedgerError, OpenError, StoreError};
 pub use handle::LedgerHandle;
 pub use open::{Before, Ledger, OpenOptions, OpenReport, ReadLedger, open};

@@ -22,7 +22,8 @@ pub struct TaskSecret {
 
 impl TaskSecret {
     /// For a task without a row: no token has this hash, no process this nonce.
-    pub(super) fn none(task: &TaskId) -> Self {
+    #[must_use]
+    pub fn none(task: &TaskId) -> Self {
         Self {
             task_id: task.clone(),
             token_hash: String::new(),

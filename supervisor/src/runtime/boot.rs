@@ -13,9 +13,10 @@ use super::clock;
 use super::core_loop::{Core, LoopEnd};
 use super::doors::Doors;
 use super::input::CoreInput;
+use super::rebuild::RebuildError;
 use super::service::Service;
 use super::signals::Signals;
-use super::{background, managed, offline};
+use super::{background, damage, managed, offline};
 use crate::cli::{self, Cli, Command};
 use crate::config::{Config, ConfigError, ConfigFile};
 use crate::folder::{FolderError, Folders};
@@ -53,6 +54,18 @@ pub(super) enum BootError {
     Program(#[from] ProgramError),
     #[error("{0}; {hint}", hint = .0.hint())]
     Ledger(#[from] OpenError),
+    #[error(
+        "the ledger {} is older than the tasks: it knows nothing of {folder} and {count} folders \
+         in all, whose agents may live; `agent-supervisor recover` rebuilds it from the folders",
+        path.display()
+    )]
+    RolledBack {
+        path: PathBuf,
+        folder: protocol::TaskId,
+        count: usize,
+    },
+    #[error("the ledger was not rebuilt, and is as it was")]
+    Rebuild(#[from] RebuildError),
     #[error(transparent)]
     Folder(#[from] FolderError),
     #[error(transparent)]
@@ -77,7 +90,7 @@ impl BootError {
                 TelemetryError::File { .. } | TelemetryError::Twice => cli::EXIT_ERROR,
             },
             Self::Places(error) => error.exit_code(),
-            Self::Ledger(_) => cli::EXIT_LEDGER,
+            Self::Ledger(_) | Self::RolledBack { .. } | Self::Rebuild(_) => cli::EXIT_LEDGER,
             Self::Program(_)
             | Self::Folder(_)
             | Self::Bind(_)
@@ -97,6 +110,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::from_arguments();
     let ran = match cli.command {
         Some(Command::Offline) => offline::run(&cli),
+        Some(Command::Recover) => damage::recover(&cli),
         None => serve(&cli),
     };
     match ran {
@@ -214,7 +228,7 @@ impl Start {
         let places = held.places().clone();
         let folders = Folders::new(&Path::new(&places.state_dir).join(TASKS_DIR));
         let here = sys::process::here().map_err(BootError::system("read /proc"))?;
-        let opened = open_ledger(&places, &folders, here.boot_id.clone())?;
+        let opened = open_ledger(&places, &folders, here.boot_id.clone(), &config).await?;
         let (watches, driver) = fswatch::open();
         let doors = Doors::open(&held, &config, &watches, driver)?;
         held.announce()?;
@@ -260,13 +274,19 @@ impl Start {
     }
 }
 
-fn open_ledger(places: &Places, folders: &Folders, boot_id: String) -> Result<Ledger, BootError> {
-    let ledger = ledger::open(&OpenOptions {
+async fn open_ledger(
+    places: &Places,
+    folders: &Folders,
+    boot_id: String,
+    config: &Config,
+) -> Result<Ledger, BootError> {
+    let options = OpenOptions {
         path: PathBuf::from(places.ledger()),
         tasks_dir: folders.tasks_dir().to_owned(),
         boot_id,
         task_folder: folders.any()?,
-    })?;
+    };
+    let ledger = damage::open(&options, folders, config.ledger.on_damage).await?;
     match ledger.report.before {
         Before::New => tracing::info!(path = places.ledger(), "a new ledger"),
         Before::Closed => {}

@@ -14,7 +14,7 @@ use super::clock;
 use super::core_loop::Core;
 use super::live::Live;
 use crate::control::ReplySender;
-use crate::folder::{FolderError, Shown, SpecFile};
+use crate::folder::{FolderError, KnownBy, Shown, SpecFile};
 use crate::ledger::{AdmissionFacts, LedgerError, TaskSecret};
 use crate::process::environment;
 use crate::provider::{LaunchInput, LaunchSession, Provider};
@@ -95,7 +95,12 @@ impl Core {
         let (secret, token) = super::digest::new_secret(&request.id, digest)
             .map_err(|error| ErrorBody::new(ErrorCode::Internal, error.to_string()))?;
         let (start, shown) = self.start_of(request, provider, &spec, &secret, token)?;
-        let file = SpecFile::new(request, &spec, &start, &shown);
+        let known_by = KnownBy {
+            token_hash: secret.token_hash.clone(),
+            nonce: secret.nonce.clone(),
+            spec_digest: secret.spec_digest.clone(),
+        };
+        let file = SpecFile::new(request, &spec, &start, &shown, known_by);
         Ok(Prepared {
             spec,
             secret,

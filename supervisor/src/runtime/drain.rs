@@ -22,6 +22,17 @@ pub(super) struct Drains {
     /// When the drain was begun.
     begun: Option<Instant>,
     waiters: Vec<ReplySender>,
+    own_signal: OwnSignal,
+}
+
+/// The signal that tells us to go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum OwnSignal {
+    /// Nothing is known of it.
+    #[default]
+    Unknown,
+    /// It was heeded before it came.
+    Foreseen,
 }
 
 impl Drains {
@@ -46,6 +57,16 @@ impl Drains {
     /// What follows the drain under way.
     pub(super) fn then(&self) -> Option<Then> {
         self.fleet.drain().map(|drain| drain.order.then)
+    }
+
+    /// Our own signal is on its way, and is heeded already.
+    pub(super) fn foresee(&mut self) {
+        self.own_signal = OwnSignal::Foreseen;
+    }
+
+    /// Is this the signal that was heeded before it came?
+    pub(super) fn was_foreseen(&mut self) -> bool {
+        std::mem::take(&mut self.own_signal) == OwnSignal::Foreseen
     }
 
     fn elapsed_ms(&self) -> u128 {

@@ -2,6 +2,7 @@
 
 use super::core_loop::Core;
 use super::input::CoreInput;
+use super::leave;
 use crate::ledger::LedgerError;
 use lifecycle::{Fact, Input};
 
@@ -10,7 +11,12 @@ impl Core {
     pub(super) async fn handle(&mut self, input: CoreInput) -> Result<(), LedgerError> {
         match input {
             CoreInput::Control(call) => self.request(call).await?,
-            CoreInput::Shim(message) => self.shim_said(message),
+            CoreInput::Shim(message) => {
+                if leave::tells_of_the_manager(&message) {
+                    self.foresee_the_end().await?;
+                }
+                self.shim_said(message);
+            }
             CoreInput::Attach(request) => self.attach(request).await?,
             CoreInput::LinkDown(down) => self.link_down(&down),
             CoreInput::ShimGone(gone) => self.shim_gone(&gone),

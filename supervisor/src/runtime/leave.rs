@@ -2,6 +2,7 @@
 
 use lifecycle::EventBody;
 use lifecycle::drain::{DrainOrder, FleetInput, Then};
+use protocol::shim::{FromShim, Record};
 use protocol::view::Requester;
 use protocol::vocab::Via;
 use protocol::{StopReason, TaskId};
@@ -10,7 +11,19 @@ use super::clock;
 use super::core_loop::Core;
 use crate::config::AgentsAtEnd;
 use crate::ledger::LedgerError;
+use crate::shim::ShimMessage;
 use crate::systemd::Job;
+
+/// Does a shim say that the service manager has signalled it?
+pub(super) fn tells_of_the_manager(message: &ShimMessage) -> bool {
+    match &message.message {
+        FromShim::Record {
+            record: Record::SignalSeen { sender, .. },
+            ..
+        } => lifecycle::verdict::is_service_manager(sender),
+        FromShim::Record { .. } | FromShim::Progress(_) | FromShim::Attach(_) => false,
+    }
+}
 
 impl Core {
     /// SIGTERM or SIGINT: the policy; a second one forces.
@@ -21,11 +34,35 @@ impl Core {
         if self.leaving {
             return Ok(());
         }
+        if self.drains.was_foreseen() {
+            return Ok(());
+        }
         if self.drains.then() == Some(Then::Leave) {
             return self.step_fleet(FleetInput::Hurry).await;
         }
-        self.pulse.notify().stopping();
         let (reason, agents) = self.policy().await;
+        self.leave_for(reason, agents).await
+    }
+
+    /// Where the service manager signals a whole cgroup, a shim may tell of its
+    /// signal before ours was noticed. What it tells rests on the reason of our
+    /// stop, which is therefore recorded first; our own signal is then no
+    /// second one.
+    pub(super) async fn foresee_the_end(&mut self) -> Result<(), LedgerError> {
+        if self.leaving || !self.drains.admits() || self.service.managed.job().await == Job::None {
+            return Ok(());
+        }
+        let (reason, agents) = self.policy().await;
+        self.drains.foresee();
+        self.leave_for(reason, agents).await
+    }
+
+    async fn leave_for(
+        &mut self,
+        reason: StopReason,
+        agents: AgentsAtEnd,
+    ) -> Result<(), LedgerError> {
+        self.pulse.notify().stopping();
         match agents {
             AgentsAtEnd::Keep => {
                 self.keep(reason);

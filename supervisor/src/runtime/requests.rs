@@ -184,6 +184,10 @@ impl Core {
                 if let Some(body) = event {
                     tracing::info!(key = %row.key, session = %row.session_id, kind = body.kind(), "by the operator's word");
                     let at = clock::now();
+                    // Its folder keeps the operator's word as well.
+                    if !self.tasks.contains_key(&row.task_id) {
+                        self.unsettled.push(row.task_id.clone());
+                    }
                     self.batch.take_event(lifecycle::Event {
                         at,
                         task_id: None,

@@ -1,5 +1,7 @@
 //! The running set, as the ledger has it.
 
+use std::collections::HashSet;
+
 use lifecycle::Event;
 use protocol::TaskId;
 use rusqlite::Row;
@@ -48,6 +50,16 @@ impl Reader<'_> {
     /// [`LedgerError`].
     pub fn live_ids(&self) -> Result<Vec<TaskId>, LedgerError> {
         self.rows("read the running set", LIVE_IDS, [], task_id)
+    }
+
+    /// The id of every task that has a row.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn task_ids(&self) -> Result<HashSet<TaskId>, LedgerError> {
+        let sql = "SELECT id FROM task_history";
+        let ids = self.rows("read the ids of all tasks", sql, [], task_id)?;
+        Ok(ids.into_iter().collect())
     }
 
     /// By what a task's shim and a repeated dispatch are known.

@@ -13,7 +13,7 @@ const VERSION: u32 = 1;
 
 impl Reader<'_> {
     /// The task's row, its intents and its session's row, each as an object of
-    /// column names and values. None if there is no such task.
+    /// column names and values, and its events. None if there is no such task.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -33,11 +33,13 @@ impl Reader<'_> {
              WHERE t.id = ?1",
             id,
         )?;
+        let events = self.task_events(task)?;
         Ok(Some(json!({
             "version": VERSION,
             "task_history": row,
             "stop_intent": intents,
             "agent_sessions": sessions,
+            "events": events,
         })))
     }
 

@@ -1,0 +1,106 @@
+//! A ledger that cannot be used: refused, or rebuilt from the task folders.
+
+use std::path::{Path, PathBuf};
+
+use protocol::TaskId;
+
+use super::boot::{BootError, TASKS_DIR, configured};
+use super::rebuild::{self, Rebuilt};
+use crate::cli::Cli;
+use crate::config::OnDamage;
+use crate::folder::Folders;
+use crate::ledger::{self, Ledger, OpenError, OpenOptions};
+use crate::places::Held;
+
+/// Opens the ledger, or rebuilds it first where the configuration says so.
+pub(super) async fn open(
+    options: &OpenOptions,
+    folders: &Folders,
+    on_damage: OnDamage,
+) -> Result<Ledger, BootError> {
+    let refusal = match ledger::open(options) {
+        Ok(opened) => match unknown_to(&opened, folders).await? {
+            None => return Ok(opened),
+            Some((folder, count)) => {
+                opened.threads.close().map_err(BootError::LedgerFailed)?;
+                BootError::RolledBack {
+                    path: options.path.clone(),
+                    folder,
+                    count,
+                }
+            }
+        },
+        Err(error) => BootError::Ledger(error),
+    };
+    if on_damage == OnDamage::Refuse || !is_damage(&refusal) {
+        return Err(refusal);
+    }
+    tracing::warn!("[recovery] {refusal}");
+    let rebuilt = rebuild::rebuild(&options.path, folders, &options.boot_id).await?;
+    for line in lines(&rebuilt, &options.path) {
+        tracing::warn!("[recovery] {line}");
+    }
+    ledger::open(options).map_err(BootError::Ledger)
+}
+
+/// A rebuild helps against these, and only these.
+const fn is_damage(error: &BootError) -> bool {
+    matches!(
+        error,
+        BootError::RolledBack { .. }
+            | BootError::Ledger(
+                OpenError::Missing { .. }
+                    | OpenError::Damaged { .. }
+                    | OpenError::NotALedger { .. }
+            )
+    )
+}
+
+/// A folder whose start was decided had its row committed before. One without a
+/// row tells that an older ledger was put back, and that agents may live of which
+/// this one knows nothing.
+async fn unknown_to(
+    opened: &Ledger,
+    folders: &Folders,
+) -> Result<Option<(TaskId, usize)>, BootError> {
+    let mut unknown = folders.decided()?;
+    let known = opened.handle.task_ids().await;
+    let known = known.map_err(BootError::LedgerFailed)?;
+    unknown.retain(|id| !known.contains(id));
+    let count = unknown.len();
+    Ok(unknown.into_iter().min().map(|first| (first, count)))
+}
+
+/// `agent-supervisor recover`.
+pub(super) fn recover(cli: &Cli) -> Result<(), BootError> {
+    let (places, _mode, _config) = configured(cli)?;
+    let held = Held::take(places)?;
+    let places = held.places();
+    let folders = Folders::new(&Path::new(&places.state_dir).join(TASKS_DIR));
+    let path = PathBuf::from(places.ledger());
+    let here = sys::process::here().map_err(BootError::system("read /proc"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(BootError::system("start the runtime"))?;
+    let rebuilt = runtime.block_on(rebuild::rebuild(&path, &folders, &here.boot_id))?;
+    for line in lines(&rebuilt, &path) {
+        println!("[recovery] {line}");
+    }
+    Ok(())
+}
+
+fn lines(rebuilt: &Rebuilt, path: &Path) -> Vec<String> {
+    let mut lines = rebuilt.differences.clone();
+    if let Some(kept) = &rebuilt.kept {
+        lines.push(format!("the old ledger is kept as {}", kept.display()));
+    }
+    lines.push(format!(
+        "{} was rebuilt from the task folders: {} tasks that had ended, {} that the next start \
+         adopts or concludes",
+        path.display(),
+        rebuilt.ended,
+        rebuilt.live
+    ));
+    lines
+}

@@ -1,0 +1,358 @@
+//! A new ledger from the task folders.
+//!
+//! | folder has | the task is |
+//! |---|---|
+//! | `settled` with its events | exactly as it was |
+//! | `spec` and a journal to its end | concluded anew from its records |
+//! | `spec`, and no end in the journal | live: the next start adopts or concludes it |
+//! | neither `settled` nor `spec` that can be read | lost, and told |
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use lifecycle::{Event, EventBody, Fact, Input, Now, Presence, Task, decide, evolve};
+use protocol::shim::{IntentRecord, Record};
+use protocol::view::Requester;
+use protocol::vocab::{SessionState, Via};
+use protocol::{Status, TaskId};
+
+use super::clock;
+use crate::folder::{FolderError, Folders, Settled};
+use crate::ledger::{self, LedgerError, LedgerHandle, OpenError, OpenOptions, TaskSecret};
+
+/// Tasks in one transaction.
+const AT_ONCE: usize = 256;
+
+/// The ledger could not be rebuilt; the old one is as it was.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RebuildError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error("the new ledger could not be written")]
+    Write(#[from] LedgerError),
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Rebuilt {
+    /// Tasks that had ended.
+    pub(super) ended: usize,
+    /// Tasks that have not.
+    pub(super) live: usize,
+    /// Where the old ledger is kept.
+    pub(super) kept: Option<PathBuf>,
+    /// Everything that is not as it was, or may not be.
+    pub(super) differences: Vec<String>,
+}
+
+/// One task.
+struct Found {
+    events: Vec<Event>,
+    secret: TaskSecret,
+    settled: Option<Settled>,
+    status: Option<Status>,
+}
+
+/// Builds it beside the old one, then puts it into its place. Nobody else may
+/// hold the state directory.
+pub(super) async fn rebuild(
+    path: &Path,
+    folders: &Folders,
+    boot_id: &str,
+) -> Result<Rebuilt, RebuildError> {
+    let mut report = Rebuilt::default();
+    let mut found = Vec::new();
+    for id in folders.all()? {
+        match look_at(folders, &id) {
+            Ok(task) => found.push(task),
+            Err(why) => report.differences.push(format!("task {id} is lost: {why}")),
+        }
+    }
+    found.sort_by_key(|task| task.events.first().map(|event| event.at));
+    without_doubles(&mut found, &mut report);
+    differences(path, &found, &mut report);
+    let new = ledger::building(path);
+    ledger::remove(&new)?;
+    let opened = ledger::open(&OpenOptions {
+        path: new.clone(),
+        tasks_dir: folders.tasks_dir().to_owned(),
+        boot_id: boot_id.to_owned(),
+        task_folder: None,
+    })?;
+    let written = write(&opened.handle, &found).await;
+    opened.threads.close()?;
+    written?;
+    report.kept = ledger::replace(path, &new, clock::now())?;
+    report.ended = found.iter().filter(|task| task.status.is_some()).count();
+    report.live = found.len() - report.ended;
+    Ok(report)
+}
+
+async fn write(ledger: &LedgerHandle, found: &[Found]) -> Result<(), LedgerError> {
+    for tasks in found.chunks(AT_ONCE) {
+        let events = tasks.iter().flat_map(|task| task.events.clone()).collect();
+        let secrets = tasks.iter().map(|task| task.secret.clone()).collect();
+        ledger.commit(events, secrets).await?;
+    }
+    let words = operator_words(ledger, found).await?;
+    if !words.is_empty() {
+        ledger.commit(words, Vec::new()).await?;
+    }
+    Ok(())
+}
+
+/// What the operator said of sessions after the end of the task that used them
+/// last stands in no event of a task.
+async fn operator_words(ledger: &LedgerHandle, found: &[Found]) -> Result<Vec<Event>, LedgerError> {
+    let mut events = Vec::new();
+    for settled in found.iter().filter_map(|task| task.settled.as_ref()) {
+        for kept in &settled.sessions {
+            let rows = ledger.session_rows_of(kept.key.to_string()).await?;
+            let Some(row) = rows.into_iter().find(|row| {
+                row.session_id == kept.session_id
+                    && row.provider == kept.provider
+                    && row.task_id == kept.task_id
+            }) else {
+                continue;
+            };
+            let (key, provider, session_id) = (row.key, row.provider, row.session_id);
+            let body = match (row.state, kept.state) {
+                (SessionState::Quarantined, SessionState::Resumable) => {
+                    EventBody::SessionReleased {
+                        key,
+                        provider,
+                        session_id,
+                        by: nobody_known(),
+                    }
+                }
+                (SessionState::Resumable, SessionState::Quarantined) => {
+                    EventBody::SessionQuarantined {
+                        key,
+                        provider,
+                        session_id,
+                        reason: kept
+                            .quarantine_reason
+                            .clone()
+                            .unwrap_or_else(|| "operator".to_string()),
+                        totals: None,
+                    }
+                }
+                (SessionState::Quarantined | SessionState::Live, _)
+                | (SessionState::Resumable, SessionState::Resumable | SessionState::Live) => {
+                    continue;
+                }
+            };
+            events.push(Event {
+                at: kept.last_used_at,
+                task_id: None,
+                record: None,
+                body,
+            });
+        }
+    }
+    Ok(events)
+}
+
+/// # Errors
+/// In words.
+fn look_at(folders: &Folders, id: &TaskId) -> Result<Found, String> {
+    let settled = folders.settled(id).map_err(in_words)?;
+    let spec = folders.spec(id).map_err(in_words);
+    let known = spec
+        .as_ref()
+        .ok()
+        .and_then(|spec| spec.as_ref()?.known_by.clone());
+    let secret = match known {
+        Some(known) => TaskSecret {
+            task_id: id.clone(),
+            token_hash: known.token_hash,
+            nonce: known.nonce,
+            spec_digest: known.spec_digest,
+        },
+        None => TaskSecret::none(id),
+    };
+    if let Some(settled) = settled
+        && let Some(task) = Task::fold(&settled.events)
+        && let Some(ending) = &task.ending
+    {
+        return Ok(Found {
+            status: Some(ending.status),
+            events: settled.events.clone(),
+            secret,
+            settled: Some(settled),
+        });
+    }
+    let spec = spec?.ok_or("it has no spec")?;
+    let admitted_at = folders.written_at(id).map_err(in_words)?;
+    let first = Event {
+        at: admitted_at,
+        task_id: Some(id.clone()),
+        record: None,
+        body: EventBody::Admitted {
+            spec: spec.task.clone(),
+        },
+    };
+    let events = replayed(folders, id, first)?;
+    let task = Task::fold(&events).ok_or("its events make no task")?;
+    Ok(Found {
+        status: task.ending.map(|ending| ending.status),
+        events,
+        secret,
+        settled: None,
+    })
+}
+
+/// What the shim wrote down, as if it were told now.
+fn replayed(folders: &Folders, id: &TaskId, first: Event) -> Result<Vec<Event>, String> {
+    let mut events = vec![first];
+    let path = folders.journal(id);
+    let entries = match sys::journal::read_from(&path, 0) {
+        Ok(replay) => replay.entries,
+        Err(_) if !path.exists() => Vec::new(),
+        Err(error) => return Err(in_words(error)),
+    };
+    let Some(mut task) = Task::fold(&events) else {
+        return Err("its spec makes no task".to_string());
+    };
+    for entry in entries {
+        let Some(record) = entry.record else { continue };
+        let mut follows = Vec::new();
+        if let Record::Intent(intent) = &record
+            && task.intent(intent.intent_id).is_none()
+        {
+            follows.push(requested(&task, intent));
+            task = evolve(task, &follows[0]);
+        }
+        let fact = Fact::Record {
+            number: entry.number,
+            record,
+        };
+        let now = Now {
+            at: clock::now(),
+            intent_id: u64::MAX,
+        };
+        let effects = decide(&task, &Presence::default(), Input::Fact(fact), now);
+        for event in &effects.events {
+            task = evolve(task, event);
+        }
+        follows.extend(effects.events);
+        events.extend(follows);
+    }
+    Ok(events)
+}
+
+/// Of an intent the journal keeps what the shim had to know.
+fn requested(task: &Task, intent: &IntentRecord) -> Event {
+    Event {
+        at: intent.at,
+        task_id: Some(task.id().clone()),
+        record: None,
+        body: EventBody::StopRequested {
+            intent_id: intent.intent_id,
+            reason: intent.reason,
+            requested_by: nobody_known(),
+            note: Some("who asked was lost with the ledger".to_string()),
+            grace_ms: intent.grace_ms,
+            joined: intent.joined,
+        },
+    }
+}
+
+fn nobody_known() -> Requester {
+    Requester {
+        uid: None,
+        pid: None,
+        comm: None,
+        via: Via::Supervisor,
+        ancestry: Vec::new(),
+        tty: None,
+        from_task: None,
+    }
+}
+
+/// An intent's id is unique in a ledger: where folders of two ledgers came
+/// together, the later task is told and left out rather than mixed up.
+fn without_doubles(found: &mut Vec<Found>, report: &mut Rebuilt) {
+    let mut seen = HashSet::new();
+    found.retain(|task| {
+        let ids: Vec<u64> = task.events.iter().filter_map(intent_of).collect();
+        let fresh = ids.iter().all(|id| !seen.contains(id));
+        if fresh {
+            seen.extend(ids);
+        } else if let Some(id) = task.events.first().and_then(|event| event.task_id.as_ref()) {
+            report.differences.push(format!(
+                "task {id} is left out: another task has an intent of the same id"
+            ));
+        }
+        fresh
+    });
+}
+
+fn intent_of(event: &Event) -> Option<u64> {
+    if let EventBody::StopRequested { intent_id, .. } = &event.body {
+        Some(*intent_id)
+    } else {
+        None
+    }
+}
+
+/// What the old ledger said otherwise, as far as it can still be read.
+fn differences(path: &Path, found: &[Found], report: &mut Rebuilt) {
+    if !path.exists() {
+        return report
+            .differences
+            .push("there is no old ledger to compare with".to_string());
+    }
+    let old = match ledger::tasks_in(path) {
+        Ok(old) => old,
+        Err(why) => {
+            return report.differences.push(format!(
+                "the old ledger cannot be read ({why}): nothing was compared"
+            ));
+        }
+    };
+    let now: HashMap<&str, &str> = found
+        .iter()
+        .filter_map(|task| {
+            let id = task.events.first()?.task_id.as_ref()?;
+            let status = task.status.map_or("running", Status::as_str);
+            Some((id.as_str(), status))
+        })
+        .collect();
+    for (id, status) in &old {
+        match now.get(id.as_str()) {
+            None => report.differences.push(format!(
+                "task {id} ({status}) of the old ledger has no folder: it is gone"
+            )),
+            Some(now) if now != status => report.differences.push(format!(
+                "task {id} was {status} in the old ledger, and is {now}"
+            )),
+            Some(_) => {}
+        }
+    }
+    let known: HashSet<&str> = old.iter().map(|(id, _)| id.as_str()).collect();
+    let mut added: Vec<&str> = now
+        .keys()
+        .copied()
+        .filter(|id| !known.contains(id))
+        .collect();
+    added.sort_unstable();
+    for id in added {
+        report
+            .differences
+            .push(format!("task {id} was not in the old ledger"));
+    }
+}
+
+fn in_words(error: impl std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        words.push_str(": ");
+        words.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    words
+}
