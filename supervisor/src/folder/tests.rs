@@ -82,12 +82,15 @@ fn spec() -> SpecFile {
         argv: vec!["claude".into(), "<prompt>".into()],
         cwd: Some("/work".into()),
     };
-    let known_by = KnownBy {
+    SpecFile::new(&request, &task, &start, &shown, known_by())
+}
+
+fn known_by() -> KnownBy {
+    KnownBy {
         token_hash: "hash".to_owned(),
         nonce: "nonce".to_owned(),
         spec_digest: "digest".to_owned(),
-    };
-    SpecFile::new(&request, &task, &start, &shown, known_by)
+    }
 }
 
 #[test]
