@@ -201,6 +201,11 @@ impl StoreError {
         }
     }
 
+    /// There was no room on the disk: nothing was written.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self.code(), Some(ErrorCode::DiskFull))
+    }
+
     /// The verdict on a failed write.
     pub(super) fn of_write(self, operation: &'static str) -> LedgerError {
         let source = Box::new(self);

@@ -11,6 +11,7 @@ use protocol::vocab::Stream;
 use protocol::{Key, ProviderName, SessionId, TaskId, Timestamp};
 use tokio::sync::{Semaphore, oneshot};
 
+use super::ballast::{Known, Room};
 use super::error::LedgerError;
 use super::owner::{Request, Ticket};
 use super::read::{AdmissionFacts, LedgerInfo, LiveTask, Reader, TaskRow};
@@ -29,6 +30,7 @@ pub struct LedgerHandle {
     owner: Lane,
     reader: Lane,
     tasks_dir: Arc<Path>,
+    room: Known,
 }
 
 /// The queue of one thread.
@@ -79,11 +81,12 @@ impl Lane {
 }
 
 impl LedgerHandle {
-    pub(super) fn new(owner: Lane, reader: Lane, tasks_dir: &Path) -> Self {
+    pub(super) fn new(owner: Lane, reader: Lane, tasks_dir: &Path, room: Known) -> Self {
         Self {
             owner,
             reader,
             tasks_dir: tasks_dir.into(),
+            room,
         }
     }
 
@@ -107,6 +110,19 @@ impl LedgerHandle {
             })
             .await?;
         answer.await.unwrap_or(Err(LedgerError::Closed))
+    }
+
+    /// Is there room for new work? Where there was none, it is looked at again.
+    ///
+    /// # Errors
+    /// [`LedgerError::Closed`].
+    pub async fn room(&self) -> Result<Room, LedgerError> {
+        if self.room.room() == Room::Enough {
+            return Ok(Room::Enough);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.owner.send(Request::Room(reply)).await?;
+        answer.await.map_err(|_| LedgerError::Closed)
     }
 
     /// Asks the thread that commits: for looks by an index, at a few rows.

@@ -16,6 +16,7 @@
 //! **Architecture invariant:** SQL and rusqlite stand in this module alone.
 
 mod aside;
+mod ballast;
 mod checkpoint;
 mod error;
 mod handle;
@@ -33,6 +34,7 @@ pub mod syncs;
 pub(crate) mod tests;
 
 pub use aside::{building, remove, replace, tasks_in};
+pub use ballast::Room;
 pub use error::{EXIT_LEDGER_UNUSABLE, LedgerError, OpenError, StoreError};
 pub use handle::LedgerHandle;
 pub use open::{Before, Ledger, OpenOptions, OpenReport, ReadLedger, open};

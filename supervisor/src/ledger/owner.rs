@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use sys::hook;
 use tokio::sync::oneshot;
 
+use super::ballast::{Ballast, Room};
 use super::checkpoint::Upkeep;
 use super::error::{LedgerError, StoreError};
 use super::handle::{Lane, LedgerHandle, QUEUE};
@@ -28,6 +29,8 @@ pub(super) enum Request {
         secrets: Vec<TaskSecret>,
         reply: oneshot::Sender<Result<Vec<EventView>, LedgerError>>,
     },
+    /// Is there room for new work? Looked at now where there was none.
+    Room(oneshot::Sender<Room>),
     /// A question; it knows whom to answer.
     Look(Box<dyn FnOnce(&Reader<'_>) + Send>),
     /// The last request.
@@ -78,6 +81,7 @@ pub(super) fn start(
     let (to_owner, owner_inbox) = mpsc::sync_channel(QUEUE + 1);
     let (to_reader, reader_inbox) = mpsc::sync_channel(QUEUE + 1);
     let path = options.path.clone();
+    let room = owner.ballast.known();
     let owner = Builder::new()
         .name("ledger".to_owned())
         .spawn(move || owner.serve(&owner_inbox))?;
@@ -88,6 +92,7 @@ pub(super) fn start(
         Lane::new(to_owner.clone()),
         Lane::new(to_reader.clone()),
         &options.tasks_dir,
+        room,
     );
     let threads = LedgerThreads {
         owner: (to_owner, owner),
@@ -103,6 +108,7 @@ fn read_only(db: &Connection, path: &Path, inbox: &Receiver<Ticket>) {
             Request::Look(look) => look(&Reader::new(db, path)),
             // Only the owner is asked to commit.
             Request::Commit { reply, .. } => drop(reply),
+            Request::Room(reply) => drop(reply),
             Request::Close => return,
         }
     }
@@ -126,6 +132,7 @@ pub(super) struct Owner {
     next_seq: u64,
     health: Health,
     upkeep: Upkeep,
+    ballast: Ballast,
 }
 
 impl Owner {
@@ -137,6 +144,7 @@ impl Owner {
             next_seq: report.next_seq,
             health: Health::Good,
             upkeep: Upkeep::default(),
+            ballast: Ballast::beside(&options.path),
         }
     }
 
@@ -159,6 +167,7 @@ impl Owner {
                             let _ = reply.send(self.commit(&events, &secrets));
                             self.keep_up(Upkeep::committed);
                         }
+                        Request::Room(reply) => drop(reply.send(self.ballast.look())),
                         Request::Look(look) => look(&Reader::new(&self.db, &self.path)),
                         Request::Close => return self.close(),
                     }
@@ -178,7 +187,11 @@ impl Owner {
         if self.health == Health::Poisoned {
             return Err(LedgerError::Poisoned);
         }
-        match self.write(events, secrets) {
+        let mut written = self.write(events, secrets);
+        if written.as_ref().is_err_and(StoreError::is_full) && self.ballast.release() {
+            written = self.write(events, secrets);
+        }
+        match written {
             Ok(views) => {
                 self.next_seq += views.len() as u64;
                 Ok(views)

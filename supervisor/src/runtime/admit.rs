@@ -10,7 +10,7 @@ use protocol::{Key, TaskId};
 use super::core_loop::Core;
 use super::held;
 use super::live::Live;
-use crate::ledger::{AdmissionFacts, LedgerError};
+use crate::ledger::{AdmissionFacts, LedgerError, Room};
 use crate::provider::Provider;
 
 /// How much of a bad value is shown.
@@ -48,6 +48,9 @@ impl Core {
             .await?;
         if let Some(known) = self.known_digest(&request.id, &facts) {
             return Ok(same_or_conflict(&request.id, &known, &digest));
+        }
+        if self.ledger.room().await? == Room::Short {
+            return Ok(Err(super::dispatch::disk_is_full()));
         }
         Ok(self
             .prepare(request, &provider, key, &facts, digest)

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lifecycle::{Event, EventBody, Input, Now, Task, decide, evolve};
 use protocol::shim::ProgressReport;
@@ -29,6 +29,13 @@ use crate::ledger::{LedgerError, LedgerHandle, OpenReport};
 
 /// Most inputs in one transaction: bounds the time to the first answer.
 const MAX_BATCH: usize = 512;
+
+/// How long a commit waits for room before the supervisor gives up: less than a
+/// service manager waits for a sign of life.
+const FULL_DISK: Duration = Duration::from_secs(20);
+
+/// Between two tries.
+const FULL_DISK_PAUSE: Duration = Duration::from_millis(250);
 
 /// All state of a running supervisor.
 pub(super) struct Core {
@@ -204,9 +211,7 @@ impl Core {
             let published = if batch.events.is_empty() {
                 Vec::new()
             } else {
-                self.ledger
-                    .commit(batch.events.clone(), batch.secrets)
-                    .await?
+                self.commit(&batch).await?
             };
             for (task, action) in batch.actions {
                 self.perform(&task, action);
@@ -222,6 +227,22 @@ impl Core {
             self.settle_folders();
         }
         Ok(())
+    }
+
+    /// A disk that stays full although the ballast was thrown off gets a while:
+    /// nothing of what waits is lost, and nothing is done before it is durable.
+    async fn commit(&mut self, batch: &Batch) -> Result<Vec<EventView>, LedgerError> {
+        let deadline = Instant::now() + FULL_DISK;
+        loop {
+            let (events, secrets) = (batch.events.clone(), batch.secrets.clone());
+            match self.ledger.commit(events, secrets).await {
+                Err(error @ LedgerError::Full { .. }) if Instant::now() < deadline => {
+                    tracing::warn!(%error, "waiting for room");
+                    tokio::time::sleep(FULL_DISK_PAUSE).await;
+                }
+                committed => return committed,
+            }
+        }
     }
 
     fn publish(&mut self, events: &[EventView]) {

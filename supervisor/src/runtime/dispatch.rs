@@ -307,10 +307,22 @@ impl Core {
     }
 }
 
+/// What is left of the room is for stops.
+pub(super) fn disk_is_full() -> ErrorBody {
+    ErrorBody::new(
+        ErrorCode::Limit,
+        "the disk is full: no new work until there is room again",
+    )
+    .with_hint("tasks can be listed and stopped; free 16 MiB where the state folder is")
+}
+
 fn refuse_folder(id: &TaskId, error: &FolderError) -> ErrorBody {
     match error {
         FolderError::Taken(_) => ErrorBody::new(ErrorCode::IdConflict, error.to_string())
             .with_hint("choose another --id; the ledger may have been put back from a backup"),
+        FolderError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            disk_is_full()
+        }
         FolderError::Io { .. } | FolderError::Form { .. } | FolderError::Version { .. } => {
             let message = format!("cannot write the folder of task {id}");
             ErrorBody::new(ErrorCode::Storage, message).with_hint(error.to_string())

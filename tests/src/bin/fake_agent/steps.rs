@@ -10,6 +10,7 @@
 //! | `print:TEXT` `eprint:TEXT` `raw:TEXT` | a line to stdout, to stderr; bytes with `\n \0 \xNN` |
 //! | `lines:N[:WIDTH]` `long-line:BYTES` `garbage` | output that hurts |
 //! | `env` `env:NAME` `cwd` `ids` `fds` `stdin` | what it was given |
+//! | `fill:PATH` | writes there until the disk is full |
 //! | `tmp:NAME` | makes a file in its TMPDIR |
 //! | `close-stdout` `close-stderr` | closes it and goes on |
 //! | `ignore:SIGNAL` `on:SIGNAL:CODE` | ignores it; exits upon it |
@@ -130,6 +131,7 @@ fn wait(record: &mut Record, name: &str, rest: &str) -> bool {
             fs::write(format!("{folder}/{rest}"), "").expect("TMPDIR is writable");
         }
         "gate" => gate(rest),
+        "fill" => fill(rest),
         "forever" => loop {
             std::thread::park();
         },
@@ -182,4 +184,20 @@ fn gate(path: &str) {
     let mut nothing = Vec::new();
     file.read_to_end(&mut nothing)
         .expect("the gate can be read");
+}
+
+/// First in large pieces, then to the last byte.
+fn fill(path: &str) {
+    use std::io::{ErrorKind, Write};
+    let mut file = fs::File::create(path).expect("the file can be made");
+    for size in [1 << 20, 4096, 1] {
+        let piece = vec![1; size];
+        loop {
+            match file.write_all(&piece) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                Err(error) => panic!("{path}: {error}"),
+            }
+        }
+    }
 }
