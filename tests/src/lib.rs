@@ -13,4 +13,5 @@ pub mod harness;
 pub mod invariants;
 pub mod matrix;
 pub mod scenarios;
+pub mod soak;
 pub mod systemd;

@@ -1,10 +1,11 @@
-//! The project's own commands: `cargo xtask build|demo|test|matrix|bench`.
+//! The project's own commands: `cargo xtask build|demo|test|matrix|soak|bench`.
 
 mod bench;
 mod build;
 mod demo;
 mod matrix;
 mod run;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ cargo xtask build [--release] [--hooks]   build the three programs into target/d
 cargo xtask demo                          build, then watch an agent run under supervision
 cargo xtask test [FILTER…]                build, then run all tests
 cargo xtask matrix [--runs N]             build, then run the fault matrix and print its table
+cargo xtask soak [--tasks N] [--seed S]   build, then kill processes at random under load
 cargo xtask bench [ARG…]                  build for release, then measure
 ";
 
@@ -47,6 +49,7 @@ fn dispatch(verb: &str, rest: &[String]) -> Result<()> {
         "demo" => demo::demo(),
         "test" => test::test(rest),
         "matrix" => matrix::matrix(rest),
+        "soak" => soak::soak(rest),
         "bench" => bench::bench(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
