@@ -6,7 +6,7 @@ use crate::build;
 use crate::run::{cargo, run};
 
 pub(crate) fn soak(words: &[String]) -> Result<()> {
-    let dist = build::build(&build::HOOKED)?;
+    let dist = build::build(&build::RELEASE)?;
     // Beside it stands the fake agent.
     run(cargo().args(["build", "--quiet", "--package", "tests", "--bins"]))?;
     run(cargo()
