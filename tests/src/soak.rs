@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -43,6 +43,9 @@ enum Deed {
     /// A stop, and SIGKILL to its shim while that was under way: either may be
     /// first.
     StopAndKillShim,
+    /// The supervisor was killed while it was dispatched: it may never have
+    /// started.
+    KillSupervisorFirst,
 }
 
 impl Deed {
@@ -55,6 +58,7 @@ impl Deed {
             Self::KillShim => &["shim_lost"],
             Self::KillAgent => &["external_signal"],
             Self::StopAndKillShim => &["user", "shim_lost"],
+            Self::KillSupervisorFirst => &["spawn_failed"],
         }
     }
 
@@ -140,17 +144,18 @@ pub fn run(tasks: usize, seed: u64) -> Report {
     let mut supervisor = world.start();
     let done = Mutex::new(Vec::with_capacity(tasks));
     let next = AtomicUsize::new(0);
-    let mut deaths = 0;
+    let deaths = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         let (working, over) = mpsc::channel::<()>();
         for worker in 0..WORKERS {
-            let (world, done, next, working) = (&world, &done, &next, working.clone());
+            let (world, done, next, deaths) = (&world, &done, &next, &deaths);
+            let working = working.clone();
             scope.spawn(move || {
                 let mut dice = Dice(seed ^ (worker as u64 + 1).rotate_left(32));
                 while next.fetch_add(1, Ordering::Relaxed) < tasks {
                     let deed = dice.deed();
-                    let id = lead_to_its_end(world, deed, &mut dice);
-                    done.lock().expect("nobody panics with it").push((id, deed));
+                    let ended = lead_to_its_end(world, deed, &mut dice, deaths);
+                    done.lock().expect("nobody panics with it").push(ended);
                 }
                 drop(working);
             });
@@ -161,33 +166,58 @@ pub fn run(tasks: usize, seed: u64) -> Report {
         while over.recv_timeout(dice.between(BETWEEN_DEATHS))
             == Err(mpsc::RecvTimeoutError::Timeout)
         {
+            let mut deaths = deaths.lock().expect("nobody panics with it");
             supervisor.kill();
-            deaths += 1;
+            deaths.push(Instant::now());
+            drop(deaths);
             supervisor = world.start();
         }
     });
     let done = done.into_inner().expect("nobody panics with it");
-    let report = judged(&world, &done, seed, deaths);
+    let deaths = deaths.into_inner().expect("nobody panics with it");
+    let report = judged(&world, &done, seed, deaths.len());
     world.check();
     report
 }
 
-fn lead_to_its_end(world: &World, deed: Deed, dice: &mut Dice) -> String {
+fn lead_to_its_end(
+    world: &World,
+    deed: Deed,
+    dice: &mut Dice,
+    deaths: &Mutex<Vec<Instant>>,
+) -> (String, Deed) {
     let exit = match deed {
         Deed::Nothing(code) => Some(format!("exit:{code}")),
-        Deed::Stop | Deed::KillShim | Deed::KillAgent | Deed::StopAndKillShim => None,
+        Deed::Stop
+        | Deed::KillShim
+        | Deed::KillAgent
+        | Deed::StopAndKillShim
+        | Deed::KillSupervisorFirst => None,
     };
     let endless = ENDLESS[usize::try_from(dice.roll(4)).unwrap_or(0)];
     let steps: Vec<&str> = match &exit {
         Some(exit) => vec!["print:hello", exit],
         None => endless.to_vec(),
     };
-    let task = dispatched(world, &steps);
+    let begun = Instant::now();
+    let task = match dispatched(world, &steps) {
+        Dispatch::Started(task) => task,
+        Dispatch::NeverStarted(id) => {
+            let deaths = deaths.lock().expect("nobody panics with it");
+            // Without such a death this is no deed of the killer's, and wrong.
+            let deed = if deaths.iter().any(|death| *death >= begun) {
+                Deed::KillSupervisorFirst
+            } else {
+                deed
+            };
+            return (id, deed);
+        }
+    };
     if exit.is_none() {
         task.marked("up");
         pause(dice.between(LIFE));
         match deed {
-            Deed::Nothing(_) => {}
+            Deed::Nothing(_) | Deed::KillSupervisorFirst => {}
             Deed::Stop => stop(world, &task.id),
             Deed::KillShim => kill_shim(world, &task.id),
             Deed::KillAgent => world.kill(&task.leader(), Signal::SIGKILL),
@@ -205,11 +235,17 @@ fn lead_to_its_end(world: &World, deed: Deed, dice: &mut Dice) -> String {
             _ => Err(waited),
         }
     });
-    task.id
+    (task.id, deed)
+}
+
+/// What a dispatch came to.
+enum Dispatch {
+    Started(Dispatched),
+    NeverStarted(String),
 }
 
 /// The same id until there is an answer: a supervisor may die before it.
-fn dispatched(world: &World, steps: &[&str]) -> Dispatched {
+fn dispatched(world: &World, steps: &[&str]) -> Dispatch {
     let first = world.run();
     let id = first.task_id().to_owned();
     wait_for(&format!("the dispatch of {id}"), GENEROUS, || {
@@ -221,11 +257,14 @@ fn dispatched(world: &World, steps: &[&str]) -> Dispatched {
         let records = run.records();
         let output = run.try_detached();
         match output.code() {
-            0 => Ok(Dispatched {
+            0 => Ok(Dispatch::Started(Dispatched {
                 id: id.clone(),
                 records,
                 task: output.json(),
-            }),
+            })),
+            12 if output.json()["archive_reason"] == "spawn_failed" => {
+                Ok(Dispatch::NeverStarted(id.clone()))
+            }
             _ => Err(output),
         }
     })
