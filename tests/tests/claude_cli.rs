@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use tests::harness::{Dispatched, GENEROUS, Run, Stub, StubRequest, World, cli_dir, wait_until};
+use tests::harness::{
+    Dispatched, GENEROUS, Records, Run, Stub, StubRequest, World, cli_dir, wait_until,
+};
 use tests::scenarios::assert_ended;
 use tests::skip;
 
@@ -139,17 +141,12 @@ fn four_runs_of_one_conversation() {
     world.check();
 }
 
-#[test]
-fn its_tool_shell_dies_with_it() {
-    let Some(path) = installed() else {
-        skip!("the Claude Code CLI is not installed; tests/install-clis does it");
-    };
-    let world = World::running();
-    let stub = Stub::start(&world);
+/// The CLI with a tool that runs. Its shell is in a session of its own; what it
+/// starts even more so.
+fn with_a_tool(world: &World, stub: &Stub, path: &str) -> (Dispatched, Records) {
     let agent = world.bins().fake_agent();
     let record = world.path("tool.record");
     let script = world.path("work/tool.sh");
-    // Its shell runs in a session of its own; what it starts even more so.
     std::fs::write(
         &script,
         format!(
@@ -160,9 +157,58 @@ fn its_tool_shell_dies_with_it() {
     )
     .expect("a script");
     let prompt = format!("TOOL sh {}", script.display());
-    let task = claude(&world, &stub, &path, &prompt).detached();
-    let records = tests::harness::Records::new(record);
+    let task = claude(world, stub, path, &prompt).detached();
+    let records = Records::new(record);
     wait_until("the tool runs", GENEROUS, || records.has_mark("up"));
+    (task, records)
+}
+
+#[test]
+fn its_tool_shell_dies_with_it() {
+    let Some(path) = installed() else {
+        skip!("the Claude Code CLI is not installed; tests/install-clis does it");
+    };
+    let world = World::running();
+    let stub = Stub::start(&world);
+    let (task, records) = with_a_tool(&world, &stub, &path);
+    assert_eq!(world.stop(&task.id, &[]), "stopped");
+    assert_eq!(records.alive(), []);
+    assert_ended(&world.show(&task.id), "cancelled", "user", "declared");
+    world.check();
+}
+
+#[test]
+fn its_tool_shell_dies_when_the_shim_is_killed() {
+    let Some(path) = installed() else {
+        skip!("the Claude Code CLI is not installed; tests/install-clis does it");
+    };
+    let world = World::running();
+    let stub = Stub::start(&world);
+    let (task, records) = with_a_tool(&world, &stub, &path);
+    let shim = world.shim_of(&task.id).expect("the shim lives");
+    world.kill(&shim, nix::sys::signal::Signal::SIGKILL);
+    assert_ended(
+        &world.ended(&task.id),
+        "interrupted",
+        "shim_lost",
+        "observed",
+    );
+    assert_eq!(records.alive(), []);
+    world.check();
+}
+
+#[test]
+fn its_tool_shell_dies_by_the_stop_of_a_supervisor_that_adopted_it() {
+    let Some(path) = installed() else {
+        skip!("the Claude Code CLI is not installed; tests/install-clis does it");
+    };
+    let world = World::new();
+    let first = world.start();
+    let stub = Stub::start(&world);
+    let (task, records) = with_a_tool(&world, &stub, &path);
+    first.kill();
+    assert_ne!(records.alive(), [], "they go on");
+    let _second = world.start();
     assert_eq!(world.stop(&task.id, &[]), "stopped");
     assert_eq!(records.alive(), []);
     assert_ended(&world.show(&task.id), "cancelled", "user", "declared");

@@ -66,6 +66,13 @@ fn what_finishes_in_time_keeps_its_own_end() {
     wait_for_phase(&world, "draining");
     let refused = world.run().steps(["exit:0"]).try_detached().expect_code(6);
     assert_eq!(refused.error()["code"], "draining");
+    let known = world
+        .run()
+        .id(&task.id)
+        .steps(["mark:up", &gate.step(), "exit:3"])
+        .try_detached()
+        .ok();
+    assert_eq!(known.json()["id"], task.id, "no new work: the same task");
     let status = world.ctl(&["status", "--json"]).ok().json();
     assert_eq!(status["drain"]["reason"], "hub_shutdown");
     assert_eq!(status["drain"]["busy"], serde_json::json!([task.id]));

@@ -49,6 +49,9 @@ impl Core {
         if let Some(known) = self.known_digest(&request.id, &facts) {
             return Ok(same_or_conflict(&request.id, &known, &digest));
         }
+        if let Err(refusal) = self.refuse_while_draining() {
+            return Ok(Err(refusal));
+        }
         if self.ledger.room().await? == Room::Short {
             return Ok(Err(super::dispatch::disk_is_full()));
         }
@@ -62,16 +65,6 @@ impl Core {
         &self,
         request: &RunRequest,
     ) -> Result<(std::sync::Arc<Provider>, Option<Key>), ErrorBody> {
-        if self.leaving || !self.drains.admits() {
-            return Err(match self.drains.then() {
-                Some(Then::Stay) => ErrorBody::new(ErrorCode::Draining, "the supervisor drains")
-                    .with_hint("`agentctl drain --cancel` calls it off"),
-                Some(Then::Leave) | None => {
-                    ErrorBody::new(ErrorCode::Draining, "the supervisor is going away")
-                        .with_hint("try again when it is back")
-                }
-            });
-        }
         check_texts(&[
             ("model", &request.model),
             ("name", &request.name),
@@ -94,6 +87,21 @@ impl Core {
             },
         };
         Ok((provider, key))
+    }
+
+    /// No new work while the supervisor goes away, or drains.
+    fn refuse_while_draining(&self) -> Result<(), ErrorBody> {
+        if self.leaving || !self.drains.admits() {
+            return Err(match self.drains.then() {
+                Some(Then::Stay) => ErrorBody::new(ErrorCode::Draining, "the supervisor drains")
+                    .with_hint("`agentctl drain --cancel` calls it off"),
+                Some(Then::Leave) | None => {
+                    ErrorBody::new(ErrorCode::Draining, "the supervisor is going away")
+                        .with_hint("try again when it is back")
+                }
+            });
+        }
+        Ok(())
     }
 
     fn known_digest(&self, id: &TaskId, facts: &AdmissionFacts) -> Option<String> {
