@@ -33,7 +33,11 @@ fn a_ledger_is_private_and_knows_how_it_was_left() {
         try_commit(&handle, &[ended("t1", 1)]),
         Err(LedgerError::Closed)
     ));
-    assert_eq!(place.bytes().len(), 1, "the log was worked in");
+    let has_log = place
+        .bytes()
+        .iter()
+        .any(|(name, _)| name.to_string().ends_with("-wal"));
+    assert!(!has_log, "the log was worked in");
     let ledger = place.open();
     assert_eq!(ledger.report.before, Before::Closed);
     ledger.threads.close().expect("closed");
