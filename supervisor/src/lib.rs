@@ -14,6 +14,7 @@ pub mod events;
 pub mod exit_code;
 pub mod folder;
 pub mod fswatch;
+pub mod gateway;
 pub mod ledger;
 pub mod logs;
 pub mod places;

@@ -158,9 +158,23 @@ pub enum AgentsAtEnd {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Http {
     /// Where it listens; it is off without.
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<Listen>,
     /// The file with the bearer token.
     pub token_file: Option<PathBuf>,
+}
+
+/// Where the gateway listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// An address; never without a token.
+    Address(SocketAddr),
+    /// A socket file, open to whom the control socket is open.
+    Socket {
+        /// Its folder.
+        folder: PathBuf,
+        /// Its name in there.
+        name: String,
+    },
 }
 
 /// What a dispatch that does not say gets.
@@ -271,7 +285,6 @@ impl Config {
                 self.limits.max_queued != usual.limits.max_queued,
                 "[limits] max_queued",
             ),
-            (self.http != usual.http, "[http]"),
             (self.retention != usual.retention, "[retention]"),
         ]
         .into_iter()

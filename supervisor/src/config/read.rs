@@ -1,12 +1,11 @@
 //! From the file's text to the configuration.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use protocol::ProviderName;
 
 use super::{
-    AgentsAtEnd, Config, Control, Defaults, Env, Http, Ledger, Limits, OnDamage, Retention,
+    AgentsAtEnd, Config, Control, Defaults, Env, Http, Ledger, Limits, Listen, OnDamage, Retention,
     Shutdown,
 };
 use crate::document::{self, Problem, Section, Value};
@@ -107,39 +106,52 @@ fn shutdown(section: &mut Section<'_>) -> Shutdown {
 
 fn http(section: &mut Section<'_>) -> Http {
     let listen = section.text("listen");
-    let address = listen.as_ref().and_then(|listen| address(section, listen));
+    let place = listen.as_ref().and_then(|listen| place(section, listen));
     let token_file = section.text("token_file").map(|file| {
         if !file.value.starts_with('/') {
             section.complain_about(&file, "expected an absolute path");
         }
         PathBuf::from(file.value)
     });
-    if let (Some(listen), Some(address)) = (&listen, &address)
-        && !address.ip().is_loopback()
+    if let (Some(listen), Some(Listen::Address(address))) = (&listen, &place)
         && token_file.is_none()
     {
-        let what = format!(
-            "{address} is not a loopback address: other machines could start programs here; \
-             set `token_file`, or listen on 127.0.0.1"
-        );
+        let who = if address.ip().is_loopback() {
+            "every user and every web page on this machine"
+        } else {
+            "not a loopback address: other machines"
+        };
+        let what = format!("{address}: {who} could start programs here; set `token_file`");
         section.complain_about(listen, &what);
     }
     Http {
-        listen: address,
+        listen: place,
         token_file,
     }
 }
 
-fn address(section: &Section<'_>, text: &Value<String>) -> Option<SocketAddr> {
-    let address = text.value.parse().ok();
-    if address.is_none() {
+fn place(section: &Section<'_>, text: &Value<String>) -> Option<Listen> {
+    let place = match text.value.strip_prefix("unix:") {
+        Some(path) => socket_file(Path::new(path)),
+        None => text.value.parse().ok().map(Listen::Address),
+    };
+    if place.is_none() {
         let what = format!(
-            "`{}` is not an address with a port, e.g. `127.0.0.1:7411` or `[::1]:7411`",
+            "`{}` is not an address with a port or a socket's path, e.g. `127.0.0.1:7411`, \
+             `[::1]:7411` or `unix:/run/agents/http.sock`",
             text.value
         );
         section.complain_about(text, &what);
     }
-    address
+    place
+}
+
+fn socket_file(path: &Path) -> Option<Listen> {
+    let folder = path.parent().filter(|_| path.is_absolute())?;
+    Some(Listen::Socket {
+        folder: folder.to_owned(),
+        name: path.file_name()?.to_str()?.to_owned(),
+    })
 }
 
 fn defaults(section: &mut Section<'_>) -> Defaults {

@@ -76,7 +76,8 @@ fn every_key_is_read() {
         grace_ms: 0,
     };
     assert_eq!(config.shutdown, shutdown);
-    assert_eq!(config.http.listen.map(|listen| listen.port()), Some(7411));
+    let here = "127.0.0.1:7411".parse().expect("an address");
+    assert_eq!(config.http.listen, Some(Listen::Address(here)));
     assert_eq!(
         config.defaults.provider.as_ref().map(ProviderName::as_str),
         Some("claude")
@@ -142,8 +143,8 @@ group = ["a"]
             "config.toml:12: defaults.provider: `Claude` is not a provider's name: the character \
              'C' is not allowed",
             "config.toml:13: defaults.model: it is empty; leave the key out",
-            "config.toml:15: http.listen: 0.0.0.0:80 is not a loopback address: other machines \
-             could start programs here; set `token_file`, or listen on 127.0.0.1",
+            "config.toml:15: http.listen: 0.0.0.0:80: not a loopback address: other machines \
+             could start programs here; set `token_file`",
             "config.toml:17: env.strip[2]: expected a string, found integer",
             "config.toml:17: env.strip[0]: `*` is not a variable's name, with or without a `*` at \
              its end",
@@ -189,10 +190,7 @@ fn what_has_no_effect_yet_is_told() {
         without_effect("[limits]\nmax_tasks = 3"),
         Vec::<&str>::new()
     );
-    let text = "[http]\nlisten = \"127.0.0.1:80\"\n[retention]\nmax_tasks = 3\n\
+    let text = "[http]\nlisten = \"unix:/run/a/http.sock\"\n[retention]\nmax_tasks = 3\n\
         [shutdown]\ndrain_ms = 5\n[ledger]\non_damage = \"recover\"\n[limits]\nmax_queued = 0";
-    assert_eq!(
-        without_effect(text),
-        ["[limits] max_queued", "[http]", "[retention]"]
-    );
+    assert_eq!(without_effect(text), ["[limits] max_queued", "[retention]"]);
 }

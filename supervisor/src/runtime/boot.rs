@@ -21,6 +21,7 @@ use crate::cli::{self, Cli, Command};
 use crate::config::{Config, ConfigError, ConfigFile};
 use crate::folder::{FolderError, Folders};
 use crate::fswatch;
+use crate::gateway::TokenError;
 use crate::ledger::{self, Before, Ledger, OpenError, OpenOptions};
 use crate::places::{self, Held, Mode, Places, PlacesError};
 use crate::process::environment;
@@ -70,6 +71,8 @@ pub(super) enum BootError {
     Folder(#[from] FolderError),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
     #[error("{operation}")]
     System {
         operation: &'static str,
@@ -84,7 +87,7 @@ pub(super) enum BootError {
 impl BootError {
     const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::NoGroup(_) => cli::EXIT_USAGE,
+            Self::Config(_) | Self::NoGroup(_) | Self::Token(_) => cli::EXIT_USAGE,
             Self::Telemetry(error) => match error {
                 TelemetryError::Level { .. } => cli::EXIT_USAGE,
                 TelemetryError::File { .. } | TelemetryError::Twice => cli::EXIT_ERROR,
@@ -230,7 +233,7 @@ impl Start {
         let here = sys::process::here().map_err(BootError::system("read /proc"))?;
         let opened = open_ledger(&places, &folders, here.boot_id.clone(), &config).await?;
         let (watches, driver) = fswatch::open();
-        let doors = Doors::open(&held, &config, &watches, driver)?;
+        let doors = Doors::open(&held, &config, &watches, driver).await?;
         held.announce()?;
         for name in config.without_effect() {
             tracing::warn!("{name} of the configuration has no effect in this version yet");
@@ -319,6 +322,9 @@ async fn run(
         let mut accepted = JoinSet::new();
         doors.shims.serve(links, &mut accepted).await;
     });
+    if let Some(gateway) = doors.gateway {
+        servers.spawn(super::gateway::serve(gateway, core.inputs.clone()));
+    }
     servers.spawn(signals.forward(core.inputs.clone()));
     let ended = match core.begin().await {
         Ok(()) => {

@@ -1,12 +1,14 @@
-//! The two sockets, open for as long as the supervisor lives.
+//! The two sockets and the gateway, open for as long as the supervisor lives.
 
 use nix::unistd::Group;
 use protocol::places::{CONTROL_SOCKET, SHIM_SOCKET};
+use tokio::net::TcpListener;
 
 use super::boot::BootError;
-use crate::config::Config;
+use crate::config::{Config, Http, Listen};
 use crate::control::ControlServer;
 use crate::fswatch;
+use crate::gateway::{GatewayServer, Listener, Token};
 use crate::places::{Held, Restored};
 use crate::shim::ShimServer;
 use crate::socket::{Acceptor, Admission, Keeper, SocketPlace};
@@ -15,15 +17,16 @@ use crate::socket::{Acceptor, Admission, Keeper, SocketPlace};
 pub(super) struct Doors {
     pub(super) control: ControlServer,
     pub(super) shims: ShimServer,
+    pub(super) gateway: Option<GatewayServer>,
     pub(super) driver: fswatch::Driver,
 }
 
 impl Doors {
-    /// Binds both, in a directory that is ours and stays it.
+    /// Binds both, in a directory that is ours and stays it, and the gateway.
     ///
     /// # Errors
-    /// [`BootError::NoGroup`], [`BootError::Bind`].
-    pub(super) fn open(
+    /// [`BootError::NoGroup`], [`BootError::Bind`], and those of the gateway.
+    pub(super) async fn open(
         held: &Held,
         config: &Config,
         watches: &fswatch::Watches,
@@ -59,7 +62,41 @@ impl Doors {
                 Admission::own_and(group),
             ),
             shims: ShimServer::new(Acceptor::bind(shims, watches.clone())?, Admission::own()),
+            gateway: open_gateway(&config.http, group, watches).await?,
             driver,
         })
     }
+}
+
+/// Off unless it is configured; a socket file is open to whom the control
+/// socket is.
+async fn open_gateway(
+    http: &Http,
+    group: Option<u32>,
+    watches: &fswatch::Watches,
+) -> Result<Option<GatewayServer>, BootError> {
+    let listener = match (&http.listen, &http.token_file) {
+        // The configuration has complained about an address without a token.
+        (None, _) | (Some(Listen::Address(_)), None) => return Ok(None),
+        (Some(Listen::Address(address)), Some(file)) => {
+            let token = Token::load(file)?;
+            let listener = TcpListener::bind(address)
+                .await
+                .map_err(BootError::system("bind the gateway's address"))?;
+            let at = listener
+                .local_addr()
+                .map_err(BootError::system("ask for the gateway's address"))?;
+            tracing::info!(address = %at, "the gateway listens");
+            Listener::Tcp(listener, token)
+        }
+        (Some(Listen::Socket { folder, name }), _) => {
+            let place = SocketPlace::new(folder, name.as_str()).open_to(group);
+            tracing::info!(socket = %place.path().display(), "the gateway listens");
+            Listener::Unix(
+                Box::new(Acceptor::bind(place, watches.clone())?),
+                Admission::own_and(group),
+            )
+        }
+    };
+    Ok(Some(GatewayServer::new(listener)))
 }

@@ -10,7 +10,8 @@ use protocol::{StopReason, TaskId};
 
 use super::clock;
 use super::core_loop::Core;
-use crate::control::{Peer, ReplySender};
+use super::gateway::Asker;
+use crate::control::ReplySender;
 use crate::ledger::LedgerError;
 
 /// The state of the drain, and who waits for it.
@@ -86,7 +87,7 @@ impl Core {
     pub(super) async fn drain(
         &mut self,
         request: DrainRequest,
-        peer: &Peer,
+        asker: Asker,
         reply: ReplySender,
     ) -> Result<(), LedgerError> {
         match request {
@@ -99,7 +100,7 @@ impl Core {
                     drain_ms: deadline_ms.unwrap_or(self.service.config.shutdown.drain_ms),
                     grace_ms: self.service.config.shutdown.grace_ms,
                     then: Then::Stay,
-                    requested_by: super::requests::who(peer),
+                    requested_by: asker.look_up(),
                 };
                 if !no_wait {
                     self.drains.waiters.push(reply.clone());

@@ -5,6 +5,7 @@ use protocol::{Exit, TaskId};
 
 use super::orphans::Search;
 use crate::control::ControlCall;
+use crate::gateway::HttpCall;
 use crate::process::watchdog::Ended;
 use crate::shim::{AttachRequest, LinkDown, ShimGone, ShimMessage};
 
@@ -12,6 +13,8 @@ use crate::shim::{AttachRequest, LinkDown, ShimGone, ShimMessage};
 pub(super) enum CoreInput {
     /// A client asks.
     Control(ControlCall),
+    /// A client of the gateway asks.
+    Http(HttpCall),
     /// A shim says something.
     Shim(ShimMessage),
     /// A shim of another link wants to be accepted.
@@ -47,6 +50,7 @@ macro_rules! input_from {
 
 input_from!(
     ControlCall => Control,
+    HttpCall => Http,
     ShimMessage => Shim,
     AttachRequest => Attach,
     LinkDown => LinkDown,

@@ -21,6 +21,7 @@ mod digest;
 mod dispatch;
 mod doors;
 mod drain;
+mod gateway;
 mod handle;
 mod held;
 mod input;

@@ -1,4 +1,4 @@
-//! Requests of the control socket, one function per kind.
+//! Requests of the control socket and of the gateway, one function per kind.
 
 use protocol::TaskId;
 use protocol::control::{
@@ -6,20 +6,19 @@ use protocol::control::{
     SessionsRequest,
 };
 use protocol::view::{Requester, SessionView, TaskView};
-use protocol::vocab::Via;
 
 use super::clock;
 use super::core_loop::Core;
+use super::gateway::Call;
 use super::live::Live;
 use super::naming::{self, no_such_task};
-use crate::control::{ControlCall, Peer, ReplySender};
+use crate::control::ReplySender;
 use crate::ledger::LedgerError;
-use crate::process::requester;
 use crate::query;
 
 impl Core {
     /// One request. What cannot be read is the trouble of whoever asked for it.
-    pub(super) async fn request(&mut self, call: ControlCall) -> Result<(), LedgerError> {
+    pub(super) async fn request(&mut self, call: Call) -> Result<(), LedgerError> {
         let reply = call.reply.clone();
         match self.answer(call).await {
             Err(error @ LedgerError::Read { .. }) => {
@@ -32,15 +31,15 @@ impl Core {
     }
 
     /// What waits for something is handed to a job, so that the loop goes on.
-    async fn answer(&mut self, call: ControlCall) -> Result<(), LedgerError> {
-        let ControlCall {
+    async fn answer(&mut self, call: Call) -> Result<(), LedgerError> {
+        let Call {
             request,
-            peer,
+            asker,
             reply,
         } = call;
         match request {
             Request::Run(run) => return self.dispatch(*run, reply).await,
-            Request::Stop(stop) => return self.stop(stop, &peer, reply).await,
+            Request::Stop(stop) => return self.stop(stop, asker, reply).await,
             Request::Wait(wait) => return self.wait(wait, reply).await,
             Request::List(filter) => self.list(filter, reply),
             Request::Show { id } => return self.show(id, reply).await,
@@ -49,13 +48,13 @@ impl Core {
             Request::Events(events) => return self.events(events, reply).await,
             Request::Sessions(sessions) => self.sessions(sessions, reply),
             Request::ChangeSession(change) => {
-                let by = who(&peer);
+                let by = asker.look_up();
                 return self.change_session(change, by, reply).await;
             }
             Request::Status => self.status(reply),
             Request::Providers(providers) => self.providers(&providers, reply),
             Request::Orphans(orphans) => self.look_for_orphans(orphans, reply),
-            Request::Drain(drain) => return self.drain(drain, &peer, reply).await,
+            Request::Drain(drain) => return self.drain(drain, asker, reply).await,
         }
         Ok(())
     }
@@ -230,11 +229,6 @@ impl Core {
         );
         self.batch.answer(reply, response);
     }
-}
-
-/// Who asks, as the kernel tells it.
-pub(super) fn who(peer: &Peer) -> Requester {
-    requester::look_up(Some(peer.pid), Some(peer.uid), Via::Control)
 }
 
 /// The rows of a key, or that there is no such key.

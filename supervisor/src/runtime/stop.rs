@@ -11,9 +11,10 @@ use tokio::sync::oneshot;
 
 use super::admit::check_texts;
 use super::core_loop::Core;
+use super::gateway::Asker;
 use super::live::{End, TreeEnd};
 use super::naming::no_such_task;
-use crate::control::{Peer, ReplySender};
+use crate::control::ReplySender;
 use crate::ledger::LedgerError;
 
 /// What is known of one named task when the waiting begins.
@@ -32,7 +33,7 @@ impl Core {
     pub(super) async fn stop(
         &mut self,
         request: StopRequest,
-        peer: &Peer,
+        asker: Asker,
         reply: ReplySender,
     ) -> Result<(), LedgerError> {
         if !matches!(request.reason, StopReason::User | StopReason::RunnerStop) {
@@ -46,7 +47,7 @@ impl Core {
             self.batch.answer(reply, Response::Error(refusal));
             return Ok(());
         }
-        let by = super::requests::who(peer);
+        let by = asker.look_up();
         let (watched, failed) = self.named_tasks(&request).await?;
         let mut results = Vec::new();
         for task in watched {

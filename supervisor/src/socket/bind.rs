@@ -86,7 +86,7 @@ pub enum BindError {
 #[derive(Clone, Debug)]
 pub struct SocketPlace {
     folder: PathBuf,
-    name: &'static str,
+    name: String,
     group: Option<u32>,
     keeper: Option<Keeper>,
 }
@@ -102,10 +102,10 @@ pub(super) struct Bound {
 impl SocketPlace {
     /// The socket `name` in `folder`, open to its owner alone.
     #[must_use]
-    pub fn new(folder: impl Into<PathBuf>, name: &'static str) -> Self {
+    pub fn new(folder: impl Into<PathBuf>, name: impl Into<String>) -> Self {
         Self {
             folder: folder.into(),
-            name,
+            name: name.into(),
             group: None,
             keeper: None,
         }
@@ -134,7 +134,7 @@ impl SocketPlace {
     /// The whole path.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.folder.join(self.name)
+        self.folder.join(&self.name)
     }
 
     /// Binds it, and makes the directory again if it is missing.
@@ -182,7 +182,7 @@ impl SocketPlace {
     }
 
     fn bind_at(&self, path: &Path) -> io::Result<Bound> {
-        let temporary = self.folder.join(temporary_name(self.name));
+        let temporary = self.folder.join(temporary_name(&self.name));
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}

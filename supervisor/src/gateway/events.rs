@@ -1,0 +1,238 @@
+//! The event log as server-sent events.
+//!
+//! The ledger's seq is the event's id, so a client that comes back with
+//! `Last-Event-ID` gets what it missed. The filter stands here and not in the
+//! core's subscription: whoever watches one task hears of a shutdown as well.
+
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use hyper::header::HeaderMap;
+use hyper::{Response, StatusCode};
+use protocol::control::{EventsRequest, Request, Response as Answer};
+use protocol::view::{EventView, GAP_EVENT};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::body::{Body, response};
+use super::error::HttpError;
+use super::handle::Asker;
+use super::render;
+use super::routes::Query;
+
+/// Between two signs of life: proxies give up a silent connection after a
+/// minute at most.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How soon a client that lost its connection comes back, in milliseconds.
+const RETRY_MS: u64 = 1_000;
+
+/// What every client gets, whatever it filters.
+const FOR_ALL: [&str; 2] = ["service_shutdown", GAP_EVENT];
+
+/// Which events a client wants.
+#[derive(Debug, Default)]
+struct Wanted {
+    task: Option<String>,
+    /// All of them if empty.
+    kinds: Vec<String>,
+}
+
+impl Wanted {
+    fn takes(&self, event: &EventView) -> bool {
+        if FOR_ALL.contains(&event.kind.as_str()) {
+            return true;
+        }
+        let task = event.task_id.as_ref().map(|id| id.as_str());
+        (self.task.is_none() || self.task.as_deref() == task)
+            && (self.kinds.is_empty() || self.kinds.contains(&event.kind))
+    }
+}
+
+/// Can a client go on where it was?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resume {
+    Ok,
+    /// What follows its last event is not in this ledger (any more).
+    Gap,
+}
+
+/// Where a stream begins.
+struct Start {
+    resume: Resume,
+    from_seq: u64,
+    /// The last seq in the ledger.
+    last_seq: u64,
+}
+
+/// Answers `GET /v1/events`.
+pub(super) async fn answer(
+    asker: &Asker,
+    headers: &HeaderMap,
+    mut query: Query,
+) -> Result<Response<Body>, HttpError> {
+    let wanted_from = wanted_from(headers, &mut query).map_err(HttpError::usage)?;
+    let mut wanted = Wanted {
+        task: query.take("task"),
+        kinds: query.take_all("type"),
+    };
+    query.end().map_err(HttpError::usage)?;
+    if let Some(name) = wanted.task.take() {
+        let Answer::Detail(detail) = asker.one(Request::Show { id: name }).await? else {
+            return Err(HttpError::internal("the core answered another question"));
+        };
+        wanted.task = Some(detail.task.id.to_string());
+    }
+    let Answer::Status(status) = asker.one(Request::Status).await? else {
+        return Err(HttpError::internal("the core answered another question"));
+    };
+    let start = find_start(asker, wanted_from).await?;
+    let events = asker.ask(log(Some(start.from_seq), Extent::Follow)).await?;
+    let hello = json!({
+        "resume": match start.resume {
+            Resume::Ok => "ok",
+            Resume::Gap => "gap",
+        },
+        "boot_id": status.boot_id,
+        "ledger_id": status.ledger_id,
+        "seq": start.last_seq,
+    });
+    let hello = format!("retry: {RETRY_MS}\nevent: hello\ndata: {hello}\n\n");
+    let body = Body::stream(|pieces| send(hello, events, wanted, pieces));
+    Ok(response(StatusCode::OK, "text/event-stream", body))
+}
+
+/// The first seq that the client wants.
+fn wanted_from(headers: &HeaderMap, query: &mut Query) -> Result<Option<u64>, String> {
+    let from = query.take_number("from")?;
+    let Some(last) = headers.get("last-event-id") else {
+        return Ok(from);
+    };
+    let last: Option<u64> = last.to_str().ok().and_then(|text| text.parse().ok());
+    match last {
+        Some(last) => Ok(Some(last.saturating_add(1))),
+        None => Err("Last-Event-ID: not a number".to_owned()),
+    }
+}
+
+/// How far to read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Stored,
+    Follow,
+}
+
+fn log(from_seq: Option<u64>, extent: Extent) -> Request {
+    let follow = extent == Extent::Follow;
+    Request::Events(EventsRequest {
+        from_seq,
+        task: None,
+        follow,
+        progress: follow,
+    })
+}
+
+async fn find_start(asker: &Asker, wanted_from: Option<u64>) -> Result<Start, HttpError> {
+    let Answer::EventsEnd { next_seq } = asker.one(log(None, Extent::Stored)).await? else {
+        return Err(HttpError::internal("the core answered another question"));
+    };
+    let (resume, from_seq) = match wanted_from {
+        None => (Resume::Ok, next_seq),
+        // Another ledger, or an older state of this one.
+        Some(from) if from > next_seq => (Resume::Gap, next_seq),
+        Some(from) if from == next_seq => (Resume::Ok, from),
+        Some(from) => {
+            let first = asker.one(log(Some(from), Extent::Stored)).await?;
+            let is_gap = matches!(first, Answer::Event(event) if event.kind == GAP_EVENT);
+            let resume = if is_gap { Resume::Gap } else { Resume::Ok };
+            (resume, from)
+        }
+    };
+    Ok(Start {
+        resume,
+        from_seq,
+        last_seq: next_seq.saturating_sub(1),
+    })
+}
+
+async fn send(
+    hello: String,
+    mut events: mpsc::Receiver<Answer>,
+    wanted: Wanted,
+    pieces: mpsc::Sender<Bytes>,
+) {
+    let mut piece = Some(Bytes::from(hello));
+    loop {
+        if let Some(piece) = piece.take()
+            && pieces.send(piece).await.is_err()
+        {
+            return;
+        }
+        piece = match timeout(HEARTBEAT, events.recv()).await {
+            Err(_) => Some(Bytes::from_static(b": heartbeat\n\n")),
+            Ok(Some(Answer::Event(event))) => wanted.takes(&event).then(|| frame(&event)),
+            // The supervisor leaves, or cannot read its ledger: the client
+            // comes back with its last id.
+            Ok(Some(_) | None) => return,
+        };
+    }
+}
+
+fn frame(event: &EventView) -> Bytes {
+    let data = render::event(event);
+    let kind = &event.kind;
+    Bytes::from(match event.seq {
+        Some(seq) => format!("id: {seq}\nevent: {kind}\ndata: {data}\n\n"),
+        None => format!("event: {kind}\ndata: {data}\n\n"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::{TaskId, Timestamp};
+
+    fn event(kind: &str, task: Option<&str>) -> EventView {
+        EventView {
+            seq: Some(3),
+            at: Timestamp(0),
+            kind: kind.to_owned(),
+            task_id: task.map(|id| TaskId::new(id).expect("valid")),
+            payload: String::from("{\"note\":\"a\\nb\"}"),
+        }
+    }
+
+    #[test]
+    fn a_shutdown_passes_every_filter() {
+        let wanted = Wanted {
+            task: Some("a".into()),
+            kinds: vec!["task.ended".into()],
+        };
+        assert!(wanted.takes(&event("task.ended", Some("a"))));
+        assert!(!wanted.takes(&event("task.ended", Some("b"))));
+        assert!(!wanted.takes(&event("task.started", Some("a"))));
+        assert!(wanted.takes(&event("service_shutdown", None)));
+        assert!(Wanted::default().takes(&event("task.started", Some("b"))));
+    }
+
+    #[test]
+    fn an_event_is_one_block() {
+        let text = frame(&event("task.ended", None));
+        let text = std::str::from_utf8(&text).expect("text");
+        assert_eq!(text.lines().count(), 4, "{text}");
+        assert!(text.starts_with("id: 3\nevent: task.ended\ndata: {\"seq\":3,"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_filled() {
+        let (_events, received) = mpsc::channel(1);
+        let (pieces, mut sent) = mpsc::channel(1);
+        let hello = String::from("hello");
+        let sending = tokio::spawn(send(hello, received, Wanted::default(), pieces));
+        assert_eq!(sent.recv().await.as_deref(), Some(&b"hello"[..]));
+        assert_eq!(sent.recv().await.as_deref(), Some(&b": heartbeat\n\n"[..]));
+        drop(sent);
+        sending.await.expect("it ends with its client");
+    }
+}

@@ -1,0 +1,361 @@
+//! From a request to an answer.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Request as HttpRequest, Response, StatusCode};
+use protocol::control::{
+    DrainRequest, ListFilter, Request, Response as Answer, SessionAct, SessionChange,
+    SessionsRequest,
+};
+use protocol::vocab::{ArchiveReason, Status, StopOutcome};
+use protocol::{TaskId, Timestamp};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::body::{Body, json_response, read_json, text_response};
+use super::error::HttpError;
+use super::posted::{DrainBody, RunBody, SessionBody, StopBody};
+use super::routes::{Access, Found, Operation, Query};
+use super::token::Token;
+use super::{HttpCall, events, logs, render, routes};
+use crate::reply;
+use crate::socket::Peer;
+
+/// Who is let in.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    /// Who has the token.
+    Token(Arc<Token>),
+    /// A user whom the kernel named and who may be there.
+    Admitted(Peer),
+    /// A user who may not.
+    Refused,
+}
+
+/// One client's way to the core.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    pub(super) calls: mpsc::Sender<HttpCall>,
+    pub(super) entry: Entry,
+}
+
+impl Asker {
+    /// Hands a request over; the answers come in the receiver, and whoever
+    /// drops it has hung up.
+    pub(super) async fn ask(&self, request: Request) -> Result<mpsc::Receiver<Answer>, HttpError> {
+        let (reply, answers) = reply::channel();
+        let peer = match self.entry {
+            Entry::Admitted(peer) => Some(peer),
+            Entry::Token(_) | Entry::Refused => None,
+        };
+        let call = HttpCall {
+            request,
+            peer,
+            reply,
+        };
+        let sent = self.calls.send(call).await;
+        sent.map_err(|_| HttpError::Leaving)?;
+        Ok(answers)
+    }
+
+    /// Asks what has one answer.
+    pub(super) async fn one(&self, request: Request) -> Result<Answer, HttpError> {
+        match self.ask(request).await?.recv().await {
+            Some(Answer::Error(refusal)) => Err(refusal.into()),
+            Some(answer) => Ok(answer),
+            None => Err(HttpError::Leaving),
+        }
+    }
+
+    fn check(&self, access: Access, headers: &HeaderMap) -> Result<(), HttpError> {
+        match (access, &self.entry) {
+            (Access::Open, _) | (Access::Known, Entry::Admitted(_)) => Ok(()),
+            (Access::Known, Entry::Refused) => Err(HttpError::NotPermitted),
+            (Access::Known, Entry::Token(token)) => match bearer(headers) {
+                Some(offered) if token.is(offered) => Ok(()),
+                Some(_) | None => Err(HttpError::Unauthorized),
+            },
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
+}
+
+/// Answers one request.
+pub(super) async fn handle(asker: Asker, request: HttpRequest<Incoming>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let found = routes::find(parts.method.as_str(), parts.uri.path());
+    let answered = match found {
+        Found::Nothing => Err(HttpError::NoRoute),
+        Found::OtherMethods(methods) => Err(HttpError::Method(methods)),
+        Found::Route(route, variable) => match asker.check(route.access, &parts.headers) {
+            Ok(()) => perform(&asker, route.operation, variable, &parts, body).await,
+            Err(refusal) => Err(refusal),
+        },
+    };
+    answered.unwrap_or_else(HttpError::response)
+}
+
+async fn perform(
+    asker: &Asker,
+    operation: Operation,
+    variable: String,
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Response<Body>, HttpError> {
+    let mut query = Query::read(parts.uri.query().unwrap_or_default()).map_err(HttpError::usage)?;
+    let headers = &parts.headers;
+    match operation {
+        Operation::LogsOfTask => return logs::answer(asker, variable, query).await,
+        Operation::Events => return events::answer(asker, headers, query).await,
+        Operation::ListTasks => {
+            let filter = list_filter(&mut query).map_err(HttpError::usage)?;
+            return answered(asker.one(Request::List(filter)).await?, Patience::Waits);
+        }
+        Operation::ListSessions => {
+            let key = query.take("key");
+            query.end().map_err(HttpError::usage)?;
+            let request = Request::Sessions(SessionsRequest { key });
+            return answered(asker.one(request).await?, Patience::Waits);
+        }
+        Operation::Health
+        | Operation::Ready
+        | Operation::Status
+        | Operation::CreateTask
+        | Operation::ShowTask
+        | Operation::WhyTask
+        | Operation::StopTask
+        | Operation::ShowSession
+        | Operation::ReleaseSession
+        | Operation::QuarantineSession
+        | Operation::DrainStatus
+        | Operation::BeginDrain
+        | Operation::CancelDrain => query.end().map_err(HttpError::usage)?,
+    }
+    match operation {
+        Operation::Health => Ok(text_response("text/plain; charset=utf-8", "ok\n")),
+        Operation::Ready => ready(asker).await,
+        Operation::Status
+        | Operation::CreateTask
+        | Operation::ShowTask
+        | Operation::WhyTask
+        | Operation::StopTask
+        | Operation::ShowSession
+        | Operation::ReleaseSession
+        | Operation::QuarantineSession
+        | Operation::DrainStatus
+        | Operation::BeginDrain
+        | Operation::CancelDrain
+        | Operation::LogsOfTask
+        | Operation::Events
+        | Operation::ListTasks
+        | Operation::ListSessions => {
+            let request = request_of(operation, variable, headers, body).await?;
+            let patience = Patience::of(&request);
+            answered(asker.one(request).await?, patience)
+        }
+    }
+}
+
+/// The core's request that an operation without a query is.
+async fn request_of(
+    operation: Operation,
+    variable: String,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Request, HttpError> {
+    Ok(match operation {
+        Operation::CreateTask => {
+            let run = read_json::<RunBody>(headers, body).await?;
+            Request::Run(Box::new(run.into_request(idempotency_key(headers)?)?))
+        }
+        Operation::ShowTask => Request::Show { id: variable },
+        Operation::WhyTask => Request::Why { id: variable },
+        Operation::StopTask => {
+            let stop = read_json::<StopBody>(headers, body).await?;
+            Request::Stop(stop.into_request(variable))
+        }
+        Operation::ShowSession => Request::Sessions(SessionsRequest {
+            key: Some(variable),
+        }),
+        Operation::ReleaseSession => change(variable, SessionAct::Release, headers, body).await?,
+        Operation::QuarantineSession => {
+            change(variable, SessionAct::Quarantine, headers, body).await?
+        }
+        Operation::BeginDrain => {
+            let drain = read_json::<DrainBody>(headers, body).await?;
+            Request::Drain(DrainRequest::Begin {
+                deadline_ms: drain.deadline.0,
+                no_wait: drain.no_wait,
+            })
+        }
+        Operation::CancelDrain => Request::Drain(DrainRequest::Cancel),
+        Operation::Health
+        | Operation::Ready
+        | Operation::Status
+        | Operation::DrainStatus
+        | Operation::LogsOfTask
+        | Operation::Events
+        | Operation::ListTasks
+        | Operation::ListSessions => Request::Status,
+    })
+}
+
+/// Did the client want to wait until it is done?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    Waits,
+    DoesNotWait,
+}
+
+impl Patience {
+    fn of(request: &Request) -> Self {
+        let no_wait = match request {
+            Request::Stop(stop) => stop.no_wait,
+            Request::Drain(DrainRequest::Begin { no_wait, .. }) => *no_wait,
+            Request::Drain(DrainRequest::Cancel)
+            | Request::Run(_)
+            | Request::List(_)
+            | Request::Show { .. }
+            | Request::Why { .. }
+            | Request::Wait(_)
+            | Request::Logs(_)
+            | Request::Events(_)
+            | Request::Sessions(_)
+            | Request::ChangeSession(_)
+            | Request::Status
+            | Request::Providers(_)
+            | Request::Orphans(_) => false,
+        };
+        if no_wait {
+            Self::DoesNotWait
+        } else {
+            Self::Waits
+        }
+    }
+}
+
+async fn change(
+    key: String,
+    act: SessionAct,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Request, HttpError> {
+    let posted = read_json::<SessionBody>(headers, body).await?;
+    Ok(Request::ChangeSession(SessionChange {
+        key,
+        session_id: posted.session_id,
+        act,
+    }))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<TaskId>, HttpError> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let bad = |why: String| HttpError::usage(format!("Idempotency-Key: {why}"));
+    let text = value.to_str().map_err(|error| bad(error.to_string()))?;
+    // The header's own grammar has quotes around it.
+    let id = TaskId::new(text.trim_matches('"')).map_err(|error| bad(error.to_string()))?;
+    Ok(Some(id))
+}
+
+fn list_filter(query: &mut Query) -> Result<ListFilter, String> {
+    let mut filter = ListFilter {
+        all: query.take_flag("all")?,
+        provider: query.take("provider"),
+        key: query.take("key"),
+        limit: query.take_number("n")?,
+        ..ListFilter::default()
+    };
+    for word in query.take_all("status") {
+        let status = Status::parse(&word);
+        filter
+            .status
+            .push(status.ok_or_else(|| format!("`{word}` is not a status"))?);
+    }
+    for word in query.take_all("reason") {
+        let reason = ArchiveReason::parse(&word);
+        filter
+            .reason
+            .push(reason.ok_or_else(|| format!("`{word}` is not a reason"))?);
+    }
+    if let Some(since) = query.take("since") {
+        let bad = |_| format!("since: `{since}` is not a time like 2026-11-20T11:26:42Z");
+        filter.since = Some(Timestamp::parse(&since).map_err(bad)?);
+    }
+    query.end()?;
+    Ok(filter)
+}
+
+/// 503 while no new work is welcome.
+async fn ready(asker: &Asker) -> Result<Response<Body>, HttpError> {
+    let Answer::Status(status) = asker.one(Request::Status).await? else {
+        return Err(HttpError::internal("the core answered another question"));
+    };
+    let code = if status.phase == "admitting" {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    Ok(json_response(code, &json!({ "phase": status.phase })))
+}
+
+/// The shapes of `agentctl --json`.
+fn answered(answer: Answer, patience: Patience) -> Result<Response<Body>, HttpError> {
+    let mut status = match patience {
+        Patience::Waits => StatusCode::OK,
+        Patience::DoesNotWait => StatusCode::ACCEPTED,
+    };
+    let value = match answer {
+        Answer::Error(refusal) => return Err(refusal.into()),
+        Answer::Task {
+            task,
+            existing,
+            warnings,
+        } => {
+            if !existing {
+                status = StatusCode::CREATED;
+            }
+            let mut object = render::value(&task)?;
+            if !warnings.is_empty() {
+                object["warnings"] = json!(warnings);
+            }
+            object
+        }
+        Answer::Tasks(tasks) => json!({ "tasks": render::value(&tasks)? }),
+        Answer::Detail(detail) => render::detail(&detail)?,
+        Answer::Why { task, chain } => {
+            json!({ "task": render::value(&task)?, "chain": render::value(&chain)? })
+        }
+        Answer::Stopped { results, failed } => {
+            if let Some((_, refusal)) = failed.into_iter().next() {
+                return Err(refusal.into());
+            }
+            let alive = |outcome| outcome == StopOutcome::StillAlive;
+            if patience == Patience::Waits && results.iter().any(|result| alive(result.outcome)) {
+                status = StatusCode::CONFLICT;
+            }
+            json!({ "results": render::value(&results)? })
+        }
+        Answer::Sessions(sessions) => json!({ "sessions": render::value(&sessions)? }),
+        Answer::Status(view) => render::value(&view)?,
+        Answer::Log(_)
+        | Answer::LogEnd { .. }
+        | Answer::Event(_)
+        | Answer::EventsEnd { .. }
+        | Answer::Providers(_)
+        | Answer::ProviderChecked { .. }
+        | Answer::Orphans(_) => {
+            return Err(HttpError::internal("the core answered another question"));
+        }
+    };
+    Ok(json_response(status, &value))
+}

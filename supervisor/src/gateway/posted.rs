@@ -1,0 +1,242 @@
+//! What is posted: the long options of `agentctl` in snake_case.
+
+use std::collections::BTreeMap;
+
+use protocol::control::{RunRequest, SessionChoice, StopRequest};
+use protocol::duration::{BadQuantity, parse_duration_ms, parse_size_bytes};
+use protocol::{ProviderName, SessionId, StopReason, TaskId};
+use serde::{Deserialize, Deserializer, de};
+use uuid::Uuid;
+
+use super::error::HttpError;
+
+/// A dispatch.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RunBody {
+    id: Option<TaskId>,
+    provider: Option<ProviderName>,
+    argv: Vec<String>,
+    key: Option<String>,
+    prompt: Option<String>,
+    model: Option<String>,
+    name: Option<String>,
+    cwd: Option<String>,
+    env: BTreeMap<String, String>,
+    agent: Option<String>,
+    agent_type: Option<String>,
+    repo: Option<String>,
+    issue: Option<i64>,
+    user: Option<String>,
+    session_id: Option<SessionId>,
+    resume: Option<SessionId>,
+    fresh: bool,
+    unsafe_resume: bool,
+    timeout: Limit,
+    idle_timeout: Limit,
+    start_timeout: Limit,
+    grace: Span,
+    max_log: Size,
+    provider_arg: Vec<String>,
+    on_conflict: OnConflict,
+}
+
+/// What to do while the key has a live task.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OnConflict {
+    #[default]
+    Refuse,
+}
+
+impl RunBody {
+    /// The request; `key` is the `Idempotency-Key`.
+    pub(super) fn into_request(self, key: Option<TaskId>) -> Result<RunRequest, HttpError> {
+        let id = match (self.id, key) {
+            (Some(id), Some(key)) if id != key => {
+                return Err(HttpError::usage(format!(
+                    "the id {id} and the Idempotency-Key {key} are two names for one thing"
+                )));
+            }
+            (Some(id), _) | (None, Some(id)) => id,
+            (None, None) => TaskId::new(Uuid::now_v7().to_string())
+                .map_err(|bad| HttpError::internal(bad.to_string()))?,
+        };
+        // The caller has no working folder that could be meant.
+        let Some(cwd) = self.cwd else {
+            return Err(HttpError::usage(
+                "`cwd` is missing: the folder that the agent works in",
+            ));
+        };
+        let session = match (self.session_id, self.resume, self.fresh) {
+            (None, None, false) => SessionChoice::Auto,
+            (None, None, true) => SessionChoice::Fresh,
+            (Some(id), None, false) => SessionChoice::Chosen(id),
+            (None, Some(id), false) => SessionChoice::Resume(id),
+            (Some(_), _, _) | (_, Some(_), _) => {
+                return Err(HttpError::usage(
+                    "only one of `session_id`, `resume` and `fresh` can be meant",
+                ));
+            }
+        };
+        let OnConflict::Refuse = self.on_conflict;
+        Ok(RunRequest {
+            id,
+            provider: self.provider,
+            argv: self.argv,
+            key: self.key,
+            prompt: self.prompt,
+            model: self.model,
+            name: self.name,
+            cwd,
+            // The core's own, for a caller that has none.
+            client_env: Vec::new(),
+            env: self.env.into_iter().collect(),
+            agent: self.agent,
+            agent_type: self.agent_type,
+            repo: self.repo,
+            issue_number: self.issue,
+            user: self.user,
+            session,
+            unsafe_resume: self.unsafe_resume,
+            timeout_ms: self.timeout.0,
+            idle_timeout_ms: self.idle_timeout.0,
+            start_timeout_ms: self.start_timeout.0,
+            grace_ms: self.grace.0,
+            max_log_bytes: self.max_log.0,
+            provider_args: self.provider_arg,
+            wait_for_exec: false,
+        })
+    }
+}
+
+/// A stop.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct StopBody {
+    reason: Option<StopReason>,
+    note: Option<String>,
+    grace: Span,
+    force: bool,
+    no_wait: bool,
+}
+
+impl StopBody {
+    pub(super) fn into_request(self, id: String) -> StopRequest {
+        StopRequest {
+            ids: vec![id],
+            all: false,
+            reason: self.reason.unwrap_or(StopReason::User),
+            note: self.note,
+            grace_ms: if self.force { Some(0) } else { self.grace.0 },
+            force: self.force,
+            no_wait: self.no_wait,
+        }
+    }
+}
+
+/// A word on a session.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SessionBody {
+    pub(super) session_id: Option<SessionId>,
+}
+
+/// A drain.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DrainBody {
+    pub(super) deadline: Span,
+    pub(super) no_wait: bool,
+}
+
+/// Milliseconds of a duration.
+#[derive(Default)]
+pub(super) struct Span(pub(super) Option<u64>);
+
+/// The same, which has to leave the task some time.
+#[derive(Default)]
+struct Limit(Option<u64>);
+
+/// Bytes of a size.
+#[derive(Default)]
+struct Size(Option<u64>);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let form = "a duration looks like \"90s\", \"10m\", \"1h30m\" or \"500ms\"";
+        quantity(from, parse_duration_ms, form).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Span::deserialize(from)?.0 {
+            Some(0) => Err(de::Error::custom(
+                "zero would end the task at once; leave the limit out",
+            )),
+            limit => Ok(Self(limit)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let form = "a size looks like \"512K\", \"64M\", \"2G\" or \"4096\"";
+        quantity(from, parse_size_bytes, form).map(Self)
+    }
+}
+
+fn quantity<'de, D: Deserializer<'de>>(
+    from: D,
+    parse: fn(&str) -> Result<u64, BadQuantity>,
+    form: &str,
+) -> Result<Option<u64>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(from)? else {
+        return Ok(None);
+    };
+    parse(&text).map(Some).map_err(|bad| match bad {
+        BadQuantity::Form => de::Error::custom(format!("`{text}`: {form}")),
+        BadQuantity::TooLarge => de::Error::custom(format!("`{text}` is too large")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str, key: Option<&str>) -> Result<RunRequest, String> {
+        let body: RunBody = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let key = key.map(|key| TaskId::new(key).expect("valid"));
+        body.into_request(key).map_err(|error| format!("{error:?}"))
+    }
+
+    #[test]
+    fn options_have_their_long_names() {
+        let text = r#"{"argv":["true"],"cwd":"/","env":{"A":"b"},"timeout":"1m","max_log":"1K",
+            "issue":7,"fresh":true,"provider_arg":["x"]}"#;
+        let request = request(text, Some("t1")).expect("good");
+        assert_eq!(request.id.as_str(), "t1");
+        assert_eq!(request.env, [("A".to_owned(), "b".to_owned())]);
+        assert_eq!(request.timeout_ms, Some(60_000));
+        assert_eq!(request.max_log_bytes, Some(1024));
+        assert_eq!(request.session, SessionChoice::Fresh);
+    }
+
+    #[test]
+    fn nothing_is_ignored_or_guessed() {
+        for (text, words) in [
+            (r#"{"cwd":"/","colour":"red"}"#, "unknown field `colour`"),
+            (r#"{"argv":["true"]}"#, "`cwd` is missing"),
+            (r#"{"cwd":"/","timeout":"0s"}"#, "zero would end"),
+            (r#"{"cwd":"/","timeout":"5"}"#, "a duration looks like"),
+            (r#"{"cwd":"/","id":"a/b"}"#, "not allowed"),
+            (r#"{"cwd":"/","id":"other"}"#, "two names"),
+            (r#"{"cwd":"/","fresh":true,"resume":"x"}"#, "only one of"),
+            (r#"{"cwd":"/","on_conflict":"queue"}"#, "unknown variant"),
+        ] {
+            let refusal = request(text, Some("t1")).expect_err(text);
+            assert!(refusal.contains(words), "{refusal}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Every path, its methods, and what is in a path and a query.
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    Health,
+    Ready,
+    Status,
+    ListTasks,
+    CreateTask,
+    ShowTask,
+    WhyTask,
+    LogsOfTask,
+    StopTask,
+    ListSessions,
+    ShowSession,
+    ReleaseSession,
+    QuarantineSession,
+    DrainStatus,
+    BeginDrain,
+    CancelDrain,
+    Events,
+}
+
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everyone who reaches the door: it says nothing of anybody's tasks.
+    Open,
+    /// Who has the token, or on a unix socket the right user.
+    Known,
+}
+
+/// One method of one path.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) operation: Operation,
+    pub(super) access: Access,
+}
+
+const fn known(method: &'static str, path: &'static str, operation: Operation) -> Route {
+    Route {
+        method,
+        path,
+        operation,
+        access: Access::Known,
+    }
+}
+
+const fn open(path: &'static str, operation: Operation) -> Route {
+    Route {
+        method: "GET",
+        path,
+        operation,
+        access: Access::Open,
+    }
+}
+
+/// All of them.
+pub(super) const ROUTES: &[Route] = &[
+    open("/healthz", Operation::Health),
+    open("/readyz", Operation::Ready),
+    known("GET", "/v1/status", Operation::Status),
+    known("GET", "/v1/tasks", Operation::ListTasks),
+    known("POST", "/v1/tasks", Operation::CreateTask),
+    known("GET", "/v1/tasks/{id}", Operation::ShowTask),
+    known("GET", "/v1/tasks/{id}/why", Operation::WhyTask),
+    known("GET", "/v1/tasks/{id}/logs", Operation::LogsOfTask),
+    known("POST", "/v1/tasks/{id}/stop", Operation::StopTask),
+    known("GET", "/v1/sessions", Operation::ListSessions),
+    known("GET", "/v1/sessions/{key}", Operation::ShowSession),
+    known(
+        "POST",
+        "/v1/sessions/{key}/release",
+        Operation::ReleaseSession,
+    ),
+    known(
+        "POST",
+        "/v1/sessions/{key}/quarantine",
+        Operation::QuarantineSession,
+    ),
+    known("GET", "/v1/drain", Operation::DrainStatus),
+    known("POST", "/v1/drain", Operation::BeginDrain),
+    known("DELETE", "/v1/drain", Operation::CancelDrain),
+    known("GET", "/v1/events", Operation::Events),
+];
+
+/// What a path led to.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A route, and the variable part of the path (empty if it has none).
+    Route(&'static Route, String),
+    /// The path has these methods, and not this one.
+    OtherMethods(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// Looks a path up.
+pub(super) fn find(method: &str, path: &str) -> Found {
+    let mut others = Vec::new();
+    for route in ROUTES {
+        let Some(variable) = matches(route.path, path) else {
+            continue;
+        };
+        // The answer to HEAD is that to GET, less its body.
+        if route.method == method || (method == "HEAD" && route.method == "GET") {
+            return Found::Route(route, variable);
+        }
+        others.push(route.method);
+    }
+    if others.is_empty() {
+        Found::Nothing
+    } else {
+        Found::OtherMethods(others.join(", "))
+    }
+}
+
+/// The variable part, decoded, if the path fits the template.
+fn matches(template: &str, path: &str) -> Option<String> {
+    let mut variable = String::new();
+    let mut parts = path.split('/');
+    for wanted in template.split('/') {
+        let part = parts.next()?;
+        if wanted.starts_with('{') {
+            variable = decode(part, Plus::Plus)?;
+            if variable.is_empty() {
+                return None;
+            }
+        } else if part != wanted {
+            return None;
+        }
+    }
+    parts.next().is_none().then_some(variable)
+}
+
+/// What a `+` stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plus {
+    Plus,
+    Space,
+}
+
+/// Percent-encoding. `None` if it is broken or not UTF-8.
+fn decode(text: &str, plus: Plus) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let high = char::from(rest.next()?).to_digit(16)?;
+                let low = char::from(rest.next()?).to_digit(16)?;
+                u8::try_from(high * 16 + low).ok()?
+            }
+            b'+' if plus == Plus::Space => b' ',
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// A query, each name taken at most once by whoever knows it.
+#[derive(Debug, Default)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// # Errors
+    /// In words: an encoding that is broken.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        let pairs = text.split('&').filter(|pair| !pair.is_empty());
+        let decoded = pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Some((decode(name, Plus::Space)?, decode(value, Plus::Space)?))
+        });
+        decoded
+            .collect::<Option<_>>()
+            .map(Self)
+            .ok_or_else(|| "the query is not percent-encoded UTF-8".to_owned())
+    }
+
+    /// The value of a name, which is taken out.
+    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// All values of a name, with several in one value separated by commas.
+    pub(super) fn take_all(&mut self, name: &str) -> Vec<String> {
+        let mut values = Vec::new();
+        while let Some(value) = self.take(name) {
+            values.extend(value.split(',').map(str::to_owned));
+        }
+        values
+    }
+
+    /// A yes or no: `?follow`, `?follow=true`.
+    ///
+    /// # Errors
+    /// In words: something else.
+    pub(super) fn take_flag(&mut self, name: &str) -> Result<bool, String> {
+        match self.take(name).as_deref() {
+            None | Some("false" | "0") => Ok(false),
+            Some("" | "true" | "1") => Ok(true),
+            Some(other) => Err(format!("{name}: `{other}` is not true or false")),
+        }
+    }
+
+    /// A whole number.
+    ///
+    /// # Errors
+    /// In words: something else.
+    pub(super) fn take_number<N: std::str::FromStr>(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<N>, String> {
+        let Some(text) = self.take(name) else {
+            return Ok(None);
+        };
+        let number = text.parse().map(Some);
+        number.map_err(|_| format!("{name}: `{text}` is not a number in its range"))
+    }
+
+    /// Nothing is ignored in silence.
+    ///
+    /// # Errors
+    /// In words: a name that nobody took.
+    pub(super) fn end(&self) -> Result<(), String> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(format!("this path has no query parameter `{name}`")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(method: &str, path: &str) -> Option<(Operation, String)> {
+        match find(method, path) {
+            Found::Route(route, variable) => Some((route.operation, variable)),
+            Found::OtherMethods(_) | Found::Nothing => None,
+        }
+    }
+
+    #[test]
+    fn paths_lead_to_their_operations() {
+        let none = String::new;
+        assert_eq!(
+            found("GET", "/v1/tasks"),
+            Some((Operation::ListTasks, none()))
+        );
+        assert_eq!(
+            found("POST", "/v1/sessions/a%2Fb%23c+d/release"),
+            Some((Operation::ReleaseSession, "a/b#c+d".into()))
+        );
+        for path in [
+            "/",
+            "/v1/tasks/",
+            "/v1/tasks//why",
+            "/v1/tasks/%zz",
+            "/v1/tasks/%ff",
+            "/x",
+        ] {
+            assert_eq!(found("GET", path), None, "{path}");
+        }
+        let Found::OtherMethods(methods) = find("PUT", "/v1/drain") else {
+            panic!("it has others");
+        };
+        assert_eq!(methods, "GET, POST, DELETE");
+    }
+
+    #[test]
+    fn a_query_is_read_whole() {
+        let mut query = Query::read("status=a,b&status=c&all&n=3&key=a%26+b").expect("good");
+        assert_eq!(query.take_all("status"), ["a", "b", "c"]);
+        assert_eq!(query.take_flag("all"), Ok(true));
+        assert_eq!(query.take_number::<u32>("n"), Ok(Some(3)));
+        assert!(query.end().is_err());
+        assert_eq!(query.take("key").as_deref(), Some("a& b"));
+        assert_eq!(query.end(), Ok(()));
+        assert!(Query::read("a=%f").is_err());
+    }
+}
