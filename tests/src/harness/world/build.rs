@@ -26,7 +26,7 @@ impl WorldBuilder {
         self
     }
 
-    /// The supervisor's configuration file.
+    /// The supervisor's configuration file; `{dir}` in it is the world's folder.
     #[must_use]
     pub fn config(mut self, text: &str) -> Self {
         self.config = Some(text.to_string());
@@ -59,6 +59,7 @@ impl WorldBuilder {
             fs::create_dir_all(dir.join(folder)).expect("a folder can be made");
         }
         if let Some(text) = &self.config {
+            let text = text.replace("{dir}", &dir.display().to_string());
             fs::write(dir.join("config/agent-supervisor/config.toml"), text)
                 .expect("the configuration can be written");
         }
