@@ -296,3 +296,41 @@ fn a_retry_after_a_crash_makes_no_second_task() {
     let _ended = world.ended(&id);
     world.check();
 }
+
+/// The figures are those of what happened.
+#[test]
+fn figures_and_document_say_what_is() {
+    let (world, _supervisor, http) = serving();
+    let task = world.post_task(&http, &["mark:up", "forever"]);
+    task.marked("up");
+    let stop = format!("{}/stop", path_of(&task.id));
+    assert_eq!(http.ask("POST", &stop, "").status, 200);
+    assert_eq!(http.bare().get("/metrics").status, 401);
+    let figures = http.get("/metrics");
+    let line = |wanted: &str| figures.body.lines().any(|line| line == wanted);
+    let stopped = "{status=\"cancelled\",reason=\"user\",provider=\"exec\"} 1";
+    for wanted in [
+        &format!("agent_supervisor_tasks{stopped}"),
+        "agent_supervisor_launch_duration_seconds_count 1",
+        "agent_supervisor_stop_duration_seconds_count 1",
+        "agent_supervisor_phase{phase=\"admitting\"} 1",
+        "agent_supervisor_shims{presence=\"attached\"} 0",
+    ] {
+        assert!(line(wanted), "{wanted} in {}", figures.body);
+    }
+    let document = http.bare().get("/v1/openapi.json").json();
+    let described = |name: &str| document["components"]["schemas"][name]["properties"].clone();
+    for (schema, object) in [
+        ("TaskDetail", http.get(&path_of(&task.id)).json()),
+        ("Task", http.get("/v1/tasks?all").json()["tasks"][0].clone()),
+        ("Status", http.get("/v1/status").json()),
+    ] {
+        let described = described(schema);
+        let mut described: Vec<_> = described.as_object().expect(schema).keys().collect();
+        let mut had: Vec<_> = object.as_object().expect(schema).keys().collect();
+        described.sort();
+        had.sort();
+        assert_eq!(had, described, "{schema}");
+    }
+    world.check();
+}

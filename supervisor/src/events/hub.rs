@@ -151,6 +151,12 @@ impl Hub {
         self.readers().deliver(event, Reader::push_progress);
     }
 
+    /// The last seq that was published.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        self.readers().next_seq.saturating_sub(1)
+    }
+
     /// Begins a subscription.
     #[must_use]
     pub fn subscribe(&self, filter: Filter) -> Subscription {

@@ -13,14 +13,15 @@ use protocol::control::{
 use protocol::vocab::{ArchiveReason, Status, StopOutcome};
 use protocol::{TaskId, Timestamp};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::body::{Body, json_response, read_json, text_response};
 use super::error::HttpError;
+use super::metrics::Figures;
 use super::posted::{DrainBody, RunBody, SessionBody, StopBody};
 use super::routes::{Access, Found, Operation, Query};
 use super::token::Token;
-use super::{HttpCall, events, logs, render, routes};
+use super::{HttpCall, events, logs, metrics, openapi, render, routes};
 use crate::reply;
 use crate::socket::Peer;
 
@@ -51,14 +52,22 @@ impl Asker {
             Entry::Admitted(peer) => Some(peer),
             Entry::Token(_) | Entry::Refused => None,
         };
-        let call = HttpCall {
-            request,
+        let call = HttpCall::Ask {
+            request: Box::new(request),
             peer,
             reply,
         };
         let sent = self.calls.send(call).await;
         sent.map_err(|_| HttpError::Leaving)?;
         Ok(answers)
+    }
+
+    async fn figures(&self) -> Result<Figures, HttpError> {
+        let (reply, figures) = oneshot::channel();
+        let sent = self.calls.send(HttpCall::Figures(reply)).await;
+        sent.map_err(|_| HttpError::Leaving)?;
+        let figures = figures.await.map_err(|_| HttpError::Leaving)?;
+        figures.map_err(HttpError::Core)
     }
 
     /// Asks what has one answer.
@@ -127,6 +136,8 @@ async fn perform(
         }
         Operation::Health
         | Operation::Ready
+        | Operation::Metrics
+        | Operation::Document
         | Operation::Status
         | Operation::CreateTask
         | Operation::ShowTask
@@ -142,6 +153,11 @@ async fn perform(
     match operation {
         Operation::Health => Ok(text_response("text/plain; charset=utf-8", "ok\n")),
         Operation::Ready => ready(asker).await,
+        Operation::Metrics => Ok(text_response(
+            metrics::KIND,
+            metrics::text(&asker.figures().await?),
+        )),
+        Operation::Document => Ok(text_response("application/json", openapi::DOCUMENT)),
         Operation::Status
         | Operation::CreateTask
         | Operation::ShowTask
@@ -199,6 +215,8 @@ async fn request_of(
         Operation::CancelDrain => Request::Drain(DrainRequest::Cancel),
         Operation::Health
         | Operation::Ready
+        | Operation::Metrics
+        | Operation::Document
         | Operation::Status
         | Operation::DrainStatus
         | Operation::LogsOfTask

@@ -10,6 +10,8 @@ mod error;
 mod events;
 mod handle;
 mod logs;
+mod metrics;
+mod openapi;
 mod patience;
 mod posted;
 mod render;
@@ -17,21 +19,28 @@ mod routes;
 mod serve;
 mod token;
 
+pub use metrics::{Figures, Histogram};
 pub use serve::{GatewayServer, Listener};
 pub use token::{Token, TokenError};
 
-use protocol::control::Request;
+use protocol::control::{ErrorBody, Request};
+use tokio::sync::oneshot;
 
 use crate::reply::ReplySender;
 use crate::socket::Peer;
 
 /// One request on its way to the core.
 #[derive(Debug)]
-pub struct HttpCall {
-    /// What is asked.
-    pub request: Request,
-    /// Who asks, where the kernel tells: on a unix socket.
-    pub peer: Option<Peer>,
-    /// Where the answer goes.
-    pub reply: ReplySender,
+pub enum HttpCall {
+    /// One that the control socket has as well.
+    Ask {
+        /// What is asked.
+        request: Box<Request>,
+        /// Who asks, where the kernel tells: on a unix socket.
+        peer: Option<Peer>,
+        /// Where the answer goes.
+        reply: ReplySender,
+    },
+    /// For the metrics.
+    Figures(oneshot::Sender<Result<Figures, ErrorBody>>),
 }

@@ -5,6 +5,8 @@
 pub(super) enum Operation {
     Health,
     Ready,
+    Metrics,
+    Document,
     Status,
     ListTasks,
     CreateTask,
@@ -62,6 +64,8 @@ const fn open(path: &'static str, operation: Operation) -> Route {
 pub(super) const ROUTES: &[Route] = &[
     open("/healthz", Operation::Health),
     open("/readyz", Operation::Ready),
+    known("GET", "/metrics", Operation::Metrics),
+    open("/v1/openapi.json", Operation::Document),
     known("GET", "/v1/status", Operation::Status),
     known("GET", "/v1/tasks", Operation::ListTasks),
     known("POST", "/v1/tasks", Operation::CreateTask),

@@ -25,6 +25,7 @@ use super::pulse::Pulse;
 use super::service::Service;
 use super::timers::Timers;
 use crate::events::Hub;
+use crate::gateway::Figures;
 use crate::ledger::{LedgerError, LedgerHandle, OpenReport};
 
 /// Most inputs in one transaction: bounds the time to the first answer.
@@ -59,6 +60,8 @@ pub(super) struct Core {
     pub(super) next_intent: u64,
     /// Shims that this supervisor took over.
     pub(super) adopted: u64,
+    /// How long things took, for the metrics.
+    pub(super) measures: Figures,
     /// The orderly end.
     pub(super) drains: Drains,
     /// The sign of life for the service manager.
@@ -103,6 +106,7 @@ impl Core {
             jumps: Jumps::from(clock::now(), Instant::now()),
             next_intent: report.next_intent,
             adopted: 0,
+            measures: Figures::default(),
             drains: Drains::default(),
             pulse: Pulse::find(),
             leaving: false,
@@ -232,7 +236,8 @@ impl Core {
     /// A disk that stays full although the ballast was thrown off gets a while:
     /// nothing of what waits is lost, and nothing is done before it is durable.
     async fn commit(&mut self, batch: &Batch) -> Result<Vec<EventView>, LedgerError> {
-        let deadline = Instant::now() + FULL_DISK;
+        let begun = Instant::now();
+        let deadline = begun + FULL_DISK;
         loop {
             let (events, secrets) = (batch.events.clone(), batch.secrets.clone());
             match self.ledger.commit(events, secrets).await {
@@ -240,7 +245,10 @@ impl Core {
                     tracing::warn!(%error, "waiting for room");
                     tokio::time::sleep(FULL_DISK_PAUSE).await;
                 }
-                committed => return committed,
+                committed => {
+                    self.measures.commits.observe(begun.elapsed());
+                    return committed;
+                }
             }
         }
     }
@@ -278,11 +286,12 @@ impl Core {
         let Some(live) = self.tasks.get_mut(id) else {
             return;
         };
-        let view = live.view();
+        let (view, row_at) = (live.view(), live.task.started_at);
         for waiter in live.on_start.drain(..) {
             // The caller may have hung up.
             let _ = waiter.send(view.clone());
         }
+        self.measure_launch(row_at);
     }
 
     /// R11: an ended task leaves the running set.
@@ -295,6 +304,7 @@ impl Core {
         }
         let (view, tree) = (live.view(), live.tree_end());
         super::recover::log_end(&live.task);
+        self.measure_stop(&live.task);
         self.drains.log_settled(id);
         self.held.hold(&live.task, &self.service.identity);
         live.ended.send_replace(true);

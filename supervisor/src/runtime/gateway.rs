@@ -1,15 +1,22 @@
 //! Requests as the loop sees them, whichever door they came through.
 
-use protocol::control::Request;
+use std::ffi::OsString;
+use std::time::Duration;
+
+use lifecycle::Task;
+use protocol::Timestamp;
+use protocol::control::{ErrorBody, ErrorCode, Request};
 use protocol::view::Requester;
 use protocol::vocab::Via;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use super::clock;
 use super::core_loop::Core;
 use super::input::CoreInput;
 use crate::control::{ControlCall, Peer};
-use crate::gateway::{GatewayServer, HttpCall};
+use crate::gateway::{Figures, GatewayServer, HttpCall};
+use crate::ledger::{LedgerError, Reader};
 use crate::places::Mode;
 use crate::process::requester;
 use crate::reply::ReplySender;
@@ -58,22 +65,90 @@ impl From<ControlCall> for Call {
 }
 
 impl Core {
+    /// A request of the gateway.
+    pub(super) async fn gateway_asks(&mut self, call: HttpCall) -> Result<(), LedgerError> {
+        match call {
+            HttpCall::Figures(reply) => {
+                self.figures(reply);
+                Ok(())
+            }
+            HttpCall::Ask {
+                request,
+                peer,
+                reply,
+            } => {
+                let mut request = *request;
+                self.lend_environment(&mut request);
+                let asker = peer.map_or(Asker::HttpToken, Asker::HttpPeer);
+                let call = Call {
+                    request,
+                    asker,
+                    reply,
+                };
+                self.request(call).await
+            }
+        }
+    }
+
     /// A caller over HTTP has no environment of its own: agents of a user's own
     /// supervisor get that of the supervisor, which the user started.
-    pub(super) fn of_gateway(&self, call: HttpCall) -> Call {
-        let mut request = call.request;
-        if let (Request::Run(run), Mode::User) = (&mut request, self.service.mode) {
-            let readable = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+    fn lend_environment(&self, request: &mut Request) {
+        if let (Request::Run(run), Mode::User) = (request, self.service.mode) {
+            let readable = |(name, value): (OsString, OsString)| {
                 Some((name.into_string().ok()?, value.into_string().ok()?))
             };
             run.client_env = std::env::vars_os().filter_map(readable).collect();
         }
-        Call {
-            request,
-            asker: call.peer.map_or(Asker::HttpToken, Asker::HttpPeer),
-            reply: call.reply,
+    }
+
+    fn figures(&mut self, reply: oneshot::Sender<Result<Figures, ErrorBody>>) {
+        let attached = self.tasks.values().filter(|live| live.link.is_some());
+        let attached = attached.count() as u64;
+        let mut figures = Figures {
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            started_at_ms: self.service.started_at.0,
+            phase: self.drains.phase().to_string(),
+            attached,
+            detached: self.tasks.len() as u64 - attached,
+            adopted: self.adopted,
+            events: self.hub.last_seq(),
+            ..self.measures.clone()
+        };
+        let ledger = self.ledger.clone();
+        self.jobs.spawn(async move {
+            let look = |reader: &Reader<'_>| Ok((reader.task_figures()?, reader.info()?));
+            let told = match ledger.browse(look).await {
+                Ok((tasks, info)) => {
+                    figures.tasks = tasks;
+                    figures.ledger_bytes = info.view.bytes;
+                    Ok(figures)
+                }
+                Err(error) => {
+                    let what = format!("the ledger cannot be read: {error}");
+                    Err(ErrorBody::new(ErrorCode::Storage, what))
+                }
+            };
+            // The asker may have hung up.
+            let _ = reply.send(told);
+        });
+    }
+
+    /// An agent runs.
+    pub(super) fn measure_launch(&mut self, started_at: Timestamp) {
+        self.measures.launches.observe(since(started_at));
+    }
+
+    /// A task ended: if it was to be stopped, that took so long.
+    pub(super) fn measure_stop(&mut self, task: &Task) {
+        if let Some(intent) = task.intents.first() {
+            self.measures.stops.observe(since(intent.requested_at));
         }
     }
+}
+
+fn since(at: Timestamp) -> Duration {
+    let ms = clock::now().0.saturating_sub(at.0);
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 /// Requests that wait on their way from the gateway to the loop, which has a

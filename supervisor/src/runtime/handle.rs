@@ -11,10 +11,7 @@ impl Core {
     pub(super) async fn handle(&mut self, input: CoreInput) -> Result<(), LedgerError> {
         match input {
             CoreInput::Control(call) => self.request(call.into()).await?,
-            CoreInput::Http(call) => {
-                let call = self.of_gateway(call);
-                self.request(call).await?;
-            }
+            CoreInput::Http(call) => self.gateway_asks(call).await?,
             CoreInput::Shim(message) => {
                 if leave::tells_of_the_manager(&message) {
                     self.foresee_the_end().await?;

@@ -25,6 +25,9 @@ pub(super) const QUEUED: &str = "SELECT count(*) FROM task_history INDEXED BY ta
 pub(super) const RUNNING: &str = "SELECT count(*) FROM task_history INDEXED BY task_history_live
      WHERE status IN ('queued', 'running') AND status = 'running'";
 
+const FIGURES: &str = "SELECT status, coalesce(archive_reason, ''), provider, count(*)
+     FROM task_history GROUP BY 1, 2, 3";
+
 impl Reader<'_> {
     /// The ledger itself.
     ///
@@ -46,6 +49,19 @@ impl Reader<'_> {
             },
             ledger_id: read(meta::LEDGER_ID)?.unwrap_or_default(),
             tasks: self.counts()?,
+        })
+    }
+
+    /// How many tasks there are by status, reason (empty: none yet) and
+    /// provider. Looks at every row: for the thread that only reads.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn task_figures(&self) -> Result<Vec<([String; 3], u64)>, LedgerError> {
+        self.rows("count the tasks", FIGURES, [], |row| {
+            let count: i64 = row.get(3)?;
+            let labels = [row.get(0)?, row.get(1)?, row.get(2)?];
+            Ok((labels, u64::try_from(count).unwrap_or(0)))
         })
     }
 
