@@ -21,7 +21,7 @@ use super::metrics::Figures;
 use super::posted::{DrainBody, RunBody, SessionBody, StopBody};
 use super::routes::{Access, Found, Operation, Query};
 use super::token::Token;
-use super::{HttpCall, events, logs, metrics, openapi, render, routes};
+use super::{HttpCall, events, logs, metrics, openapi, page, render, routes};
 use crate::reply;
 use crate::socket::Peer;
 
@@ -134,7 +134,8 @@ async fn perform(
             let request = Request::Sessions(SessionsRequest { key });
             return answered(asker.one(request).await?, Patience::Waits);
         }
-        Operation::Health
+        Operation::Page
+        | Operation::Health
         | Operation::Ready
         | Operation::Metrics
         | Operation::Document
@@ -151,6 +152,7 @@ async fn perform(
         | Operation::CancelDrain => query.end().map_err(HttpError::usage)?,
     }
     match operation {
+        Operation::Page => Ok(page::answer()),
         Operation::Health => Ok(text_response("text/plain; charset=utf-8", "ok\n")),
         Operation::Ready => ready(asker).await,
         Operation::Metrics => Ok(text_response(
@@ -213,7 +215,8 @@ async fn request_of(
             })
         }
         Operation::CancelDrain => Request::Drain(DrainRequest::Cancel),
-        Operation::Health
+        Operation::Page
+        | Operation::Health
         | Operation::Ready
         | Operation::Metrics
         | Operation::Document

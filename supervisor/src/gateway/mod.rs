@@ -12,6 +12,7 @@ mod handle;
 mod logs;
 mod metrics;
 mod openapi;
+mod page;
 mod patience;
 mod posted;
 mod render;

@@ -3,6 +3,7 @@
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
+    Page,
     Health,
     Ready,
     Metrics,
@@ -62,6 +63,7 @@ const fn open(path: &'static str, operation: Operation) -> Route {
 
 /// All of them.
 pub(super) const ROUTES: &[Route] = &[
+    open("/", Operation::Page),
     open("/healthz", Operation::Health),
     open("/readyz", Operation::Ready),
     known("GET", "/metrics", Operation::Metrics),
@@ -261,7 +263,7 @@ mod tests {
             Some((Operation::ReleaseSession, "a/b#c+d".into()))
         );
         for path in [
-            "/",
+            "//",
             "/v1/tasks/",
             "/v1/tasks//why",
             "/v1/tasks/%zz",
