@@ -123,6 +123,11 @@ pub(super) fn text(figures: &Figures) -> String {
     page.sample("ledger_bytes", &[], figures.ledger_bytes as f64);
     page.family("events_total", "counter", "Events in the ledger.");
     page.sample("events_total", &[], figures.events as f64);
+    times(&mut page, figures);
+    page.0
+}
+
+fn times(page: &mut Page, figures: &Figures) {
     page.histogram(
         "commit_duration_seconds",
         "From events to their durability.",
@@ -138,7 +143,6 @@ pub(super) fn text(figures: &Figures) -> String {
         "From a durable intent to the end of the tree.",
         &figures.stops,
     );
-    page.0
 }
 
 struct Page(String);
