@@ -1,0 +1,45 @@
+import { spawn } from "node:child_process"; import { readFileSync, writeFileSync } from "node:fs";
+// Drives the operator's page in a headless browser: node page.mjs BASE TOKEN FOLDER
+const [base, token, folder] = process.argv.slice(2);
+const chrome = spawn("chromium", ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--user-data-dir=" + folder + "/profile", "--window-size=1200,760", "about:blank"], { stdio: "ignore" });
+const wait = ms => new Promise(r => setTimeout(r, ms));
+let targets; for (let i = 0; i < 100; i++) { try { const port = readFileSync(folder + "/profile/DevToolsActivePort", "utf8").split("\n")[0]; targets = await (await fetch("http://127.0.0.1:" + port + "/json")).json(); if (targets.some(t => t.type === "page")) break; } catch {} await wait(100); }
+const ws = new WebSocket(targets.find(t => t.type === "page").webSocketDebuggerUrl); await new Promise(r => ws.onopen = r);
+let n = 0; const waiting = new Map(), problems = [];
+ws.onmessage = m => { const d = JSON.parse(m.data); if (d.id) { waiting.get(d.id)(d); } else if (d.method === "Runtime.exceptionThrown") problems.push(JSON.stringify(d.params.exceptionDetails).slice(0, 400)); else if (d.method === "Log.entryAdded") problems.push(d.params.entry.text + " " + (d.params.entry.url || "")); };
+const cdp = (method, params = {}) => new Promise(r => { const id = ++n; waiting.set(id, r); ws.send(JSON.stringify({ id, method, params })); });
+const js = async e => { const r = await cdp("Runtime.evaluate", { expression: e, awaitPromise: true, returnByValue: true }); if (r.result.exceptionDetails) throw new Error(JSON.stringify(r.result.exceptionDetails)); return r.result.result.value; };
+const until = async (what, e) => { for (let i = 0; i < 100; i++) { if (await js(e)) { console.log("ok  " + what); return; } await wait(100); } process.exitCode = 1; console.log("BAD " + what, await js("document.body.innerText.slice(0, 800)")); };
+const post = (path, body, method = "POST") => fetch(base + path, { method, headers: { authorization: "Bearer " + token, "content-type": "application/json" }, body: body && JSON.stringify(body) }).then(r => r.json());
+const key = async (k, code) => { await cdp("Input.dispatchKeyEvent", { type: "keyDown", key: k, text: k.length === 1 ? k : k === "Enter" ? "\r" : undefined, windowsVirtualKeyCode: code || 0 }); await cdp("Input.dispatchKeyEvent", { type: "keyUp", key: k }); };
+const shot = async f => { const r = await cdp("Page.captureScreenshot", { format: "png" }); writeFileSync(f, Buffer.from(r.result.data, "base64")); };
+await cdp("Runtime.enable"); await cdp("Log.enable"); await cdp("Page.enable"); await cdp("Page.navigate", { url: base + "/" });
+await until("token entry", "document.readyState === 'complete' && !document.getElementById('door').hidden");
+await js("document.getElementById('token').value='wrong wrong wrong'; document.querySelector('#door button').click()");
+await until("a wrong token is refused", "document.getElementById('refused').textContent.includes('does not fit')");
+await js(`document.getElementById('token').value='${token}'; document.querySelector('#door button').click()`);
+await until("the table", "!document.getElementById('main').hidden");
+const sh = (name, script, more = {}) => post("/v1/tasks", { name, cwd: "/tmp", argv: ["sh", "-c", script], ...more });
+await sh("unit tests", "echo ok 1; echo ok 2; exit 0"); await sh("lint", "echo 'no such file' >&2; exit 3");
+const one = await sh("port the parser", "echo '<b onclick=1>bold</b><script>document.title=1</script>'; printf '\\033[31mred\\033[0m\\n'; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.3; done");
+await sh("fix the build", "sleep 1000", { key: "forge:acme/shop:12" });
+await until("live tasks appear by events", "document.querySelectorAll('#rows tr').length === 2");
+await key("a"); await until("ended ones too", "document.querySelectorAll('#rows tr').length >= 4");
+await js(`[...document.querySelectorAll('#rows tr')].find(r => r.dataset.id === '${one.id}').click()`);
+await until("logs follow", "document.getElementById('out').textContent.includes('line 4')");
+await until("output is text", "document.title === 'agent-supervisor' && document.getElementById('out').children.length === 0 && document.getElementById('out').textContent.includes('<b onclick=1>') && document.querySelectorAll('img').length === 0");
+await until("why", "document.querySelectorAll('#why li').length >= 2");
+await shot(folder + "/page.png");
+await key("s"); await until("s goes to the note", "document.activeElement.id === 'note'");
+await cdp("Input.insertText", { text: "enough <img src=x>" }); await key("Enter", 13);
+await until("stopped with the note", "document.getElementById('why').textContent.includes('enough')");
+await key("Escape"); await until("closed", "document.getElementById('one').hidden");
+await post("/v1/drain", { deadline: "1h", no_wait: true });
+await until("drain banner", "!document.getElementById('banner').hidden && document.getElementById('banner').textContent.includes('hub_shutdown')");
+await shot(folder + "/drain.png");
+await post("/v1/drain", null, "DELETE"); await until("banner goes", "document.getElementById('banner').hidden");
+await cdp("Emulation.setDeviceMetricsOverride", { width: 390, height: 800, deviceScaleFactor: 2, mobile: true });
+await until("fits a phone", "document.documentElement.scrollWidth <= 390"); await shot(folder + "/phone.png");
+const strange = problems.filter(p => !p.includes("401") && !p.includes("Password forms"));
+if (strange.length) { process.exitCode = 1; console.log("BAD problems", strange); }
+ ws.close(); chrome.kill();
