@@ -1,13 +1,33 @@
-import { spawn } from "node:child_process"; import { readFileSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
 // Drives the operator's page in a headless browser: node page.mjs BASE TOKEN FOLDER
 const [base, token, folder] = process.argv.slice(2);
-const chrome = spawn("chromium", ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--user-data-dir=" + folder + "/profile", "--window-size=1200,760", "about:blank"], { stdio: "ignore" });
-const wait = ms => new Promise(r => setTimeout(r, ms));
-let targets; for (let i = 0; i < 100; i++) { try { const port = readFileSync(folder + "/profile/DevToolsActivePort", "utf8").split("\n")[0]; targets = await (await fetch("http://127.0.0.1:" + port + "/json")).json(); if (targets.some(t => t.type === "page")) break; } catch {} await wait(100); }
-const ws = new WebSocket(targets.find(t => t.type === "page").webSocketDebuggerUrl); await new Promise(r => ws.onopen = r);
-let n = 0; const waiting = new Map(), problems = [];
-ws.onmessage = m => { const d = JSON.parse(m.data); if (d.id) { waiting.get(d.id)(d); } else if (d.method === "Runtime.exceptionThrown") problems.push(JSON.stringify(d.params.exceptionDetails).slice(0, 400)); else if (d.method === "Log.entryAdded") problems.push(d.params.entry.text + " " + (d.params.entry.url || "")); };
-const cdp = (method, params = {}) => new Promise(r => { const id = ++n; waiting.set(id, r); ws.send(JSON.stringify({ id, method, params })); });
+const chrome = spawn("chromium", ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
+  "--user-data-dir=" + folder + "/profile", "--window-size=1200,760", "about:blank"],
+  { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
+chrome.on("error", error => { console.log("BAD", error); process.exit(1); });
+const wait = ms => new Promise(done => setTimeout(done, ms));
+
+// The browser's own protocol over a pipe: JSON, each with a NUL behind it.
+let n = 0, session, rest = "";
+const waiting = new Map(), problems = [];
+chrome.stdio[4].setEncoding("utf8").on("data", text => {
+  const parts = (rest + text).split("\0");
+  rest = parts.pop();
+  for (const part of parts) {
+    const said = JSON.parse(part);
+    if (said.id) waiting.get(said.id)(said);
+    else if (said.method === "Runtime.exceptionThrown") problems.push(JSON.stringify(said.params.exceptionDetails).slice(0, 400));
+    else if (said.method === "Log.entryAdded") problems.push(said.params.entry.text + " " + (said.params.entry.url || ""));
+  }
+});
+const cdp = (method, params = {}) => new Promise(done => {
+  const id = ++n;
+  waiting.set(id, done);
+  chrome.stdio[3].write(JSON.stringify({ id, method, params, sessionId: session }) + "\0");
+});
+const { targetId } = (await cdp("Target.createTarget", { url: "about:blank" })).result;
+session = (await cdp("Target.attachToTarget", { targetId, flatten: true })).result.sessionId;
 const js = async e => { const r = await cdp("Runtime.evaluate", { expression: e, awaitPromise: true, returnByValue: true }); if (r.result.exceptionDetails) throw new Error(JSON.stringify(r.result.exceptionDetails)); return r.result.result.value; };
 const until = async (what, e) => { for (let i = 0; i < 100; i++) { if (await js(e)) { console.log("ok  " + what); return; } await wait(100); } process.exitCode = 1; console.log("BAD " + what, await js("document.body.innerText.slice(0, 800)")); };
 const post = (path, body, method = "POST") => fetch(base + path, { method, headers: { authorization: "Bearer " + token, "content-type": "application/json" }, body: body && JSON.stringify(body) }).then(r => r.json());
@@ -42,4 +62,6 @@ await cdp("Emulation.setDeviceMetricsOverride", { width: 390, height: 800, devic
 await until("fits a phone", "document.documentElement.scrollWidth <= 390"); await shot(folder + "/phone.png");
 const strange = problems.filter(p => !p.includes("401") && !p.includes("Password forms"));
 if (strange.length) { process.exitCode = 1; console.log("BAD problems", strange); }
- ws.close(); chrome.kill();
+ await Promise.race([cdp("Browser.close"), wait(2000)]);
+chrome.kill();
+process.exit();

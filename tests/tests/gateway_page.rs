@@ -17,8 +17,8 @@ fn an_operator_sees_follows_and_stops_tasks() {
     if !knows("chromium", "--headless") {
         tests::skip!("no chromium");
     }
-    if !knows("node", "--experimental-websocket") {
-        tests::skip!("no node with a WebSocket");
+    if !knows("node", "--no-warnings") {
+        tests::skip!("no node");
     }
     let world = World::builder().config(CONFIG).build();
     world.write_token();
@@ -28,8 +28,7 @@ fn an_operator_sees_follows_and_stops_tasks() {
     let mut command = world.command("node");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/gateway/page.mjs");
     command
-        .args(["--experimental-websocket", "--no-warnings", script])
-        .args([&base, token.trim()])
+        .args([script, base.as_str(), token.trim()])
         .arg(world.dir());
     let said = world.finish(command).ok().stdout;
     assert!(said.contains("ok  fits a phone"), "{said}");
