@@ -48,6 +48,7 @@ impl Doors {
         let control = SocketPlace::new(folder, CONTROL_SOCKET)
             .open_to(group)
             .kept_by(keeper.clone());
+        let control_place = control.clone();
         let shims = SocketPlace::new(folder, SHIM_SOCKET).kept_by(keeper);
         if let Some(closed) = control.closed_above() {
             tracing::warn!(
@@ -62,7 +63,7 @@ impl Doors {
                 Admission::own_and(group),
             ),
             shims: ShimServer::new(Acceptor::bind(shims, watches.clone())?, Admission::own()),
-            gateway: open_gateway(&config.http, group, watches).await?,
+            gateway: open_gateway(&config.http, group, watches, &control_place).await?,
             driver,
         })
     }
@@ -74,6 +75,7 @@ async fn open_gateway(
     http: &Http,
     group: Option<u32>,
     watches: &fswatch::Watches,
+    control: &SocketPlace,
 ) -> Result<Option<GatewayServer>, BootError> {
     let listener = match (&http.listen, &http.token_file) {
         // The configuration has complained about an address without a token.
@@ -90,7 +92,16 @@ async fn open_gateway(
             Listener::Tcp(listener, token)
         }
         (Some(Listen::Socket { folder, name }), _) => {
-            let place = SocketPlace::new(folder, name.as_str()).open_to(group);
+            // The runtime directory is made again in one way only.
+            let place = if folder == control.folder() {
+                if [CONTROL_SOCKET, SHIM_SOCKET].contains(&name.as_str()) {
+                    let taken = std::io::Error::other(format!("{name} is another socket's name"));
+                    return Err(BootError::system("bind the gateway's socket")(taken));
+                }
+                control.beside(name)
+            } else {
+                SocketPlace::new(folder, name.as_str()).open_to(group)
+            };
             tracing::info!(socket = %place.path().display(), "the gateway listens");
             Listener::Unix(
                 Box::new(Acceptor::bind(place, watches.clone())?),

@@ -125,6 +125,15 @@ impl SocketPlace {
         self
     }
 
+    /// Another socket in the same directory, kept and open as this one.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// The directory.
     #[must_use]
     pub fn folder(&self) -> &Path {
