@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use protocol::places::PlaceFlags;
 
 use crate::commands::{
-    completions, doctor, drain, events, list, logs, orphans, providers, run, sessions, show,
+    completions, doctor, drain, events, keep, list, logs, orphans, providers, run, sessions, show,
     status, stop, wait, why,
 };
 use crate::render::out::Format;
@@ -94,6 +94,12 @@ pub(crate) enum Verb {
     Events(events::Args),
     /// The session table, and the operator's word on it
     Sessions(sessions::Args),
+    /// Put a task aside; a live one is stopped first
+    Archive(keep::Named),
+    /// Take a task out again that was put aside
+    Unarchive(keep::Named),
+    /// Give a task another name
+    Rename(keep::Rename),
     /// The supervisor's health
     Status(status::Args),
     /// Provider files, and which agent programs are installed
@@ -235,7 +241,7 @@ mod tests {
 
     #[test]
     fn verbs_of_later_parts_do_not_exist() {
-        for verb in ["archive", "rename"] {
+        for verb in ["prune", "reopen"] {
             let error = Cli::try_parse_from(["agentctl", verb, "x"]).expect_err("unknown");
             assert_eq!(error.exit_code(), 2);
         }

@@ -43,6 +43,13 @@ pub enum Command {
         /// Between TERM and KILL; the task's own if absent; 0 = at once.
         grace_ms: Option<u64>,
     },
+    /// Another name for people.
+    Rename {
+        /// The name.
+        name: String,
+        /// Who asks.
+        by: Requester,
+    },
 }
 
 /// Something happened.

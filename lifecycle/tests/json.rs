@@ -128,6 +128,15 @@ fn of_sessions() -> Vec<EventBody> {
 
 fn of_stops() -> Vec<EventBody> {
     vec![
+        EventBody::Archived {
+            by: person(),
+            set_by: "supervisor".to_string(),
+        },
+        EventBody::Unarchived { by: person() },
+        EventBody::Renamed {
+            name: "n".to_string(),
+            by: person(),
+        },
         requested(1, StopReason::User, 0),
         EventBody::StopJournalled { intent_id: 1 },
         EventBody::StopSuperseded {

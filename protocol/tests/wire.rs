@@ -195,7 +195,8 @@ const fn last_request(any: &Request) -> u8 {
         | Request::Status
         | Request::Providers(_)
         | Request::Orphans(_)
-        | Request::Drain(_) => 13,
+        | Request::Drain(_)
+        | Request::Keep(_) => 14,
     }
 }
 
@@ -215,7 +216,8 @@ const fn last_response(any: &Response) -> u8 {
         | Response::Status(_)
         | Response::Providers(_)
         | Response::ProviderChecked { .. }
-        | Response::Orphans(_) => 14,
+        | Response::Orphans(_)
+        | Response::Kept { .. } => 15,
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod drain;
 pub(crate) mod events;
+pub(crate) mod keep;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod orphans;
@@ -63,6 +64,9 @@ pub(crate) fn execute(cli: Cli) -> Result<Code, CliError> {
         Verb::Wait(args) => wait::execute(&args, &cx),
         Verb::Events(args) => events::execute(args, &cx),
         Verb::Sessions(args) => sessions::execute(args, &cx),
+        Verb::Archive(args) => keep::archive(args, &cx),
+        Verb::Unarchive(args) => keep::unarchive(args, &cx),
+        Verb::Rename(args) => keep::rename(args, &cx),
         Verb::Status(args) => status::execute(&args, &cx),
         Verb::Doctor(args) => doctor::execute(&args, &cx),
         Verb::Drain(args) => drain::execute(&args, &cx),

@@ -33,6 +33,10 @@ pub fn decide(task: &Task, presence: &Presence, input: Input, now: Now) -> Effec
             };
             stop::requested(task, request, now)
         }
+        Input::Command(Command::Rename { name, by }) => Effects {
+            events: vec![task.event(now.at, EventBody::Renamed { name, by })],
+            actions: Vec::new(),
+        },
         Input::Timer(Timer::Answer) => silence::no_answer(task),
         Input::Timer(timer @ (Timer::Start | Timer::Timeout | Timer::Idle)) => {
             stop::timer_due(task, presence, timer, now)

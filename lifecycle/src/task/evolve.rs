@@ -42,7 +42,10 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         | EventBody::Draining { .. }
         | EventBody::Drained { .. }
         | EventBody::Admitting {}
-        | EventBody::ServiceShutdown { .. } => {}
+        | EventBody::ServiceShutdown { .. }
+        | EventBody::Archived { .. }
+        | EventBody::Unarchived { .. } => {}
+        EventBody::Renamed { name, .. } => task.spec.name = Some(name.clone()),
         EventBody::HubDraining { reason } => task.hub = Some(Hub::Draining(*reason)),
         EventBody::HubGone { reason } => task.hub = Some(Hub::Gone(*reason)),
         EventBody::HubAdmitting {} | EventBody::Adopted { .. } => task.hub = None,

@@ -98,6 +98,9 @@ fn timers_after(task: &Task, events: &[Event], now: Now) -> Vec<Action> {
             | EventBody::HubDraining { .. }
             | EventBody::HubGone { .. }
             | EventBody::HubAdmitting {}
+            | EventBody::Archived { .. }
+            | EventBody::Unarchived { .. }
+            | EventBody::Renamed { .. }
             | EventBody::Draining { .. }
             | EventBody::Drained { .. }
             | EventBody::Admitting {}

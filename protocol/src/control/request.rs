@@ -46,6 +46,8 @@ pub enum Request {
     Orphans(OrphansRequest),
     /// → `Status`, when it is done, or at once with `no_wait`.
     Drain(DrainRequest),
+    /// A word on how a task is kept, live or ended → `Kept`.
+    Keep(KeepRequest),
 }
 
 /// One dispatch.
@@ -148,6 +150,31 @@ pub enum DrainRequest {
     },
     /// New work is welcome again.
     Cancel,
+}
+
+/// How a task is kept: nothing of this changes why it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeepRequest {
+    /// Any name of the task.
+    pub id: String,
+    /// What to do.
+    pub act: KeepAct,
+}
+
+/// What is done to the record of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeepAct {
+    /// Put aside; a live one is stopped first, for `user`.
+    Archive,
+    /// Taken out again.
+    Unarchive,
+    /// Another name for people.
+    Rename {
+        /// The name.
+        name: String,
+        /// Refused if the row has another version by now.
+        if_version: Option<u64>,
+    },
 }
 
 /// Which tasks to list. Empty filters match everything.

@@ -73,6 +73,13 @@ pub enum Response {
     },
     /// To `Orphans`.
     Orphans(OrphansView),
+    /// To `Keep`.
+    Kept {
+        /// The task as it is now.
+        task: Box<TaskView>,
+        /// It was not so before.
+        changed: bool,
+    },
 }
 
 /// A piece of an agent's output.

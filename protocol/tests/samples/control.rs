@@ -1,9 +1,9 @@
 //! What clients ask.
 
 use protocol::control::{
-    DrainRequest, EventsRequest, ListFilter, LogsRequest, OrphansRequest, ProvidersRequest,
-    Request, RunRequest, SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest,
-    WaitRequest,
+    DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter, LogsRequest, OrphansRequest,
+    ProvidersRequest, Request, RunRequest, SessionAct, SessionChange, SessionChoice,
+    SessionsRequest, StopRequest, WaitRequest,
 };
 use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, StopReason};
@@ -83,6 +83,7 @@ pub(crate) fn requests() -> Vec<Named<Request>> {
     ];
     found.extend(waiting_ones());
     found.extend(session_ones());
+    found.extend(keep_ones());
     found.extend(provider_ones());
     found.push(("orphans_list", Request::Orphans(OrphansRequest::List)));
     found.push(("orphans_kill", Request::Orphans(OrphansRequest::Kill)));
@@ -163,6 +164,25 @@ fn session_ones() -> Vec<Named<Request>> {
             "session_quarantine",
             change(Some(session_id()), SessionAct::Quarantine),
         ),
+    ]
+}
+
+fn keep_ones() -> Vec<Named<Request>> {
+    let keep = |act| {
+        Request::Keep(KeepRequest {
+            id: "t".into(),
+            act,
+        })
+    };
+    let rename = |if_version| KeepAct::Rename {
+        name: "n".into(),
+        if_version,
+    };
+    vec![
+        ("archive", keep(KeepAct::Archive)),
+        ("unarchive", keep(KeepAct::Unarchive)),
+        ("rename", keep(rename(None))),
+        ("rename_if", keep(rename(Some(7)))),
     ]
 }
 

@@ -45,6 +45,13 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
             },
         ),
         ("orphans", Response::Orphans(orphans())),
+        (
+            "kept",
+            Response::Kept {
+                task: Box::new(task()),
+                changed: true,
+            },
+        ),
     ]);
     found
 }

@@ -7,18 +7,18 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Request as HttpRequest, Response, StatusCode};
 use protocol::control::{
-    DrainRequest, ListFilter, Request, Response as Answer, SessionAct, SessionChange,
+    DrainRequest, KeepAct, KeepRequest, Request, Response as Answer, SessionAct, SessionChange,
     SessionsRequest,
 };
-use protocol::vocab::{ArchiveReason, Status, StopOutcome};
-use protocol::{TaskId, Timestamp};
+use protocol::vocab::StopOutcome;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
+use super::asked::{idempotency_key, if_match, list_filter};
 use super::body::{Body, json_response, read_json, text_response};
 use super::error::HttpError;
 use super::metrics::Figures;
-use super::posted::{DrainBody, RunBody, SessionBody, StopBody};
+use super::posted::{DrainBody, NoBody, RunBody, SessionBody, StopBody, TaskChange};
 use super::routes::{Access, Found, Operation, Query};
 use super::token::Token;
 use super::{HttpCall, events, logs, metrics, openapi, page, render, routes};
@@ -144,6 +144,9 @@ async fn perform(
         | Operation::ShowTask
         | Operation::WhyTask
         | Operation::StopTask
+        | Operation::ArchiveTask
+        | Operation::UnarchiveTask
+        | Operation::ChangeTask
         | Operation::ShowSession
         | Operation::ReleaseSession
         | Operation::QuarantineSession
@@ -165,6 +168,9 @@ async fn perform(
         | Operation::ShowTask
         | Operation::WhyTask
         | Operation::StopTask
+        | Operation::ArchiveTask
+        | Operation::UnarchiveTask
+        | Operation::ChangeTask
         | Operation::ShowSession
         | Operation::ReleaseSession
         | Operation::QuarantineSession
@@ -199,6 +205,18 @@ async fn request_of(
         Operation::StopTask => {
             let stop = read_json::<StopBody>(headers, body).await?;
             Request::Stop(stop.into_request(variable))
+        }
+        Operation::ArchiveTask => {
+            let NoBody {} = read_json(headers, body).await?;
+            keep(variable, KeepAct::Archive)
+        }
+        Operation::UnarchiveTask => {
+            let NoBody {} = read_json(headers, body).await?;
+            keep(variable, KeepAct::Unarchive)
+        }
+        Operation::ChangeTask => {
+            let change = read_json::<TaskChange>(headers, body).await?;
+            keep(variable, change.into_act(if_match(headers)?)?)
         }
         Operation::ShowSession => Request::Sessions(SessionsRequest {
             key: Some(variable),
@@ -253,7 +271,8 @@ impl Patience {
             | Request::ChangeSession(_)
             | Request::Status
             | Request::Providers(_)
-            | Request::Orphans(_) => false,
+            | Request::Orphans(_)
+            | Request::Keep(_) => false,
         };
         if no_wait {
             Self::DoesNotWait
@@ -277,43 +296,8 @@ async fn change(
     }))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<TaskId>, HttpError> {
-    let Some(value) = headers.get("idempotency-key") else {
-        return Ok(None);
-    };
-    let bad = |why: String| HttpError::usage(format!("Idempotency-Key: {why}"));
-    let text = value.to_str().map_err(|error| bad(error.to_string()))?;
-    // The header's own grammar has quotes around it.
-    let id = TaskId::new(text.trim_matches('"')).map_err(|error| bad(error.to_string()))?;
-    Ok(Some(id))
-}
-
-fn list_filter(query: &mut Query) -> Result<ListFilter, String> {
-    let mut filter = ListFilter {
-        all: query.take_flag("all")?,
-        provider: query.take("provider"),
-        key: query.take("key"),
-        limit: query.take_number("n")?,
-        ..ListFilter::default()
-    };
-    for word in query.take_all("status") {
-        let status = Status::parse(&word);
-        filter
-            .status
-            .push(status.ok_or_else(|| format!("`{word}` is not a status"))?);
-    }
-    for word in query.take_all("reason") {
-        let reason = ArchiveReason::parse(&word);
-        filter
-            .reason
-            .push(reason.ok_or_else(|| format!("`{word}` is not a reason"))?);
-    }
-    if let Some(since) = query.take("since") {
-        let bad = |_| format!("since: `{since}` is not a time like 2026-11-20T11:26:42Z");
-        filter.since = Some(Timestamp::parse(&since).map_err(bad)?);
-    }
-    query.end()?;
-    Ok(filter)
+fn keep(id: String, act: KeepAct) -> Request {
+    Request::Keep(KeepRequest { id, act })
 }
 
 /// 503 while no new work is welcome.
@@ -366,6 +350,7 @@ fn answered(answer: Answer, patience: Patience) -> Result<Response<Body>, HttpEr
             }
             json!({ "results": render::value(&results)? })
         }
+        Answer::Kept { task, changed } => render::kept(&task, changed)?,
         Answer::Sessions(sessions) => json!({ "sessions": render::value(&sessions)? }),
         Answer::Status(view) => render::value(&view)?,
         Answer::Log(_)

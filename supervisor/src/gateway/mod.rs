@@ -5,6 +5,7 @@
 //! through its [`ReplySender`]; a client that hangs up, sends half a request or
 //! reads nothing loses its own connection and disturbs nobody.
 
+mod asked;
 mod body;
 mod error;
 mod events;

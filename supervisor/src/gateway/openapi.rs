@@ -62,6 +62,7 @@ mod tests {
             ("Stop", fields::<StopBody>()),
             ("Drain", fields::<DrainBody>()),
             ("SessionChange", fields::<SessionBody>()),
+            ("TaskChange", vec!["name".to_owned()]),
         ] {
             let schema = &document["components"]["schemas"][name];
             assert_eq!(schema["additionalProperties"], false, "{name}");

@@ -2,13 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use protocol::control::{RunRequest, SessionChoice, StopRequest};
+use protocol::control::{KeepAct, RunRequest, SessionChoice, StopRequest};
 use protocol::duration::{BadQuantity, parse_duration_ms, parse_size_bytes};
 use protocol::{ProviderName, SessionId, StopReason, TaskId};
 use serde::{Deserialize, Deserializer, de};
 use uuid::Uuid;
 
 use super::error::HttpError;
+
+/// Nothing: the path says it all.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct NoBody {}
+
+/// A change of how a task is kept.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TaskChange {
+    name: Option<String>,
+}
+
+impl TaskChange {
+    /// What it means for a task of this version.
+    pub(super) fn into_act(self, if_version: Option<u64>) -> Result<KeepAct, HttpError> {
+        match self.name {
+            Some(name) => Ok(KeepAct::Rename { name, if_version }),
+            None => Err(HttpError::usage("nothing to change: give a `name`")),
+        }
+    }
+}
 
 /// A dispatch.
 #[derive(Default, Deserialize)]

@@ -1,7 +1,7 @@
 //! JSON where it is more than one view of the protocol: as `agentctl --json`
 //! has it, which a system test compares.
 
-use protocol::view::{EventView, TaskDetail};
+use protocol::view::{EventView, TaskDetail, TaskView};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +17,16 @@ pub(super) fn detail(detail: &TaskDetail) -> Result<Value, HttpError> {
     let mut object = value(&detail.task)?;
     object["intents"] = value(&detail.intents)?;
     object["evidence"] = value(&detail.evidence)?;
+    Ok(object)
+}
+
+/// `archive`, `unarchive`, `rename`: the task object, and of an archived one
+/// whether it was so before.
+pub(super) fn kept(task: &TaskView, changed: bool) -> Result<Value, HttpError> {
+    let mut object = value(task)?;
+    if task.archived {
+        object["already_archived"] = json!(!changed);
+    }
     Ok(object)
 }
 

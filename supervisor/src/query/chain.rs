@@ -69,6 +69,9 @@ impl Context<'_> {
                 ..
             } => step::quarantined(key, session_id, reason),
             E::SessionReleased { session_id, by, .. } => step::released(session_id, by),
+            E::Archived { by, .. } => step::kept("archived", by, "put aside; why it ended stays"),
+            E::Unarchived { by } => step::kept("unarchived", by, ""),
+            E::Renamed { name, by } => step::renamed(name, by),
             E::SessionRestored { row } => step::restored(&row.session_id),
             E::SessionRemoved { session_id, .. } => step::removed(session_id),
             E::StopRequested {

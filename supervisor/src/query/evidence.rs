@@ -89,6 +89,9 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         | E::StopJournalled { .. }
         | E::SupervisorStarted { .. }
         | E::HubAdmitting {}
+        | E::Archived { .. }
+        | E::Unarchived { .. }
+        | E::Renamed { .. }
         | E::Draining { .. }
         | E::Drained { .. }
         | E::Admitting {}

@@ -134,6 +134,14 @@ pub(super) fn released(id: &SessionId, by: &Requester) -> Option<Step> {
     step("session released", &who::requester(by), id.as_str())
 }
 
+pub(super) fn kept(what: &'static str, by: &Requester, detail: &str) -> Option<Step> {
+    step(what, &who::requester(by), detail)
+}
+
+pub(super) fn renamed(name: &str, by: &Requester) -> Option<Step> {
+    step("renamed", &who::requester(by), quote(name))
+}
+
 pub(super) fn restored(id: &SessionId) -> Option<Step> {
     let detail = format!("{id}: it is as it was, for it was never used");
     step("session restored", SUPERVISOR, detail)

@@ -112,6 +112,9 @@ fn touched_key(body: &EventBody) -> Option<Key> {
         | EventBody::HubDraining { .. }
         | EventBody::HubGone { .. }
         | EventBody::HubAdmitting {}
+        | EventBody::Archived { .. }
+        | EventBody::Unarchived { .. }
+        | EventBody::Renamed { .. }
         | EventBody::Draining { .. }
         | EventBody::Drained { .. }
         | EventBody::Admitting {}

@@ -3,6 +3,7 @@
 use protocol::shim::SweepRecord;
 use protocol::{Exit, TaskId};
 
+use super::keep::Aside;
 use super::orphans::Search;
 use crate::control::ControlCall;
 use crate::gateway::HttpCall;
@@ -34,6 +35,8 @@ pub(super) enum CoreInput {
     LookAgain(TaskId),
     /// Folders from before the start in which no start was decided.
     Undecided(Vec<TaskId>),
+    /// A task that was to be put aside has ended.
+    Archive(Box<Aside>),
     /// SIGTERM or SIGINT.
     Leave,
 }

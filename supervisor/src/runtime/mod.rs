@@ -25,6 +25,7 @@ mod gateway;
 mod handle;
 mod held;
 mod input;
+mod keep;
 mod leave;
 mod live;
 mod managed;

@@ -121,6 +121,7 @@ impl Offline {
             | Request::Wait(_)
             | Request::Orphans(_)
             | Request::Drain(_)
+            | Request::Keep(_)
             | Request::ChangeSession(_) => {
                 let answer = self.one_answer(request);
                 say(answer.unwrap_or_else(|error| storage_error(&error)))
@@ -167,6 +168,7 @@ impl Offline {
             | Request::ChangeSession(_)
             | Request::Orphans(_)
             | Request::Drain(_)
+            | Request::Keep(_)
             | Request::Logs(_)
             | Request::Events(_)
             | Request::Providers(_) => Ok(Response::Error(ErrorBody::new(

@@ -55,6 +55,7 @@ impl Core {
             Request::Providers(providers) => self.providers(&providers, reply),
             Request::Orphans(orphans) => self.look_for_orphans(orphans, reply),
             Request::Drain(drain) => return self.drain(drain, asker, reply).await,
+            Request::Keep(keep) => return self.keep_record(keep, asker.look_up(), reply).await,
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Events → tables. The only writer of the tables that are not the log.
 //!
-//! R11: no event changes the row of a task that has ended; the end itself is
-//! written only over a live row.
+//! R11: no event changes what the row of an ended task says of its life; the end
+//! itself is written only over a live row. Its name and the archive flag are the
+//! operator's, and may change at any time.
 
 mod end;
 mod intent;
@@ -41,6 +42,9 @@ pub(super) fn apply(
             provider,
             session_id,
         } => session::removed(db, key, provider, session_id),
+        EventBody::Archived { set_by, .. } => task::archived(db, event, Some(set_by.as_str())),
+        EventBody::Unarchived { .. } => task::archived(db, event, None),
+        EventBody::Renamed { name, .. } => task::renamed(db, event, name),
         EventBody::StopRequested { .. } => intent::requested(db, event),
         EventBody::StopJournalled { intent_id } => intent::journalled(db, *intent_id, event.at),
         EventBody::Signalled {

@@ -74,6 +74,42 @@ pub(super) fn result_seen(db: &Connection, event: &Event, seq: u64) -> Result<()
     )
 }
 
+/// The name is for people: an ended task may get another one, too.
+pub(super) fn renamed(db: &Connection, event: &Event, name: &str) -> Result<(), StoreError> {
+    change(
+        db,
+        event,
+        "UPDATE task_history SET name = ?2,
+             version = (SELECT count(*) FROM agent_run_event WHERE task_id = ?1)
+         WHERE id = ?1",
+        name,
+    )
+}
+
+/// Put aside by `set_by`, or with none taken out again. Only an ended task can
+/// be put aside.
+pub(super) fn archived(
+    db: &Connection,
+    event: &Event,
+    set_by: Option<&str>,
+) -> Result<(), StoreError> {
+    let Some(task) = &event.task_id else {
+        return Ok(());
+    };
+    db.prepare_cached(
+        "UPDATE task_history SET archived = ?2, archived_by = ?3, archived_at = ?4,
+             version = (SELECT count(*) FROM agent_run_event WHERE task_id = ?1)
+         WHERE id = ?1 AND status NOT IN ('queued', 'running')",
+    )?
+    .execute((
+        task.as_str(),
+        set_by.is_some(),
+        set_by,
+        set_by.map(|_| event.at.to_string()),
+    ))?;
+    Ok(())
+}
+
 fn change(
     db: &Connection,
     event: &Event,

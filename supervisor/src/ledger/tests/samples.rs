@@ -134,6 +134,15 @@ fn of_the_drain(values: &Values) -> Vec<EventBody> {
             reason: StopReason::HubShutdown,
         },
         EventBody::Admitting {},
+        EventBody::Archived {
+            by: requester(),
+            set_by: values.text.clone(),
+        },
+        EventBody::Unarchived { by: requester() },
+        EventBody::Renamed {
+            name: values.text.clone(),
+            by: requester(),
+        },
         EventBody::ServiceShutdown {
             phase: "draining".to_string(),
             reason: StopReason::HubShutdown,

@@ -1,0 +1,249 @@
+//! `archive`, `unarchive`, `rename`: how a task is kept, whatever ended it.
+
+use lifecycle::{Command, Event, EventBody, Input};
+use protocol::control::{ErrorBody, ErrorCode, KeepAct, KeepRequest, Response};
+use protocol::view::{Requester, Survivor, TaskView};
+use protocol::vocab::Via;
+use protocol::{StopReason, TaskId};
+use tokio::sync::oneshot;
+
+use super::admit::check_texts;
+use super::clock;
+use super::core_loop::Core;
+use super::held;
+use super::input::CoreInput;
+use super::live::{End, TreeEnd};
+use super::naming::no_such_task;
+use crate::control::ReplySender;
+use crate::ledger::LedgerError;
+
+/// The flag was set without a shim: none was there to be asked.
+const SUPERVISOR: &str = "supervisor";
+
+/// A task that was stopped in order to be put aside, and has ended.
+pub(super) struct Aside {
+    id: TaskId,
+    by: Requester,
+    reply: ReplySender,
+}
+
+impl Core {
+    /// A word on how a task is kept.
+    pub(super) async fn keep_record(
+        &mut self,
+        request: KeepRequest,
+        by: Requester,
+        reply: ReplySender,
+    ) -> Result<(), LedgerError> {
+        let id = match self.resolve(&request.id).await? {
+            Ok(id) => id,
+            Err(refusal) => {
+                self.batch.answer(reply, Response::Error(refusal));
+                return Ok(());
+            }
+        };
+        // What was decided before this is what a version is compared with.
+        self.flush().await?;
+        match request.act {
+            KeepAct::Archive if self.is_live(&id) => {
+                self.stop_to_archive(&id, by, reply);
+                Ok(())
+            }
+            KeepAct::Archive => self.archive(&id, by, SUPERVISOR, reply).await,
+            KeepAct::Unarchive => self.unarchive(&id, by, reply).await,
+            KeepAct::Rename { name, if_version } => {
+                self.rename(&id, name, if_version, by, reply).await
+            }
+        }
+    }
+
+    /// The stop that came first is done: nothing can be in the way now but what
+    /// could not be ended.
+    pub(super) async fn put_aside(&mut self, aside: Aside) -> Result<(), LedgerError> {
+        let Aside { id, by, reply } = aside;
+        self.flush().await?;
+        let set_by = in_words(&by);
+        self.archive(&id, by, &set_by, reply).await
+    }
+
+    fn is_live(&self, id: &TaskId) -> bool {
+        self.tasks
+            .get(id)
+            .is_some_and(|live| live.task.ending.is_none())
+    }
+
+    fn stop_to_archive(&mut self, id: &TaskId, by: Requester, reply: ReplySender) {
+        tracing::info!(task = %id, uid = by.uid, pid = by.pid, "stopped to be archived");
+        self.step(
+            id,
+            Input::Command(Command::Stop {
+                reason: StopReason::User,
+                requested_by: by.clone(),
+                note: Some("archive".to_string()),
+                grace_ms: None,
+            }),
+        );
+        let Some(live) = self.tasks.get_mut(id) else {
+            return;
+        };
+        let (tell, told) = oneshot::channel();
+        live.tell_end(tell);
+        let (id, inputs) = (id.clone(), self.inputs.clone());
+        self.batch.later(async move {
+            // Not told: the supervisor leaves. The stop is durable, and the
+            // caller asks again.
+            let Ok(End { tree, .. }) = told.await else {
+                return;
+            };
+            match tree {
+                TreeEnd::Gone => {
+                    let aside = Box::new(Aside { id, by, reply });
+                    // Closed only when the supervisor leaves.
+                    drop(inputs.send(CoreInput::Archive(aside)).await);
+                }
+                TreeEnd::Left(survivors) => {
+                    reply.send(Response::Error(still_alive(&id, &survivors)));
+                }
+            }
+        });
+    }
+
+    async fn archive(
+        &mut self,
+        id: &TaskId,
+        by: Requester,
+        set_by: &str,
+        reply: ReplySender,
+    ) -> Result<(), LedgerError> {
+        let survivors = self.held.of_task(id);
+        if !survivors.is_empty() {
+            self.batch
+                .answer(reply, Response::Error(still_alive(id, &survivors)));
+            return Ok(());
+        }
+        let set_by = set_by.to_string();
+        self.note(id, reply, |task| {
+            (!task.archived).then_some(EventBody::Archived { by, set_by })
+        })
+        .await
+    }
+
+    async fn unarchive(
+        &mut self,
+        id: &TaskId,
+        by: Requester,
+        reply: ReplySender,
+    ) -> Result<(), LedgerError> {
+        self.note(id, reply, |task| {
+            task.archived.then_some(EventBody::Unarchived { by })
+        })
+        .await
+    }
+
+    async fn rename(
+        &mut self,
+        id: &TaskId,
+        name: String,
+        if_version: Option<u64>,
+        by: Requester,
+        reply: ReplySender,
+    ) -> Result<(), LedgerError> {
+        let named = Some(name.clone());
+        if let Err(refusal) = check_texts(&[("name", &named)]) {
+            self.batch.answer(reply, Response::Error(refusal));
+            return Ok(());
+        }
+        let Some(task) = self.task_view(id).await? else {
+            self.batch
+                .answer(reply, Response::Error(no_such_task(id.as_str())));
+            return Ok(());
+        };
+        if let Some(wanted) = if_version.filter(|wanted| *wanted != task.version) {
+            self.batch
+                .answer(reply, Response::Error(moved_on(&task, wanted)));
+            return Ok(());
+        }
+        if self.is_live(id) {
+            self.step(id, Input::Command(Command::Rename { name, by }));
+            self.flush().await?;
+            return self.answer_kept(id, true, reply).await;
+        }
+        self.note(id, reply, |_| Some(EventBody::Renamed { name, by }))
+            .await
+    }
+
+    /// Commits what `word` makes of a task that has ended, and answers with it.
+    async fn note(
+        &mut self,
+        id: &TaskId,
+        reply: ReplySender,
+        word: impl FnOnce(&TaskView) -> Option<EventBody>,
+    ) -> Result<(), LedgerError> {
+        let Some(task) = self.task_view(id).await? else {
+            self.batch
+                .answer(reply, Response::Error(no_such_task(id.as_str())));
+            return Ok(());
+        };
+        let body = word(&task);
+        let changed = body.is_some();
+        if let Some(body) = body {
+            tracing::info!(task = %id, kind = body.kind(), "by the operator's word");
+            self.batch.take_event(Event {
+                at: clock::now(),
+                task_id: Some(id.clone()),
+                record: None,
+                body,
+            });
+            // Its folder keeps the operator's word as well.
+            self.unsettled.push(id.clone());
+            self.flush().await?;
+        }
+        self.answer_kept(id, changed, reply).await
+    }
+
+    async fn answer_kept(
+        &mut self,
+        id: &TaskId,
+        changed: bool,
+        reply: ReplySender,
+    ) -> Result<(), LedgerError> {
+        let response = match self.task_view(id).await? {
+            Some(task) => Response::Kept {
+                task: Box::new(task),
+                changed,
+            },
+            None => Response::Error(no_such_task(id.as_str())),
+        };
+        self.batch.answer(reply, response);
+        Ok(())
+    }
+}
+
+fn in_words(by: &Requester) -> String {
+    match (by.via, by.uid) {
+        (Via::Supervisor, _) | (_, None) => SUPERVISOR.to_string(),
+        (Via::Control | Via::Http | Via::Signal, Some(uid)) => {
+            format!("uid:{uid} comm:{}", by.comm.as_deref().unwrap_or("?"))
+        }
+    }
+}
+
+fn still_alive(id: &TaskId, survivors: &[Survivor]) -> ErrorBody {
+    ErrorBody::new(
+        ErrorCode::NotGone,
+        format!(
+            "task {id} is not archived: of its processes there live {}",
+            held::in_words(survivors)
+        ),
+    )
+    .with_hint("`agentctl orphans kill` ends what can be ended; then archive it again")
+}
+
+fn moved_on(task: &TaskView, wanted: u64) -> ErrorBody {
+    let (id, version) = (&task.id, task.version);
+    ErrorBody::new(
+        ErrorCode::Conflict,
+        format!("task {id} has version {version}, not {wanted}: nothing was changed"),
+    )
+    .with_hint(format!("look at it again, then use --if-version {version}"))
+}
