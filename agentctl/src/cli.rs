@@ -94,6 +94,10 @@ pub(crate) enum Verb {
     Events(events::Args),
     /// The session table, and the operator's word on it
     Sessions(sessions::Args),
+    /// Do an ended task again, in a fresh session
+    Retry(Box<run::AgainArgs>),
+    /// Go on with an ended task's conversation
+    Reopen(Box<run::AgainArgs>),
     /// Put a task aside; a live one is stopped first
     Archive(keep::Named),
     /// Take a task out again that was put aside
@@ -241,7 +245,7 @@ mod tests {
 
     #[test]
     fn verbs_of_later_parts_do_not_exist() {
-        for verb in ["prune", "reopen"] {
+        for verb in ["prune"] {
             let error = Cli::try_parse_from(["agentctl", verb, "x"]).expect_err("unknown");
             assert_eq!(error.exit_code(), 2);
         }

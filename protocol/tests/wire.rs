@@ -196,7 +196,8 @@ const fn last_request(any: &Request) -> u8 {
         | Request::Providers(_)
         | Request::Orphans(_)
         | Request::Drain(_)
-        | Request::Keep(_) => 14,
+        | Request::Keep(_)
+        | Request::Again(_) => 15,
     }
 }
 

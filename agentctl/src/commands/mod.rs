@@ -19,6 +19,7 @@ pub(crate) mod why;
 
 mod naming;
 
+use protocol::control::Again;
 use protocol::places::PlaceFlags;
 
 use crate::cli::{Cli, Verb};
@@ -56,6 +57,8 @@ pub(crate) fn execute(cli: Cli) -> Result<Code, CliError> {
     };
     match cli.verb {
         Verb::Run(args) => run::execute(*args, &cx),
+        Verb::Retry(args) => run::again(*args, Again::Retry, &cx),
+        Verb::Reopen(args) => run::again(*args, Again::Reopen, &cx),
         Verb::List(args) => list::execute(&args, &cx),
         Verb::Show(args) => show::execute(args, &cx),
         Verb::Why(args) => why::execute(args, &cx),

@@ -8,8 +8,8 @@ mod request;
 mod response;
 
 pub use request::{
-    DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter, LogsRequest, OrphansRequest,
-    ProvidersRequest, Request, RunRequest, SessionAct, SessionChange, SessionChoice,
-    SessionsRequest, StopRequest, WaitRequest,
+    Again, AgainRequest, DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter,
+    LogsRequest, OrphansRequest, ProvidersRequest, Request, RunRequest, SessionAct, SessionChange,
+    SessionChoice, SessionsRequest, StopRequest, WaitRequest,
 };
 pub use response::{ErrorBody, ErrorCode, LogChunk, Response};

@@ -48,6 +48,8 @@ pub enum Request {
     Drain(DrainRequest),
     /// A word on how a task is kept, live or ended → `Kept`.
     Keep(KeepRequest),
+    /// An ended task again → `Task`, as for `Run`.
+    Again(alloc::boxed::Box<AgainRequest>),
 }
 
 /// One dispatch.
@@ -150,6 +152,27 @@ pub enum DrainRequest {
     },
     /// New work is welcome again.
     Cancel,
+}
+
+/// A new task from one that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgainRequest {
+    /// Any name of the task that has ended.
+    pub of: String,
+    /// In which conversation.
+    pub how: Again,
+    /// What is to be otherwise; absent and empty fields (`cwd`, too) are as they
+    /// were. Its id is the new task's.
+    pub run: RunRequest,
+}
+
+/// In which conversation an ended task is done again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Again {
+    /// In a fresh one.
+    Retry,
+    /// In its own; the task that has ended is no longer put aside.
+    Reopen,
 }
 
 /// How a task is kept: nothing of this changes why it ended.

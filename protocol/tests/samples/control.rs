@@ -1,9 +1,9 @@
 //! What clients ask.
 
 use protocol::control::{
-    DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter, LogsRequest, OrphansRequest,
-    ProvidersRequest, Request, RunRequest, SessionAct, SessionChange, SessionChoice,
-    SessionsRequest, StopRequest, WaitRequest,
+    Again, AgainRequest, DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter,
+    LogsRequest, OrphansRequest, ProvidersRequest, Request, RunRequest, SessionAct, SessionChange,
+    SessionChoice, SessionsRequest, StopRequest, WaitRequest,
 };
 use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, StopReason};
@@ -174,6 +174,13 @@ fn keep_ones() -> Vec<Named<Request>> {
             act,
         })
     };
+    let again = |how| {
+        Request::Again(Box::new(AgainRequest {
+            of: "t".into(),
+            how,
+            run: bare_run(SessionChoice::Auto),
+        }))
+    };
     let rename = |if_version| KeepAct::Rename {
         name: "n".into(),
         if_version,
@@ -183,6 +190,8 @@ fn keep_ones() -> Vec<Named<Request>> {
         ("unarchive", keep(KeepAct::Unarchive)),
         ("rename", keep(rename(None))),
         ("rename_if", keep(rename(Some(7)))),
+        ("retry", again(Again::Retry)),
+        ("reopen", again(Again::Reopen)),
     ]
 }
 

@@ -272,7 +272,8 @@ impl Patience {
             | Request::Status
             | Request::Providers(_)
             | Request::Orphans(_)
-            | Request::Keep(_) => false,
+            | Request::Keep(_)
+            | Request::Again(_) => false,
         };
         if no_wait {
             Self::DoesNotWait

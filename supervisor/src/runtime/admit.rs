@@ -4,6 +4,7 @@ use lifecycle::SessionRow;
 use lifecycle::drain::Then;
 use protocol::control::{ErrorBody, ErrorCode, RunRequest, SessionChoice};
 use protocol::limits::MAX_TEXT_FIELD;
+use protocol::view::Links;
 use protocol::vocab::SessionState;
 use protocol::{Key, TaskId};
 
@@ -27,6 +28,7 @@ impl Core {
     pub(super) async fn admit(
         &mut self,
         request: &RunRequest,
+        links: Links,
     ) -> Result<Result<Admitted, ErrorBody>, LedgerError> {
         let digest = super::digest::of_request(request);
         let (provider, key) = match self.identify(request) {
@@ -56,7 +58,7 @@ impl Core {
             return Ok(Err(super::dispatch::disk_is_full()));
         }
         Ok(self
-            .prepare(request, &provider, key, &facts, digest)
+            .prepare(request, &provider, key, &facts, (digest, links))
             .and_then(|it| self.commit_to(it)))
     }
 

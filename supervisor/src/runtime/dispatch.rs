@@ -37,7 +37,18 @@ impl Core {
         request: RunRequest,
         reply: ReplySender,
     ) -> Result<(), LedgerError> {
-        match self.admit(&request).await? {
+        let admitted = self.admit(&request, Links::default()).await?;
+        self.answer_admitted(&request, admitted, reply).await
+    }
+
+    /// Answers a dispatch that was admitted or refused.
+    pub(super) async fn answer_admitted(
+        &mut self,
+        request: &RunRequest,
+        admitted: Result<Admitted, ErrorBody>,
+        reply: ReplySender,
+    ) -> Result<(), LedgerError> {
+        match admitted {
             Ok(Admitted::New { id, warnings }) if !request.wait_for_exec => {
                 self.answer_with_row(&id, reply, warnings);
             }
@@ -69,8 +80,9 @@ impl Core {
         provider: &Provider,
         key: Option<Key>,
         facts: &AdmissionFacts,
-        digest: String,
+        known: (String, Links),
     ) -> Result<Prepared, ErrorBody> {
+        let (digest, links) = known;
         // `--resume ID` without a key means the session's own key.
         let key = key
             .or_else(|| facts.named_session.as_ref().map(|row| row.key.clone()))
@@ -91,7 +103,7 @@ impl Core {
         if let Some(id) = answer.plan.known_id() {
             check_session_id(provider, id)?;
         }
-        let spec = self.spec_of(request, provider, key, answer.plan);
+        let spec = self.spec_of(request, provider, key, (answer.plan, links));
         let (secret, token) = super::digest::new_secret(&request.id, digest)
             .map_err(|error| ErrorBody::new(ErrorCode::Internal, error.to_string()))?;
         let (start, shown) = self.start_of(request, provider, &spec, &secret, token)?;
@@ -125,7 +137,7 @@ impl Core {
         request: &RunRequest,
         provider: &Provider,
         key: Key,
-        session: SessionPlan,
+        (session, links): (SessionPlan, Links),
     ) -> TaskSpec {
         let defaults = &self.service.config.defaults;
         TaskSpec {
@@ -157,7 +169,7 @@ impl Core {
                     .unwrap_or(limits::DEFAULT_GRACE_MS),
             },
             policy: provider.policy(),
-            links: Links::default(),
+            links,
         }
     }
 

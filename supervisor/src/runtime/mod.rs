@@ -9,6 +9,7 @@
 //! ```
 
 mod admit;
+mod again;
 mod background;
 mod batch;
 mod boot;

@@ -122,6 +122,7 @@ impl Offline {
             | Request::Orphans(_)
             | Request::Drain(_)
             | Request::Keep(_)
+            | Request::Again(_)
             | Request::ChangeSession(_) => {
                 let answer = self.one_answer(request);
                 say(answer.unwrap_or_else(|error| storage_error(&error)))
@@ -169,6 +170,7 @@ impl Offline {
             | Request::Orphans(_)
             | Request::Drain(_)
             | Request::Keep(_)
+            | Request::Again(_)
             | Request::Logs(_)
             | Request::Events(_)
             | Request::Providers(_) => Ok(Response::Error(ErrorBody::new(

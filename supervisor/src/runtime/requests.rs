@@ -39,6 +39,9 @@ impl Core {
         } = call;
         match request {
             Request::Run(run) => return self.dispatch(*run, reply).await,
+            Request::Again(again) => {
+                return self.again(*again, asker.look_up(), reply).await;
+            }
             Request::Stop(stop) => return self.stop(stop, asker, reply).await,
             Request::Wait(wait) => return self.wait(wait, reply).await,
             Request::List(filter) => self.list(filter, reply),

@@ -15,7 +15,7 @@ use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, TaskId};
 
 use super::interrupt::Signals;
-use super::{Dispatched, clock, dispatch, hint, tell_spawn_failure, warn};
+use super::{Dispatched, What, clock, dispatch, hint, tell_spawn_failure, warn};
 use crate::client::{Client, Start};
 use crate::commands::wait;
 use crate::errors::CliError;
@@ -46,7 +46,7 @@ enum Learned {
 /// Refused, or unreachable for too long.
 pub(super) fn run(
     client: Client,
-    request: RunRequest,
+    (request, kind): (RunRequest, What),
     permission: Permission,
     format: Format,
 ) -> Result<Code, CliError> {
@@ -54,7 +54,7 @@ pub(super) fn run(
     let id = request.id.clone();
     // Before the dispatch, so that Ctrl-C can never miss the task.
     Signals::take()?.watch(Arc::clone(&client), id);
-    let dispatched = dispatch(&client, request, permission)?;
+    let dispatched = dispatch(&client, (request, kind), permission)?;
     warn(&dispatched);
     if dispatched.task.archive_reason == Some(ArchiveReason::SpawnFailed) {
         return conclude(&client, &dispatched.task, format);

@@ -5,13 +5,13 @@ mod attached;
 mod interrupt;
 mod request;
 
-use protocol::control::{Request, Response, RunRequest};
+use protocol::control::{Again, AgainRequest, Request, Response, RunRequest};
 use protocol::view::TaskView;
 use protocol::{ArchiveReason, TaskId};
 
 pub(crate) use args::Args;
 
-use super::Context;
+use super::{Context, naming};
 use crate::client::{Client, Connection, Start, Trouble, accept, persist};
 use crate::errors::CliError;
 use crate::exit_code::Code;
@@ -20,6 +20,34 @@ use crate::render::out::{self, Format};
 use crate::render::text::clean;
 use crate::render::{json, time};
 use crate::start::{self, Permission};
+
+/// Options of `retry` and `reopen`: those of `run`, for what is to be otherwise.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AgainArgs {
+    /// The task that has ended: its id or a prefix, a session id, a key, or a name
+    #[arg(value_name = "ID")]
+    of: String,
+    #[command(flatten)]
+    run: Args,
+}
+
+/// What is dispatched.
+#[derive(Debug)]
+enum What {
+    /// What the options say.
+    New,
+    /// A task that has ended, with what the options say otherwise.
+    Again(String, Again),
+}
+
+impl What {
+    fn message(self, run: RunRequest) -> Request {
+        match self {
+            Self::New => Request::Run(Box::new(run)),
+            Self::Again(of, how) => Request::Again(Box::new(AgainRequest { of, how, run })),
+        }
+    }
+}
 
 /// A task that the supervisor has taken.
 #[derive(Debug)]
@@ -30,15 +58,30 @@ struct Dispatched {
 }
 
 pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
+    dispatch_and_follow(args, What::New, cx)
+}
+
+pub(super) fn again(args: AgainArgs, how: Again, cx: &Context) -> Result<Code, CliError> {
+    let AgainArgs { of, run } = args;
+    let id = naming::pin_one(&cx.client()?, &of)?;
+    dispatch_and_follow(run, What::Again(id, how), cx)
+}
+
+fn dispatch_and_follow(args: Args, kind: What, cx: &Context) -> Result<Code, CliError> {
     args.refuse_later_parts()?;
     let (detach, permission) = (args.detach, args.permission());
-    let request = request::build(args)?;
+    let own_folder = args.cwd.is_none();
+    let mut request = request::build(args)?;
+    if own_folder && matches!(kind, What::Again(..)) {
+        // Where it was before.
+        request.cwd.clear();
+    }
     let client = cx.client()?;
     if detach {
-        let dispatched = dispatch(&client, request, permission)?;
+        let dispatched = dispatch(&client, (request, kind), permission)?;
         detached(&client, &dispatched, cx.format)
     } else {
-        attached::run(client, request, permission, cx.format)
+        attached::run(client, (request, kind), permission, cx.format)
     }
 }
 
@@ -62,12 +105,12 @@ fn detached(client: &Client, dispatched: &Dispatched, format: Format) -> Result<
 /// sent again without starting a second task.
 fn dispatch(
     client: &Client,
-    mut request: RunRequest,
+    (mut request, kind): (RunRequest, What),
     permission: Permission,
 ) -> Result<Dispatched, CliError> {
     let hint = hint(&request.id);
     let mut environment = std::mem::take(&mut request.client_env);
-    let mut message = Request::Run(Box::new(request));
+    let mut message = kind.message(request);
     let mut attempts = 0_u32;
     let mut send = || {
         let stream = client.connect()?;
@@ -75,7 +118,7 @@ fn dispatch(
         if client
             .place()
             .is_none_or(|place| place.kind != Kind::System)
-            && let Request::Run(request) = &mut message
+            && let Some(request) = run_of(&mut message)
             && request.client_env.is_empty()
         {
             request.client_env = std::mem::take(&mut environment);
@@ -107,6 +150,17 @@ fn dispatch(
             persist(Start::WasThere, &hint, send)
         }
     }
+}
+
+/// The options in a message, if it has any.
+fn run_of(message: &mut Request) -> Option<&mut RunRequest> {
+    if let Request::Run(run) = message {
+        return Some(run);
+    }
+    if let Request::Again(again) = message {
+        return Some(&mut again.run);
+    }
+    None
 }
 
 /// What to do when contact is lost.

@@ -1,0 +1,201 @@
+//! `retry` and `reopen`: a new task from the `spec` of one that has ended.
+
+use lifecycle::{Event, EventBody};
+use protocol::SessionId;
+use protocol::control::SessionChoice;
+use protocol::control::{Again, AgainRequest, ErrorBody, ErrorCode, Response, RunRequest};
+use protocol::view::{Links, Requester, TaskView};
+
+use super::admit::Admitted;
+use super::clock;
+use super::core_loop::Core;
+use super::naming::no_such_task;
+use crate::control::ReplySender;
+use crate::folder::SpecFile;
+use crate::ledger::LedgerError;
+
+impl Core {
+    /// Dispatches an ended task again, and answers as `run` does.
+    pub(super) async fn again(
+        &mut self,
+        again: AgainRequest,
+        by: Requester,
+        reply: ReplySender,
+    ) -> Result<(), LedgerError> {
+        // What ended right now is in the ledger afterwards.
+        self.flush().await?;
+        let AgainRequest { of, how, run } = again;
+        let before = match self.ended_task(&of).await? {
+            Ok(before) => before,
+            Err(refusal) => {
+                self.batch.answer(reply, Response::Error(refusal));
+                return Ok(());
+            }
+        };
+        let spec = self.service.folders.spec(&before.id);
+        let request = match spec {
+            Ok(Some(spec)) => completed(run, &spec, &before, how),
+            Ok(None) => Err(spec_lost(&before, "it is gone")),
+            Err(error) => Err(spec_lost(&before, &error.to_string())),
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(refusal) => {
+                self.batch.answer(reply, Response::Error(refusal));
+                return Ok(());
+            }
+        };
+        let admitted = self.admit(&request, links(&before, how)).await?;
+        if matches!(admitted, Ok(Admitted::New { .. })) && how == Again::Reopen {
+            self.take_out(&before, by);
+        }
+        self.answer_admitted(&request, admitted, reply).await
+    }
+
+    async fn ended_task(&mut self, name: &str) -> Result<Result<TaskView, ErrorBody>, LedgerError> {
+        let id = match self.resolve(name).await? {
+            Ok(id) => id,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let Some(task) = self.task_view(&id).await? else {
+            return Ok(Err(no_such_task(name)));
+        };
+        if task.archive_reason.is_none() {
+            let message = format!("task {id} has not ended: there is nothing to do again");
+            let hint = format!("stop it first (`agentctl stop-session {id}`)");
+            return Ok(Err(
+                ErrorBody::new(ErrorCode::Conflict, message).with_hint(hint)
+            ));
+        }
+        Ok(Ok(task))
+    }
+
+    /// In the same transaction as the row of the task that goes on with it.
+    fn take_out(&mut self, task: &TaskView, by: Requester) {
+        if !task.archived {
+            return;
+        }
+        self.batch.take_event(Event {
+            at: clock::now(),
+            task_id: Some(task.id.clone()),
+            record: None,
+            body: EventBody::Unarchived { by },
+        });
+        self.unsettled.push(task.id.clone());
+    }
+}
+
+fn links(before: &TaskView, how: Again) -> Links {
+    let id = Some(before.id.clone());
+    match how {
+        Again::Retry => Links {
+            retry_of: id,
+            ..Links::default()
+        },
+        Again::Reopen => Links {
+            reopened_from: id,
+            ..Links::default()
+        },
+    }
+}
+
+/// What was given, and for the rest what was asked for the first time. The
+/// variables of `--env` are not kept beyond the end of a task.
+fn completed(
+    given: RunRequest,
+    spec: &SpecFile,
+    before: &TaskView,
+    how: Again,
+) -> Result<RunRequest, ErrorBody> {
+    let (task, asked) = (&spec.task, &spec.asked);
+    let session = session(&given.session, before, how)?;
+    if how == Again::Reopen && given.prompt.is_none() {
+        return Err(
+            ErrorBody::new(ErrorCode::Usage, "a conversation goes on with a prompt")
+                .with_hint("`agentctl reopen ID --prompt TEXT`"),
+        );
+    }
+    let limits = &task.limits;
+    let or_before = |given: Vec<String>, before: &Vec<String>| {
+        if given.is_empty() {
+            before.clone()
+        } else {
+            given
+        }
+    };
+    Ok(RunRequest {
+        provider: given.provider.or_else(|| Some(task.provider.clone())),
+        argv: or_before(given.argv, &asked.argv),
+        key: given.key.or_else(|| Some(task.key.to_string())),
+        prompt: given.prompt.or_else(|| asked.prompt.clone()),
+        model: given.model.or_else(|| task.model.clone()),
+        name: given.name.or_else(|| before.name.clone()),
+        cwd: if given.cwd.is_empty() {
+            spec.started.cwd.clone()
+        } else {
+            given.cwd
+        },
+        agent: given.agent.or_else(|| task.agent.clone()),
+        agent_type: given.agent_type.or_else(|| task.agent_type.clone()),
+        repo: given.repo.or_else(|| task.repo.clone()),
+        issue_number: given.issue_number.or(task.issue_number),
+        user: given.user.or_else(|| task.user.clone()),
+        session,
+        timeout_ms: given.timeout_ms.or(limits.timeout_ms),
+        idle_timeout_ms: given.idle_timeout_ms.or(limits.idle_timeout_ms),
+        start_timeout_ms: given.start_timeout_ms.or(limits.start_timeout_ms),
+        grace_ms: given.grace_ms.or(Some(limits.grace_ms)),
+        max_log_bytes: given.max_log_bytes.or(Some(spec.started.max_log_bytes)),
+        provider_args: or_before(given.provider_args, &asked.provider_args),
+        id: given.id,
+        client_env: given.client_env,
+        env: given.env,
+        unsafe_resume: given.unsafe_resume,
+        wait_for_exec: given.wait_for_exec,
+    })
+}
+
+/// Whether a session may be resumed is decided as for `run --resume` (R6, R7).
+fn session(
+    given: &SessionChoice,
+    before: &TaskView,
+    how: Again,
+) -> Result<SessionChoice, ErrorBody> {
+    let usage = |words: &str| Err(ErrorBody::new(ErrorCode::Usage, words));
+    match (how, given) {
+        (Again::Retry, SessionChoice::Auto | SessionChoice::Fresh) => Ok(SessionChoice::Fresh),
+        (Again::Retry, SessionChoice::Chosen(id)) => Ok(SessionChoice::Chosen(id.clone())),
+        (Again::Retry, SessionChoice::Resume(_)) => {
+            usage("a retry has a fresh session; `agentctl reopen` resumes one")
+        }
+        (Again::Reopen, SessionChoice::Auto) => own_session(before).map(SessionChoice::Resume),
+        (
+            Again::Reopen,
+            SessionChoice::Fresh | SessionChoice::Chosen(_) | SessionChoice::Resume(_),
+        ) => usage("a reopened task resumes its own session; `agentctl retry` has a fresh one"),
+    }
+}
+
+fn own_session(before: &TaskView) -> Result<SessionId, ErrorBody> {
+    before.session_id.clone().ok_or_else(|| {
+        let id = &before.id;
+        ErrorBody::new(
+            ErrorCode::Conflict,
+            format!("task {id} has no session that could be resumed"),
+        )
+        .with_hint(format!(
+            "`agentctl retry {id}` does it again in a fresh one"
+        ))
+    })
+}
+
+fn spec_lost(before: &TaskView, why: &str) -> ErrorBody {
+    ErrorBody::new(
+        ErrorCode::Conflict,
+        format!(
+            "what was asked for in task {} is not known: {why}",
+            before.id
+        ),
+    )
+    .with_hint("dispatch it with `agentctl run`")
+}
