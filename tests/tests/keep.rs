@@ -237,7 +237,7 @@ fn the_gateway_keeps_tasks_as_agentctl_does() {
     let world = World::builder().config(config).build();
     world.write_token();
     let _supervisor = world.start();
-    let http = world.http();
+    let http = world.http().with("content-type", "application/json");
     let id = ended(&world);
     let at = format!("/v1/tasks/{id}");
     let renamed = http.ask("PATCH", &at, r#"{"name":"by http"}"#).json();

@@ -69,9 +69,7 @@ impl Context<'_> {
                 ..
             } => step::quarantined(key, session_id, reason),
             E::SessionReleased { session_id, by, .. } => step::released(session_id, by),
-            E::Archived { by, .. } => step::kept("archived", by, "put aside; why it ended stays"),
-            E::Unarchived { by } => step::kept("unarchived", by, ""),
-            E::Renamed { name, by } => step::renamed(name, by),
+            E::Archived { .. } | E::Unarchived { .. } | E::Renamed { .. } => step::kept(body),
             E::SessionRestored { row } => step::restored(&row.session_id),
             E::SessionRemoved { session_id, .. } => step::removed(session_id),
             E::StopRequested {
@@ -98,9 +96,7 @@ impl Context<'_> {
             E::Swept { sweep, by } => step::swept(sweep, *by),
             E::ExitLearned { exit } => step::exit_learned(exit),
             E::ShimLost {} => step::shim_lost(),
-            E::HubDraining { reason } => step::hub_draining(*reason),
-            E::HubGone { reason } => step::hub_gone(*reason),
-            E::HubAdmitting {} => step::hub_admitting(),
+            E::HubDraining { .. } | E::HubGone { .. } | E::HubAdmitting {} => step::hub(body),
             E::HostRebooted { detail } => step::host_rebooted(detail),
             E::Finished {
                 output_bytes,

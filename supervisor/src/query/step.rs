@@ -1,7 +1,7 @@
 //! The steps of a story, one function each.
 
 use lifecycle::event::BindKind;
-use lifecycle::{SessionPlan, TaskSpec};
+use lifecycle::{EventBody, SessionPlan, TaskSpec};
 use protocol::shim::{
     AlarmKind, ProviderError, ResultRecord, SenderRecord, SupersededBy, SweepRecord, Target,
 };
@@ -134,12 +134,29 @@ pub(super) fn released(id: &SessionId, by: &Requester) -> Option<Step> {
     step("session released", &who::requester(by), id.as_str())
 }
 
-pub(super) fn kept(what: &'static str, by: &Requester, detail: &str) -> Option<Step> {
-    step(what, &who::requester(by), detail)
+pub(super) fn kept(body: &EventBody) -> Option<Step> {
+    if let EventBody::Archived { by, .. } = body {
+        let detail = "put aside; why it ended stays";
+        return step("archived", &who::requester(by), detail);
+    }
+    if let EventBody::Unarchived { by } = body {
+        return step("unarchived", &who::requester(by), "");
+    }
+    if let EventBody::Renamed { name, by } = body {
+        return step("renamed", &who::requester(by), quote(name));
+    }
+    None
 }
 
-pub(super) fn renamed(name: &str, by: &Requester) -> Option<Step> {
-    step("renamed", &who::requester(by), quote(name))
+/// The supervisor's own end, as far as it may explain the task's.
+pub(super) fn hub(body: &EventBody) -> Option<Step> {
+    if let EventBody::HubDraining { reason } = body {
+        return hub_draining(*reason);
+    }
+    if let EventBody::HubGone { reason } = body {
+        return hub_gone(*reason);
+    }
+    hub_admitting()
 }
 
 pub(super) fn restored(id: &SessionId) -> Option<Step> {
@@ -194,18 +211,18 @@ pub(super) fn swept(sweep: &SweepRecord, by: SignalledBy) -> Option<Step> {
     step("tree", who::signaller(by), facts::sweep(sweep))
 }
 
-pub(super) fn hub_draining(reason: StopReason) -> Option<Step> {
+fn hub_draining(reason: StopReason) -> Option<Step> {
     let detail = format!("reason {reason}: no new work, and what runs may finish in time");
     step("drain began", SUPERVISOR, detail)
 }
 
-pub(super) fn hub_gone(reason: StopReason) -> Option<Step> {
+fn hub_gone(reason: StopReason) -> Option<Step> {
     let detail =
         format!("reason {reason}: the supervisor was gone before every task of it had ended");
     step("drain not done", SUPERVISOR, detail)
 }
 
-pub(super) fn hub_admitting() -> Option<Step> {
+fn hub_admitting() -> Option<Step> {
     step("drain called off", SUPERVISOR, "it may go on")
 }
 

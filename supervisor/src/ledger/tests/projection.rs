@@ -171,7 +171,33 @@ fn each_kind_of_exit_reads_back() {
     ledger.threads.close().expect("closed");
 }
 
-/// R11: whatever comes after the end, the row stays as it is.
+/// Its name and the archive flag are the operator's; a live task has no flag.
+#[test]
+fn how_a_task_is_kept_changes_after_its_end() {
+    let place = Place::new();
+    let ledger = place.open();
+    let by = || requester(1, 2);
+    let archived = |time| {
+        let set_by = "supervisor".to_string();
+        at(Some("t1"), time, EventBody::Archived { by: by(), set_by })
+    };
+    let kept = || text(&place, "SELECT name, archived, archived_by FROM task_history");
+    commit(&ledger.handle, &[admitted("t1", "k", 0), archived(1)]);
+    assert!(kept().ends_with("| 0 | -"), "{}", kept());
+    commit(&ledger.handle, &[ended("t1", 2), archived(3)]);
+    assert!(kept().ends_with("| 1 | supervisor"), "{}", kept());
+    let name = "n".to_string();
+    let renamed = EventBody::Renamed { name, by: by() };
+    let out = EventBody::Unarchived { by: by() };
+    commit(
+        &ledger.handle,
+        &[at(Some("t1"), 4, renamed), at(Some("t1"), 5, out)],
+    );
+    assert_eq!(kept(), "n | 0 | -");
+    ledger.threads.close().expect("closed");
+}
+
+/// R11: whatever else comes after the end, the row stays as it is.
 #[test]
 fn no_event_changes_the_row_of_an_ended_task() {
     let place = Place::new();
@@ -194,7 +220,11 @@ fn no_event_changes_the_row_of_an_ended_task() {
         at: 50,
     };
     for (count, body) in every_body(&values).into_iter().enumerate() {
-        if matches!(body, EventBody::Admitted { .. }) {
+        let keeps = matches!(
+            body,
+            EventBody::Archived { .. } | EventBody::Unarchived { .. } | EventBody::Renamed { .. }
+        );
+        if keeps || matches!(body, EventBody::Admitted { .. }) {
             continue;
         }
         commit(&ledger.handle, &[at(Some("t1"), 100 + count as i64, body)]);
