@@ -256,6 +256,15 @@ fn the_gateway_keeps_tasks_as_agentctl_does() {
     }
     let out = http.post(&format!("{at}/unarchive"), &json!({})).json();
     assert_eq!(out["archived"], json!(false));
+    let again = http.post(
+        &format!("{at}/retry"),
+        &json!({"id": "again", "argv": ["true"]}),
+    );
+    assert_eq!(again.status, 201, "{again:?}");
+    assert_eq!(again.json()["links"]["retry_of"], json!(id));
+    assert_eq!(world.ended("again")["status"], "success");
+    let refused = http.post(&format!("{at}/reopen"), &json!({"prompt": "on"}));
+    assert_eq!(refused.error(409)["code"], "conflict");
     let _unknown = http.post("/v1/tasks/nobody/archive", &json!({})).error(404);
     world.check();
 }

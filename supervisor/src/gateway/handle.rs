@@ -7,8 +7,8 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Request as HttpRequest, Response, StatusCode};
 use protocol::control::{
-    DrainRequest, KeepAct, KeepRequest, Request, Response as Answer, SessionAct, SessionChange,
-    SessionsRequest,
+    Again, AgainRequest, DrainRequest, KeepAct, KeepRequest, Request, Response as Answer,
+    SessionAct, SessionChange, SessionsRequest,
 };
 use protocol::vocab::StopOutcome;
 use serde_json::json;
@@ -144,6 +144,8 @@ async fn perform(
         | Operation::ShowTask
         | Operation::WhyTask
         | Operation::StopTask
+        | Operation::RetryTask
+        | Operation::ReopenTask
         | Operation::ArchiveTask
         | Operation::UnarchiveTask
         | Operation::ChangeTask
@@ -168,6 +170,8 @@ async fn perform(
         | Operation::ShowTask
         | Operation::WhyTask
         | Operation::StopTask
+        | Operation::RetryTask
+        | Operation::ReopenTask
         | Operation::ArchiveTask
         | Operation::UnarchiveTask
         | Operation::ChangeTask
@@ -206,6 +210,8 @@ async fn request_of(
             let stop = read_json::<StopBody>(headers, body).await?;
             Request::Stop(stop.into_request(variable))
         }
+        Operation::RetryTask => again(variable, Again::Retry, headers, body).await?,
+        Operation::ReopenTask => again(variable, Again::Reopen, headers, body).await?,
         Operation::ArchiveTask => {
             let NoBody {} = read_json(headers, body).await?;
             keep(variable, KeepAct::Archive)
@@ -295,6 +301,17 @@ async fn change(
         session_id: posted.session_id,
         act,
     }))
+}
+
+async fn again(
+    of: String,
+    how: Again,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Request, HttpError> {
+    let changes = read_json::<RunBody>(headers, body).await?;
+    let run = changes.into_changes(idempotency_key(headers)?)?;
+    Ok(Request::Again(Box::new(AgainRequest { of, how, run })))
 }
 
 fn keep(id: String, act: KeepAct) -> Request {

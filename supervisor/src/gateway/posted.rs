@@ -74,6 +74,17 @@ enum OnConflict {
 impl RunBody {
     /// The request; `key` is the `Idempotency-Key`.
     pub(super) fn into_request(self, key: Option<TaskId>) -> Result<RunRequest, HttpError> {
+        // The caller has no working folder that could be meant.
+        if self.cwd.is_none() {
+            return Err(HttpError::usage(
+                "`cwd` is missing: the folder that the agent works in",
+            ));
+        }
+        self.into_changes(key)
+    }
+
+    /// The same for a task that is done again: what is left out is as it was.
+    pub(super) fn into_changes(self, key: Option<TaskId>) -> Result<RunRequest, HttpError> {
         let id = match (self.id, key) {
             (Some(id), Some(key)) if id != key => {
                 return Err(HttpError::usage(format!(
@@ -83,12 +94,6 @@ impl RunBody {
             (Some(id), _) | (None, Some(id)) => id,
             (None, None) => TaskId::new(Uuid::now_v7().to_string())
                 .map_err(|bad| HttpError::internal(bad.to_string()))?,
-        };
-        // The caller has no working folder that could be meant.
-        let Some(cwd) = self.cwd else {
-            return Err(HttpError::usage(
-                "`cwd` is missing: the folder that the agent works in",
-            ));
         };
         let session = match (self.session_id, self.resume, self.fresh) {
             (None, None, false) => SessionChoice::Auto,
@@ -110,7 +115,7 @@ impl RunBody {
             prompt: self.prompt,
             model: self.model,
             name: self.name,
-            cwd,
+            cwd: self.cwd.unwrap_or_default(),
             // The core's own, for a caller that has none.
             client_env: Vec::new(),
             env: self.env.into_iter().collect(),

@@ -1,6 +1,7 @@
 //! Tests of the whole module, with real files.
 
 mod boots;
+mod kept;
 mod log;
 mod plans;
 mod projection;

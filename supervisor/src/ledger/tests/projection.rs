@@ -20,7 +20,7 @@ fn task(ledger: &Ledger, name: &'static str) -> TaskRow {
         .expect("there")
 }
 
-fn text(place: &Place, sql: &str) -> String {
+pub(super) fn text(place: &Place, sql: &str) -> String {
     let columns = |row: &rusqlite::Row<'_>| {
         let count = row.as_ref().column_count();
         let shown = (0..count).map(|at| match row.get::<_, rusqlite::types::Value>(at)? {
@@ -168,32 +168,6 @@ fn each_kind_of_exit_reads_back() {
         );
         assert_eq!(task(&ledger, name).exit, exit);
     }
-    ledger.threads.close().expect("closed");
-}
-
-/// Its name and the archive flag are the operator's; a live task has no flag.
-#[test]
-fn how_a_task_is_kept_changes_after_its_end() {
-    let place = Place::new();
-    let ledger = place.open();
-    let by = || requester(1, 2);
-    let archived = |time| {
-        let set_by = "supervisor".to_string();
-        at(Some("t1"), time, EventBody::Archived { by: by(), set_by })
-    };
-    let kept = || text(&place, "SELECT name, archived, archived_by FROM task_history");
-    commit(&ledger.handle, &[admitted("t1", "k", 0), archived(1)]);
-    assert!(kept().ends_with("| 0 | -"), "{}", kept());
-    commit(&ledger.handle, &[ended("t1", 2), archived(3)]);
-    assert!(kept().ends_with("| 1 | supervisor"), "{}", kept());
-    let name = "n".to_string();
-    let renamed = EventBody::Renamed { name, by: by() };
-    let out = EventBody::Unarchived { by: by() };
-    commit(
-        &ledger.handle,
-        &[at(Some("t1"), 4, renamed), at(Some("t1"), 5, out)],
-    );
-    assert_eq!(kept(), "n | 0 | -");
     ledger.threads.close().expect("closed");
 }
 
