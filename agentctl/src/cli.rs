@@ -245,9 +245,7 @@ mod tests {
 
     #[test]
     fn verbs_of_later_parts_do_not_exist() {
-        for verb in ["prune"] {
-            let error = Cli::try_parse_from(["agentctl", verb, "x"]).expect_err("unknown");
-            assert_eq!(error.exit_code(), 2);
-        }
+        let error = Cli::try_parse_from(["agentctl", "prune"]).expect_err("unknown");
+        assert_eq!(error.exit_code(), 2);
     }
 }
