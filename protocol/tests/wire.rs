@@ -197,7 +197,8 @@ const fn last_request(any: &Request) -> u8 {
         | Request::Orphans(_)
         | Request::Drain(_)
         | Request::Keep(_)
-        | Request::Again(_) => 15,
+        | Request::Again(_)
+        | Request::RunWith(..) => 16,
     }
 }
 

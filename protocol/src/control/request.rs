@@ -50,6 +50,15 @@ pub enum Request {
     Keep(KeepRequest),
     /// An ended task again → `Task`, as for `Run`.
     Again(alloc::boxed::Box<AgainRequest>),
+    /// `Run` with options that it has no field for → `Task`.
+    RunWith(alloc::boxed::Box<RunRequest>, Vec<RunOption>),
+}
+
+/// An option of a dispatch. Append only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunOption {
+    /// A live task of the key is stopped first, for `superseded_by_task`.
+    Replace,
 }
 
 /// One dispatch.
@@ -164,6 +173,8 @@ pub struct AgainRequest {
     /// What is to be otherwise; absent and empty fields (`cwd`, too) are as they
     /// were. Its id is the new task's.
     pub run: RunRequest,
+    /// As of `RunWith`.
+    pub options: Vec<RunOption>,
 }
 
 /// In which conversation an ended task is done again.

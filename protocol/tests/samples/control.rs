@@ -2,8 +2,8 @@
 
 use protocol::control::{
     Again, AgainRequest, DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter,
-    LogsRequest, OrphansRequest, ProvidersRequest, Request, RunRequest, SessionAct, SessionChange,
-    SessionChoice, SessionsRequest, StopRequest, WaitRequest,
+    LogsRequest, OrphansRequest, ProvidersRequest, Request, RunOption, RunRequest, SessionAct,
+    SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
 };
 use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, StopReason};
@@ -179,6 +179,7 @@ fn keep_ones() -> Vec<Named<Request>> {
             of: "t".into(),
             how,
             run: bare_run(SessionChoice::Auto),
+            options: vec![RunOption::Replace],
         }))
     };
     let rename = |if_version| KeepAct::Rename {
@@ -192,6 +193,13 @@ fn keep_ones() -> Vec<Named<Request>> {
         ("rename_if", keep(rename(Some(7)))),
         ("retry", again(Again::Retry)),
         ("reopen", again(Again::Reopen)),
+        (
+            "run_with",
+            Request::RunWith(
+                Box::new(bare_run(SessionChoice::Auto)),
+                vec![RunOption::Replace],
+            ),
+        ),
     ]
 }
 

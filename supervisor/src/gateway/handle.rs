@@ -202,7 +202,13 @@ async fn request_of(
     Ok(match operation {
         Operation::CreateTask => {
             let run = read_json::<RunBody>(headers, body).await?;
-            Request::Run(Box::new(run.into_request(idempotency_key(headers)?)?))
+            let options = run.options();
+            let run = Box::new(run.into_request(idempotency_key(headers)?)?);
+            if options.is_empty() {
+                Request::Run(run)
+            } else {
+                Request::RunWith(run, options)
+            }
         }
         Operation::ShowTask => Request::Show { id: variable },
         Operation::WhyTask => Request::Why { id: variable },
@@ -279,7 +285,8 @@ impl Patience {
             | Request::Providers(_)
             | Request::Orphans(_)
             | Request::Keep(_)
-            | Request::Again(_) => false,
+            | Request::Again(_)
+            | Request::RunWith(..) => false,
         };
         if no_wait {
             Self::DoesNotWait
@@ -310,8 +317,14 @@ async fn again(
     body: Incoming,
 ) -> Result<Request, HttpError> {
     let changes = read_json::<RunBody>(headers, body).await?;
+    let options = changes.options();
     let run = changes.into_changes(idempotency_key(headers)?)?;
-    Ok(Request::Again(Box::new(AgainRequest { of, how, run })))
+    Ok(Request::Again(Box::new(AgainRequest {
+        of,
+        how,
+        run,
+        options,
+    })))
 }
 
 fn keep(id: String, act: KeepAct) -> Request {

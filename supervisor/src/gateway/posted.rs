@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::control::{KeepAct, RunRequest, SessionChoice, StopRequest};
+use protocol::control::{KeepAct, RunOption, RunRequest, SessionChoice, StopRequest};
 use protocol::duration::{BadQuantity, parse_duration_ms, parse_size_bytes};
 use protocol::{ProviderName, SessionId, StopReason, TaskId};
 use serde::{Deserialize, Deserializer, de};
@@ -69,9 +69,18 @@ pub(super) struct RunBody {
 enum OnConflict {
     #[default]
     Refuse,
+    Replace,
 }
 
 impl RunBody {
+    /// Options that the request has no field for.
+    pub(super) fn options(&self) -> Vec<RunOption> {
+        match self.on_conflict {
+            OnConflict::Refuse => Vec::new(),
+            OnConflict::Replace => vec![RunOption::Replace],
+        }
+    }
+
     /// The request; `key` is the `Idempotency-Key`.
     pub(super) fn into_request(self, key: Option<TaskId>) -> Result<RunRequest, HttpError> {
         // The caller has no working folder that could be meant.
@@ -106,7 +115,6 @@ impl RunBody {
                 ));
             }
         };
-        let OnConflict::Refuse = self.on_conflict;
         Ok(RunRequest {
             id,
             provider: self.provider,

@@ -63,7 +63,7 @@ impl Core {
     }
 
     /// The provider and the key that a request names.
-    fn identify(
+    pub(super) fn identify(
         &self,
         request: &RunRequest,
     ) -> Result<(std::sync::Arc<Provider>, Option<Key>), ErrorBody> {
@@ -92,7 +92,7 @@ impl Core {
     }
 
     /// No new work while the supervisor goes away, or drains.
-    fn refuse_while_draining(&self) -> Result<(), ErrorBody> {
+    pub(super) fn refuse_while_draining(&self) -> Result<(), ErrorBody> {
         if self.leaving || !self.drains.admits() {
             return Err(match self.drains.then() {
                 Some(Then::Stay) => ErrorBody::new(ErrorCode::Draining, "the supervisor drains")

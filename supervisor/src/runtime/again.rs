@@ -1,15 +1,14 @@
 //! `retry` and `reopen`: a new task from the `spec` of one that has ended.
 
-use lifecycle::{Event, EventBody};
 use protocol::SessionId;
 use protocol::control::SessionChoice;
 use protocol::control::{Again, AgainRequest, ErrorBody, ErrorCode, Response, RunRequest};
-use protocol::view::{Links, Requester, TaskView};
+use protocol::view::{Links, TaskView};
 
-use super::admit::Admitted;
-use super::clock;
 use super::core_loop::Core;
+use super::gateway::Asker;
 use super::naming::no_such_task;
+use super::replace::Dispatch;
 use crate::control::ReplySender;
 use crate::folder::SpecFile;
 use crate::ledger::LedgerError;
@@ -19,12 +18,17 @@ impl Core {
     pub(super) async fn again(
         &mut self,
         again: AgainRequest,
-        by: Requester,
+        asker: &Asker,
         reply: ReplySender,
     ) -> Result<(), LedgerError> {
         // What ended right now is in the ledger afterwards.
         self.flush().await?;
-        let AgainRequest { of, how, run } = again;
+        let AgainRequest {
+            of,
+            how,
+            run,
+            options,
+        } = again;
         let before = match self.ended_task(&of).await? {
             Ok(before) => before,
             Err(refusal) => {
@@ -45,11 +49,12 @@ impl Core {
                 return Ok(());
             }
         };
-        let admitted = self.admit(&request, links(&before, how)).await?;
-        if matches!(admitted, Ok(Admitted::New { .. })) && how == Again::Reopen {
-            self.take_out(&before, by);
-        }
-        self.answer_admitted(&request, admitted, reply).await
+        let dispatch = Dispatch {
+            request,
+            links: links(&before, how),
+            unarchives: (how == Again::Reopen && before.archived).then_some(before.id),
+        };
+        self.dispatch_with(dispatch, &options, asker, reply).await
     }
 
     async fn ended_task(&mut self, name: &str) -> Result<Result<TaskView, ErrorBody>, LedgerError> {
@@ -68,20 +73,6 @@ impl Core {
             ));
         }
         Ok(Ok(task))
-    }
-
-    /// In the same transaction as the row of the task that goes on with it.
-    fn take_out(&mut self, task: &TaskView, by: Requester) {
-        if !task.archived {
-            return;
-        }
-        self.batch.take_event(Event {
-            at: clock::now(),
-            task_id: Some(task.id.clone()),
-            record: None,
-            body: EventBody::Unarchived { by },
-        });
-        self.unsettled.push(task.id.clone());
     }
 }
 

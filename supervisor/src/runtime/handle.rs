@@ -32,6 +32,7 @@ impl Core {
                 self.step(&id, Input::Fact(Fact::TreeSwept(sweep)));
             }
             CoreInput::Archive(aside) => self.put_aside(*aside).await?,
+            CoreInput::Replace(replacing) => self.replaced(*replacing).await?,
             CoreInput::Leave => self.told_to_leave().await?,
         }
         Ok(())

@@ -5,6 +5,7 @@ use protocol::{Exit, TaskId};
 
 use super::keep::Aside;
 use super::orphans::Search;
+use super::replace::Replacing;
 use crate::control::ControlCall;
 use crate::gateway::HttpCall;
 use crate::process::watchdog::Ended;
@@ -37,6 +38,8 @@ pub(super) enum CoreInput {
     Undecided(Vec<TaskId>),
     /// A task that was to be put aside has ended.
     Archive(Box<Aside>),
+    /// A task that was to make room for another one has ended.
+    Replace(Box<Replacing>),
     /// SIGTERM or SIGINT.
     Leave,
 }

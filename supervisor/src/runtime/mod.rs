@@ -37,6 +37,7 @@ mod perform;
 mod pulse;
 mod rebuild;
 mod recover;
+mod replace;
 mod requests;
 mod service;
 mod settle;

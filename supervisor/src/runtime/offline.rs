@@ -123,6 +123,7 @@ impl Offline {
             | Request::Drain(_)
             | Request::Keep(_)
             | Request::Again(_)
+            | Request::RunWith(..)
             | Request::ChangeSession(_) => {
                 let answer = self.one_answer(request);
                 say(answer.unwrap_or_else(|error| storage_error(&error)))
@@ -171,6 +172,7 @@ impl Offline {
             | Request::Drain(_)
             | Request::Keep(_)
             | Request::Again(_)
+            | Request::RunWith(..)
             | Request::Logs(_)
             | Request::Events(_)
             | Request::Providers(_) => Ok(Response::Error(ErrorBody::new(

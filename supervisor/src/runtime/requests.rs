@@ -5,13 +5,14 @@ use protocol::control::{
     ErrorBody, ErrorCode, ListFilter, ProvidersRequest, Request, Response, SessionChange,
     SessionsRequest,
 };
-use protocol::view::{Requester, SessionView, TaskView};
+use protocol::view::{Links, Requester, SessionView, TaskView};
 
 use super::clock;
 use super::core_loop::Core;
 use super::gateway::Call;
 use super::live::Live;
 use super::naming::{self, no_such_task};
+use super::replace::Dispatch;
 use crate::control::ReplySender;
 use crate::ledger::LedgerError;
 use crate::query;
@@ -39,8 +40,17 @@ impl Core {
         } = call;
         match request {
             Request::Run(run) => return self.dispatch(*run, reply).await,
+            Request::RunWith(run, options) => {
+                let links = Links::default();
+                let dispatch = Dispatch {
+                    request: *run,
+                    links,
+                    unarchives: None,
+                };
+                return self.dispatch_with(dispatch, &options, &asker, reply).await;
+            }
             Request::Again(again) => {
-                return self.again(*again, asker.look_up(), reply).await;
+                return self.again(*again, &asker, reply).await;
             }
             Request::Stop(stop) => return self.stop(stop, asker, reply).await,
             Request::Wait(wait) => return self.wait(wait, reply).await,

@@ -1,5 +1,6 @@
 //! The options of `run`.
 
+use protocol::control::RunOption;
 use protocol::{ProviderName, SessionId, TaskId};
 
 use crate::errors::CliError;
@@ -111,7 +112,7 @@ pub(crate) enum OnConflict {
     Refuse,
     /// Wait for it (not in this version yet)
     Queue,
-    /// Stop it first (not in this version yet)
+    /// Stop it first; its reason is superseded_by_task
     Replace,
 }
 
@@ -140,13 +141,20 @@ pub(crate) struct Later {
 }
 
 impl Args {
+    /// Options that the request has no field for.
+    pub(super) fn options(&self) -> Vec<RunOption> {
+        match self.on_conflict {
+            OnConflict::Refuse | OnConflict::Queue => Vec::new(),
+            OnConflict::Replace => vec![RunOption::Replace],
+        }
+    }
+
     /// # Errors
     /// Usage, with the name of the option that has to wait.
     pub(super) fn refuse_later_parts(&self) -> Result<(), CliError> {
         let conflict = match self.on_conflict {
-            OnConflict::Refuse => None,
+            OnConflict::Refuse | OnConflict::Replace => None,
             OnConflict::Queue => Some("--on-conflict queue"),
-            OnConflict::Replace => Some("--on-conflict replace"),
         };
         let later = &self.later;
         let named = [
@@ -188,7 +196,6 @@ mod tests {
     fn every_option_of_a_later_part_is_refused_by_name() {
         for line in [
             ["--on-conflict", "queue"],
-            ["--on-conflict", "replace"],
             ["--max-cost", "1.5"],
             ["--memory", "2G"],
             ["--container", "c"],

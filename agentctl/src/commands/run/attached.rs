@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 
-use protocol::control::{EventsRequest, LogChunk, RunRequest};
+use protocol::control::{EventsRequest, LogChunk};
 use protocol::view::TaskView;
 use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, TaskId};
 
 use super::interrupt::Signals;
-use super::{Dispatched, What, clock, dispatch, hint, tell_spawn_failure, warn};
+use super::{Asked, Dispatched, clock, dispatch, hint, tell_spawn_failure, warn};
 use crate::client::{Client, Start};
 use crate::commands::wait;
 use crate::errors::CliError;
@@ -46,15 +46,15 @@ enum Learned {
 /// Refused, or unreachable for too long.
 pub(super) fn run(
     client: Client,
-    (request, kind): (RunRequest, What),
+    asked: Asked,
     permission: Permission,
     format: Format,
 ) -> Result<Code, CliError> {
     let client = Arc::new(client);
-    let id = request.id.clone();
+    let id = asked.id.clone();
     // Before the dispatch, so that Ctrl-C can never miss the task.
     Signals::take()?.watch(Arc::clone(&client), id);
-    let dispatched = dispatch(&client, (request, kind), permission)?;
+    let dispatched = dispatch(&client, asked, permission)?;
     warn(&dispatched);
     if dispatched.task.archive_reason == Some(ArchiveReason::SpawnFailed) {
         return conclude(&client, &dispatched.task, format);

@@ -5,7 +5,7 @@ mod attached;
 mod interrupt;
 mod request;
 
-use protocol::control::{Again, AgainRequest, Request, Response, RunRequest};
+use protocol::control::{Again, AgainRequest, Request, Response, RunOption, RunRequest};
 use protocol::view::TaskView;
 use protocol::{ArchiveReason, TaskId};
 
@@ -41,12 +41,28 @@ enum What {
 }
 
 impl What {
-    fn message(self, run: RunRequest) -> Request {
+    fn message(self, run: RunRequest, options: Vec<RunOption>) -> Request {
         match self {
-            Self::New => Request::Run(Box::new(run)),
-            Self::Again(of, how) => Request::Again(Box::new(AgainRequest { of, how, run })),
+            // As every version understands it.
+            Self::New if options.is_empty() => Request::Run(Box::new(run)),
+            Self::New => Request::RunWith(Box::new(run), options),
+            Self::Again(of, how) => Request::Again(Box::new(AgainRequest {
+                of,
+                how,
+                run,
+                options,
+            })),
         }
     }
+}
+
+/// A dispatch that is about to be sent.
+struct Asked {
+    /// The task's.
+    id: TaskId,
+    /// The caller's own, which goes to a supervisor of the same user only.
+    environment: Vec<(String, String)>,
+    message: Request,
 }
 
 /// A task that the supervisor has taken.
@@ -71,17 +87,23 @@ fn dispatch_and_follow(args: Args, kind: What, cx: &Context) -> Result<Code, Cli
     args.refuse_later_parts()?;
     let (detach, permission) = (args.detach, args.permission());
     let own_folder = args.cwd.is_none();
+    let options = args.options();
     let mut request = request::build(args)?;
     if own_folder && matches!(kind, What::Again(..)) {
         // Where it was before.
         request.cwd.clear();
     }
     let client = cx.client()?;
+    let asked = Asked {
+        id: request.id.clone(),
+        environment: std::mem::take(&mut request.client_env),
+        message: kind.message(request, options),
+    };
     if detach {
-        let dispatched = dispatch(&client, (request, kind), permission)?;
+        let dispatched = dispatch(&client, asked, permission)?;
         detached(&client, &dispatched, cx.format)
     } else {
-        attached::run(client, (request, kind), permission, cx.format)
+        attached::run(client, asked, permission, cx.format)
     }
 }
 
@@ -103,14 +125,13 @@ fn detached(client: &Client, dispatched: &Dispatched, format: Format) -> Result<
 
 /// Sends the request until it is answered: the id is ours, so that it can be
 /// sent again without starting a second task.
-fn dispatch(
-    client: &Client,
-    (mut request, kind): (RunRequest, What),
-    permission: Permission,
-) -> Result<Dispatched, CliError> {
-    let hint = hint(&request.id);
-    let mut environment = std::mem::take(&mut request.client_env);
-    let mut message = kind.message(request);
+fn dispatch(client: &Client, asked: Asked, permission: Permission) -> Result<Dispatched, CliError> {
+    let Asked {
+        id,
+        mut environment,
+        mut message,
+    } = asked;
+    let hint = hint(&id);
     let mut attempts = 0_u32;
     let mut send = || {
         let stream = client.connect()?;
@@ -155,6 +176,9 @@ fn dispatch(
 /// The options in a message, if it has any.
 fn run_of(message: &mut Request) -> Option<&mut RunRequest> {
     if let Request::Run(run) = message {
+        return Some(run);
+    }
+    if let Request::RunWith(run, _) = message {
         return Some(run);
     }
     if let Request::Again(again) = message {
