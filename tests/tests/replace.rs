@@ -6,9 +6,10 @@ use tests::scenarios::assert_ended;
 
 const KEY: &str = "forge:repo:7";
 
+/// It runs for ever, after these steps.
 fn holder(world: &World, steps: &[&str]) -> Dispatched {
-    let mut all = vec!["mark:up"];
-    all.extend(steps);
+    let mut all = steps.to_vec();
+    all.extend(["mark:up", "forever"]);
     let task = world.run().key(KEY).steps(all).detached();
     task.marked("up");
     task
@@ -35,10 +36,7 @@ fn replace(world: &World, id: &str) -> Output {
 fn the_live_task_is_gone_before_the_new_one_starts() {
     let world = World::running();
     // It ignores TERM and leaves a daemon: the whole tree has to go.
-    let old = holder(
-        &world,
-        &["spawn:daemon:1:forever", "ignore:SIGTERM", "forever"],
-    );
+    let old = holder(&world, &["spawn:daemon:1:forever", "ignore:SIGTERM"]);
     let records = old.records.processes();
     let new = replace(&world, "new").ok().json();
     assert_eq!(new["status"], "running");
@@ -80,7 +78,7 @@ fn a_free_key_is_used_at_once_and_a_repeated_dispatch_stops_nothing() {
 #[test]
 fn what_would_be_refused_stops_nothing() {
     let world = World::running();
-    let old = holder(&world, &["forever"]);
+    let old = holder(&world, &[]);
     let provider = world.ctl(&[
         "run",
         "--key",
@@ -118,7 +116,7 @@ fn what_would_be_refused_stops_nothing() {
 #[test]
 fn several_at_once_leave_one() {
     let world = World::running();
-    let old = holder(&world, &["forever"]);
+    let old = holder(&world, &[]);
     let ids: Vec<String> = (0..6).map(|n| format!("r{n}")).collect();
     std::thread::scope(|scope| {
         for id in &ids {
@@ -146,7 +144,7 @@ fn several_at_once_leave_one() {
 fn a_supervisor_that_dies_in_between_loses_nothing() {
     let world = World::builder().hooks(["shim.signal.before"]).build();
     let first = world.start();
-    let old = holder(&world, &["forever"]);
+    let old = holder(&world, &[]);
     world.hooks().arm("shim.signal.before");
     std::thread::scope(|scope| {
         let client = scope.spawn(|| replace(&world, "new"));
@@ -171,7 +169,7 @@ fn a_retry_may_replace_too() {
     let world = World::running();
     let task = world.run().key(KEY).argv(["sleep", "1000"]).detached();
     assert_eq!(world.stop(&task.id, &[]), "stopped");
-    let old = holder(&world, &["forever"]);
+    let old = holder(&world, &[]);
     let busy = world.ctl(&["retry", &task.id, "-d"]);
     let _refused = busy.expect_code(4);
     let new = world

@@ -1,11 +1,14 @@
 //! What headers and queries ask for.
 
+use hyper::body::Incoming;
 use hyper::header::{HeaderMap, IF_MATCH};
-use protocol::control::ListFilter;
+use protocol::control::{Again, AgainRequest, ListFilter, Request};
 use protocol::vocab::{ArchiveReason, Status};
 use protocol::{TaskId, Timestamp};
 
+use super::body::read_json;
 use super::error::HttpError;
+use super::posted::RunBody;
 use super::routes::Query;
 
 /// The version that a change is for; `*` is any.
@@ -58,4 +61,22 @@ pub(super) fn list_filter(query: &mut Query) -> Result<ListFilter, String> {
     }
     query.end()?;
     Ok(filter)
+}
+
+/// A task that is done again, with what the body says otherwise.
+pub(super) async fn again(
+    of: String,
+    how: Again,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Request, HttpError> {
+    let changes = read_json::<RunBody>(headers, body).await?;
+    let options = changes.options();
+    let run = changes.into_changes(idempotency_key(headers)?)?;
+    Ok(Request::Again(Box::new(AgainRequest {
+        of,
+        how,
+        run,
+        options,
+    })))
 }

@@ -7,14 +7,14 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Request as HttpRequest, Response, StatusCode};
 use protocol::control::{
-    Again, AgainRequest, DrainRequest, KeepAct, KeepRequest, Request, Response as Answer,
-    SessionAct, SessionChange, SessionsRequest,
+    Again, DrainRequest, KeepAct, KeepRequest, Request, Response as Answer, SessionAct,
+    SessionChange, SessionsRequest,
 };
 use protocol::vocab::StopOutcome;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
-use super::asked::{idempotency_key, if_match, list_filter};
+use super::asked::{again, idempotency_key, if_match, list_filter};
 use super::body::{Body, json_response, read_json, text_response};
 use super::error::HttpError;
 use super::metrics::Figures;
@@ -156,6 +156,16 @@ async fn perform(
         | Operation::BeginDrain
         | Operation::CancelDrain => query.end().map_err(HttpError::usage)?,
     }
+    without_query(asker, operation, variable, headers, body).await
+}
+
+async fn without_query(
+    asker: &Asker,
+    operation: Operation,
+    variable: String,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Response<Body>, HttpError> {
     match operation {
         Operation::Page => Ok(page::answer()),
         Operation::Health => Ok(text_response("text/plain; charset=utf-8", "ok\n")),
@@ -308,23 +318,6 @@ async fn change(
         session_id: posted.session_id,
         act,
     }))
-}
-
-async fn again(
-    of: String,
-    how: Again,
-    headers: &HeaderMap,
-    body: Incoming,
-) -> Result<Request, HttpError> {
-    let changes = read_json::<RunBody>(headers, body).await?;
-    let options = changes.options();
-    let run = changes.into_changes(idempotency_key(headers)?)?;
-    Ok(Request::Again(Box::new(AgainRequest {
-        of,
-        how,
-        run,
-        options,
-    })))
 }
 
 fn keep(id: String, act: KeepAct) -> Request {

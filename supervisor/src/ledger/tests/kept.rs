@@ -5,6 +5,14 @@ use lifecycle::EventBody;
 use super::projection::text;
 use super::support::{Place, admitted, at, commit, ended, requester};
 
+/// A word on how a task is kept.
+pub(super) const fn is_the_operators(body: &EventBody) -> bool {
+    matches!(
+        body,
+        EventBody::Archived { .. } | EventBody::Unarchived { .. } | EventBody::Renamed { .. }
+    )
+}
+
 /// Its name and the archive flag are the operator's; a live task has no flag.
 #[test]
 fn how_a_task_is_kept_changes_after_its_end() {

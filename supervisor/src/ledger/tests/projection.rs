@@ -7,6 +7,7 @@ use protocol::view::Links;
 use protocol::vocab::{IntentOutcome, SessionState, SignalledBy};
 use protocol::{ArchiveReason, Basis, Exit, SessionId, Status, Timestamp};
 
+use super::kept::is_the_operators;
 use super::samples::{Values, every_body};
 use super::support::{
     Place, admitted, at, bound, commit, ended, ending, id, key, provider, session, spec,
@@ -194,11 +195,7 @@ fn no_event_changes_the_row_of_an_ended_task() {
         at: 50,
     };
     for (count, body) in every_body(&values).into_iter().enumerate() {
-        let keeps = matches!(
-            body,
-            EventBody::Archived { .. } | EventBody::Unarchived { .. } | EventBody::Renamed { .. }
-        );
-        if keeps || matches!(body, EventBody::Admitted { .. }) {
+        if is_the_operators(&body) || matches!(body, EventBody::Admitted { .. }) {
             continue;
         }
         commit(&ledger.handle, &[at(Some("t1"), 100 + count as i64, body)]);
