@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use protocol::shim::{SpawnStage, Start};
 use protocol::vocab::Stream;
+use sys::container::{Container, VARIABLE};
 use sys::hook::SHIM_EXEC;
 use sys::spawn::{Plan, SpawnError, Spawned, spawn};
 use sys::temp_folder::{self, TempFolder};
@@ -28,6 +29,8 @@ pub struct Agent {
     pub prompt: Option<Prompt>,
     /// Its private folder.
     pub temp: PrivateFolder,
+    /// Where it really runs, if not here.
+    pub container: Option<Container>,
 }
 
 /// Starts the agent of `start`. The environment, the arguments and the prompt
@@ -37,6 +40,7 @@ pub struct Agent {
 /// [`SpawnError`]; nothing runs then, and the private folder is removed.
 pub fn start(start: &mut Start) -> Result<Agent, SpawnError> {
     let task_dir = PathBuf::from(&start.task_dir);
+    let container = enter(start, &task_dir)?;
     let temp = PrivateFolder::create(&task_dir)?;
     let started = start_in(start, &task_dir, &temp);
     (start.argv, start.env, start.stdin) = (Vec::new(), Vec::new(), None);
@@ -46,12 +50,26 @@ pub fn start(start: &mut Start) -> Result<Agent, SpawnError> {
             outputs,
             prompt,
             temp,
+            container,
         }),
         Err(error) => {
             temp.remove();
             Err(error)
         }
     }
+}
+
+/// With a container the leader is the program around its exec client.
+fn enter(start: &mut Start, task_dir: &Path) -> Result<Option<Container>, SpawnError> {
+    let name = start.env.iter().find(|(name, _)| name == VARIABLE);
+    let name = name.map_or("", |(_, value)| value.lines().next().unwrap_or_default());
+    let place = PathBuf::from(format!("container {name}"));
+    let found = Container::take(&start.task_id, task_dir, &mut start.env)
+        .map_err(|error| failed(&error, &place))?;
+    Ok(found.map(|(container, passed)| {
+        start.argv = container.argv(passed, std::mem::take(&mut start.argv));
+        container
+    }))
 }
 
 type Started = (Spawned, [Output; 2], Option<Prompt>);

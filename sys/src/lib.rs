@@ -14,6 +14,7 @@ pub mod attribute;
 mod checksum;
 pub mod claim;
 pub mod clock;
+pub mod container;
 pub mod descriptors;
 pub mod heap;
 pub mod hook;

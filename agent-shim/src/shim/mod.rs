@@ -308,6 +308,7 @@ fn running(agent: Agent, start: Start, desk: &Desk) -> io::Result<Task> {
         outputs,
         prompt,
         temp,
+        container,
     } = agent;
     temp.publish();
     let policy = Policy {
@@ -320,6 +321,7 @@ fn running(agent: Agent, start: Start, desk: &Desk) -> io::Result<Task> {
         outputs,
         prompt,
         temp: Some(temp),
+        container,
         scanner: Scanner::new(&start.scan),
         ladder: Ladder::new(policy),
         buffer: Pages::new(BUFFER_BYTES)?,

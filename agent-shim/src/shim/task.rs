@@ -4,7 +4,8 @@ use std::io;
 
 use protocol::Exit;
 use protocol::shim::{AlarmKind, IntentRecord, Record, SupersededBy, SweepRecord, Target};
-use sys::hook::SHIM_REAP;
+use sys::container::Container;
+use sys::hook::{SHIM_REAP, SHIM_SIGNAL};
 use sys::pages::Pages;
 use sys::spawn::Spawned;
 
@@ -34,6 +35,8 @@ pub(super) struct Task {
     pub(super) prompt: Option<Prompt>,
     /// Until it is removed.
     pub(super) temp: Option<PrivateFolder>,
+    /// Where the agent really runs, if not here.
+    pub(super) container: Option<Container>,
     pub(super) scanner: Scanner,
     pub(super) ladder: Ladder,
     pub(super) buffer: Pages,
@@ -203,6 +206,7 @@ impl Task {
     /// is there.
     fn leader_ended(&mut self, exit: Exit, desk: &mut Desk) -> io::Result<()> {
         self.read_all(desk);
+        let exit = self.container.as_ref().map_or(exit, Container::exit);
         self.record_exit(exit.clone(), desk);
         if let Some(leader) = self.leader.take() {
             leader.pidfd.reap(&SHIM_REAP)?;
@@ -246,6 +250,11 @@ impl Task {
             Conclusion::Empty => (true, Vec::new()),
             Conclusion::LeftAlone | Conclusion::Unkillable => (false, tree::survivors()),
         };
+        let empty = empty
+            && self
+                .container
+                .as_ref()
+                .is_none_or(|container| container.end(&SHIM_SIGNAL));
         let swept = match self.sweep {
             Sweep::NotYet => 0,
             Sweep::Ended(count) => count,
@@ -255,7 +264,8 @@ impl Task {
             empty,
             swept,
             survivors,
-            marker_only: false,
+            // Behind the container's wall only the marker tells.
+            marker_only: self.container.is_some(),
         }));
         let [stdout, stderr] = self.outputs.each_ref().map(Output::counts);
         desk.record(Record::Finished {

@@ -59,6 +59,8 @@ pub enum Request {
 pub enum RunOption {
     /// A live task of the key is stopped first, for `superseded_by_task`.
     Replace,
+    /// The agent runs inside this container.
+    Container(String),
 }
 
 /// One dispatch.

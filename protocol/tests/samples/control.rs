@@ -194,6 +194,13 @@ fn keep_ones() -> Vec<Named<Request>> {
         ("retry", again(Again::Retry)),
         ("reopen", again(Again::Reopen)),
         (
+            "run_in_container",
+            Request::RunWith(
+                Box::new(bare_run(SessionChoice::Auto)),
+                vec![RunOption::Container("c".into())],
+            ),
+        ),
+        (
             "run_with",
             Request::RunWith(
                 Box::new(bare_run(SessionChoice::Auto)),

@@ -61,6 +61,7 @@ pub(super) struct RunBody {
     max_log: Size,
     provider_arg: Vec<String>,
     on_conflict: OnConflict,
+    container: Option<String>,
 }
 
 /// What to do while the key has a live task.
@@ -75,10 +76,12 @@ enum OnConflict {
 impl RunBody {
     /// Options that the request has no field for.
     pub(super) fn options(&self) -> Vec<RunOption> {
-        match self.on_conflict {
+        let mut options = match self.on_conflict {
             OnConflict::Refuse => Vec::new(),
             OnConflict::Replace => vec![RunOption::Replace],
-        }
+        };
+        options.extend(self.container.clone().map(RunOption::Container));
+        options
     }
 
     /// The request; `key` is the `Idempotency-Key`.

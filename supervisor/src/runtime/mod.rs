@@ -16,6 +16,7 @@ mod boot;
 mod cgroups;
 mod claims;
 mod clock;
+mod container;
 mod core_loop;
 mod damage;
 mod digest;

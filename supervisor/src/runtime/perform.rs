@@ -15,6 +15,8 @@ use super::live::ShimEnd;
 use crate::process::marker_sweep::{self, SweepOrder};
 use crate::process::watchdog;
 use sys::claim::ClaimError;
+use sys::container::Container;
+use sys::hook::SUP_SIGNAL;
 use sys::process;
 
 /// A limit beyond this is none: instants end somewhere.
@@ -102,6 +104,7 @@ impl Core {
             proven: live.proven(),
         };
         let agent = live.agent_fd.clone();
+        let container = Container::read(id, &self.service.folders.task_dir(id));
         let group = cgroups::of(&self.service, id);
         let inputs = self.inputs.clone();
         let id = id.clone();
@@ -109,7 +112,10 @@ impl Core {
             let work = move || {
                 let by_group = group.map(|group| group.end());
                 let order = cgroups::with_proof(order, by_group);
-                let sweep = marker_sweep::run(&order);
+                let inside = container.map(|container| container.end(&SUP_SIGNAL));
+                let mut sweep = marker_sweep::run(&order);
+                sweep.empty &= inside.unwrap_or(true);
+                sweep.marker_only |= inside.is_some();
                 (sweep, agent.and_then(|agent| watchdog::told_exit(&agent)))
             };
             let swept = tokio::task::spawn_blocking(work).await;

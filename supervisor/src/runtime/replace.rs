@@ -2,13 +2,14 @@
 //! first, and goes on when its tree is proven gone.
 
 use lifecycle::{Command, Event, EventBody, Input};
-use protocol::control::{RunOption, RunRequest};
+use protocol::control::{Response, RunOption, RunRequest};
 use protocol::view::{Links, Requester};
 use protocol::{Key, StopReason, TaskId};
 use tokio::sync::oneshot;
 
 use super::admit::Admitted;
 use super::clock;
+use super::container;
 use super::core_loop::Core;
 use super::gateway::Asker;
 use super::input::CoreInput;
@@ -34,11 +35,16 @@ impl Core {
     /// Dispatches, and answers when its agent is exec'd or could not be.
     pub(super) async fn dispatch_with(
         &mut self,
-        dispatch: Dispatch,
+        mut dispatch: Dispatch,
         options: &[RunOption],
         asker: &Asker,
         reply: ReplySender,
     ) -> Result<(), LedgerError> {
+        container::forget(&mut dispatch.request);
+        if let Err(refusal) = container::take_options(&mut dispatch.request, options) {
+            self.batch.answer(reply, Response::Error(refusal));
+            return Ok(());
+        }
         let by = asker.look_up();
         if options.contains(&RunOption::Replace) {
             return self.replace(dispatch, by, reply).await;

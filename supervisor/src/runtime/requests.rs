@@ -8,6 +8,7 @@ use protocol::control::{
 use protocol::view::{Links, Requester, SessionView, TaskView};
 
 use super::clock;
+use super::container;
 use super::core_loop::Core;
 use super::gateway::Call;
 use super::live::Live;
@@ -39,7 +40,10 @@ impl Core {
             reply,
         } = call;
         match request {
-            Request::Run(run) => return self.dispatch(*run, reply).await,
+            Request::Run(mut run) => {
+                container::forget(&mut run);
+                return self.dispatch(*run, reply).await;
+            }
             Request::RunWith(run, options) => {
                 let links = Links::default();
                 let dispatch = Dispatch {

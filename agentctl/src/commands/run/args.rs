@@ -101,6 +101,9 @@ pub(crate) struct Args {
     /// Do not start a supervisor [env: AGENTCTL_NO_START=1]
     #[arg(long)]
     pub(super) no_start: bool,
+    /// Run inside this container of podman or docker
+    #[arg(long, value_name = "NAME")]
+    pub(super) container: Option<String>,
     #[command(flatten)]
     pub(super) later: Later,
 }
@@ -125,9 +128,6 @@ pub(crate) struct Later {
     /// Most memory (not in this version yet)
     #[arg(long, value_name = "SIZE", help_heading = "Not in this version yet")]
     memory: Option<String>,
-    /// Run inside a container (not in this version yet)
-    #[arg(long, value_name = "NAME", help_heading = "Not in this version yet")]
-    container: Option<String>,
     /// Run as another user (not in this version yet)
     #[arg(
         long = "as",
@@ -143,10 +143,12 @@ pub(crate) struct Later {
 impl Args {
     /// Options that the request has no field for.
     pub(super) fn options(&self) -> Vec<RunOption> {
-        match self.on_conflict {
+        let mut options = match self.on_conflict {
             OnConflict::Refuse | OnConflict::Queue => Vec::new(),
             OnConflict::Replace => vec![RunOption::Replace],
-        }
+        };
+        options.extend(self.container.clone().map(RunOption::Container));
+        options
     }
 
     /// # Errors
@@ -160,7 +162,6 @@ impl Args {
         let named = [
             (later.max_cost.is_some(), "--max-cost"),
             (later.memory.is_some(), "--memory"),
-            (later.container.is_some(), "--container"),
             (later.as_user.is_some(), "--as"),
             (later.on_not_found.is_some(), "--on-not-found"),
         ];
@@ -198,7 +199,6 @@ mod tests {
             ["--on-conflict", "queue"],
             ["--max-cost", "1.5"],
             ["--memory", "2G"],
-            ["--container", "c"],
             ["--as", "u"],
             ["--on-not-found", "fail"],
         ] {
