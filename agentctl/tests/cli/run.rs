@@ -112,8 +112,8 @@ fn what_is_wrong_here_is_never_sent() {
             "env:2: a variable looks like",
         ),
         (
-            vec!["run", "--container", "c", "--", "true"],
-            "not in this version yet: --container",
+            vec!["run", "--as", "u", "--", "true"],
+            "not in this version yet: --as",
         ),
         (
             vec!["run", "--provider", "Bad", "--", "true"],
