@@ -179,7 +179,7 @@ fn what_makes_no_sense_leaves_no_row() {
         &["run", "-d", "--prompt-file", "/no/such/file", "--", "true"],
         &["run", "-d"],
         &["run", "-d", "--id", "a/b", "--", "true"],
-        &["run", "-d", "--container", "c", "--", "true"],
+        &["run", "-d", "--as", "u", "--", "true"],
         &["run", "-d", "--timeout", "never", "--", "true"],
     ];
     for case in cases {

@@ -32,6 +32,11 @@ impl SpawnFailure<'_> {
             SpawnStage::Chdir => self.chdir(errno),
             SpawnStage::Exec => self.exec(errno),
             SpawnStage::Fork => Some(fork(errno)),
+            // Where the shim looked for it, as it says by this path.
+            SpawnStage::Prepare if self.path.starts_with("container ") => Some(format!(
+                "“{}” is not known to podman or docker in PATH",
+                printable(self.path, MAX_PATH)
+            )),
             SpawnStage::Prepare => Some(format!(
                 "the pipes, the log files or the private TMPDIR could not be made{}: {}",
                 self.at(),
