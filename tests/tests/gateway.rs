@@ -251,7 +251,12 @@ fn a_unix_socket_needs_no_token_and_names_the_peer() {
     let config = "[http]\nlisten = \"unix:{dir}/run/http.sock\"\n";
     let world = World::builder().config(config).build();
     let _supervisor = world.start();
-    let http = Http::on_socket(world.runtime_dir().join("http.sock"));
+    let socket = world.runtime_dir().join("http.sock");
+    // The control socket is there first.
+    wait_until("the gateway", GENEROUS, || {
+        std::os::unix::net::UnixStream::connect(&socket).is_ok()
+    });
+    let http = Http::on_socket(socket);
     let task = world.post_task(&http, &["mark:up", "forever"]);
     task.marked("up");
     let stop = format!("{}/stop", path_of(&task.id));
