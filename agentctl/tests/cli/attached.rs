@@ -288,11 +288,7 @@ fn a_reader_that_leaves_detaches() {
                 bytes: b"up\n".to_vec(),
             }));
             more.pass();
-            peer.send(&Response::Log(LogChunk {
-                offset: 3,
-                bytes: b"more\n".to_vec(),
-            }));
-            peer.until_hung_up();
+            peer.log_until_hung_up(3);
         }
         _ => peer.until_hung_up(),
     });

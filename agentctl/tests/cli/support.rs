@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use protocol::codec;
-use protocol::control::{Request, Response};
+use protocol::control::{LogChunk, Request, Response};
 use protocol::frame::FrameDecoder;
 use protocol::hello::{HELLO_LEN, Hello};
 use protocol::limits::MAX_CONTROL_FRAME;
@@ -96,9 +96,28 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn send(&mut self, response: &Response) {
-        let frame = codec::to_frame(response, MAX_CONTROL_FRAME).expect("small enough");
         // The client may have been killed by the test.
-        let _gone = self.stream.write_all(&frame);
+        let _gone = self.sent(response);
+    }
+
+    /// Output from `offset` on, for as long as somebody takes it.
+    ///
+    /// One line would not do where a test closes a pipe: a child that another
+    /// test is about to exec may hold its end open for a moment.
+    pub(crate) fn log_until_hung_up(&mut self, mut offset: u64) {
+        let bytes = b"more\n";
+        while self.sent(&Response::Log(LogChunk {
+            offset,
+            bytes: bytes.to_vec(),
+        })) {
+            offset += bytes.len() as u64;
+        }
+    }
+
+    /// Sends; false if the client has gone.
+    fn sent(&mut self, response: &Response) -> bool {
+        let frame = codec::to_frame(response, MAX_CONTROL_FRAME).expect("small enough");
+        self.stream.write_all(&frame).is_ok()
     }
 
     /// Waits until the client has gone.

@@ -154,7 +154,8 @@ fn logs_are_clean_unless_raw() {
 
 #[test]
 fn a_reader_that_leaves_ends_it_quietly() {
-    let (home, _server) = serve_log(b"line\nline\nline\nline\n");
+    let home = Home::new();
+    let _server = Server::start(&home, |_, peer| peer.log_until_hung_up(0));
     let mut child = home
         .agentctl(&["logs", "x"])
         .stdout(Stdio::piped())
