@@ -3,7 +3,7 @@
 use std::io;
 
 use protocol::control::{ErrorBody, ErrorCode};
-use serde_json::json;
+use protocol::json;
 use thiserror::Error;
 
 use crate::exit_code::Code;
@@ -39,6 +39,14 @@ pub(crate) enum CliError {
     /// The supervisor refused or failed.
     #[error("{}", .0.message)]
     Refused(ErrorBody),
+    /// It refused because of the state that a task is in.
+    #[error("{}", .refusal.message)]
+    Conflict {
+        /// Its words.
+        refusal: ErrorBody,
+        /// What the task has now.
+        version: u64,
+    },
     /// The other side is not, or no longer, one that we understand.
     #[error("the supervisor cannot be understood")]
     Misunderstood(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -83,7 +91,7 @@ impl CliError {
             Self::Usage { .. } => Code::USAGE,
             Self::Unreachable { .. } => Code::UNREACHABLE,
             Self::NotPermitted { .. } => Code::NOT_PERMITTED,
-            Self::Refused(body) => Code::of_error(body.code),
+            Self::Refused(body) | Self::Conflict { refusal: body, .. } => Code::of_error(body.code),
             Self::Misunderstood(_) | Self::Io { .. } => Code::UNEXPECTED,
             Self::StdoutClosed => Code::OK,
         }
@@ -95,7 +103,7 @@ impl CliError {
             Self::Usage { .. } => ErrorCode::Usage.as_str(),
             Self::Unreachable { .. } => "unreachable",
             Self::NotPermitted { .. } => ErrorCode::NotPermitted.as_str(),
-            Self::Refused(body) => body.code.as_str(),
+            Self::Refused(body) | Self::Conflict { refusal: body, .. } => body.code.as_str(),
             Self::Misunderstood(_) => "protocol",
             Self::Io { .. } | Self::StdoutClosed => ErrorCode::Internal.as_str(),
         }
@@ -107,7 +115,7 @@ impl CliError {
             Self::Usage { hint, .. }
             | Self::Unreachable { hint, .. }
             | Self::NotPermitted { hint, .. } => hint.as_deref(),
-            Self::Refused(body) => body.hint.as_deref(),
+            Self::Refused(body) | Self::Conflict { refusal: body, .. } => body.hint.as_deref(),
             Self::Misunderstood(_) | Self::Io { .. } | Self::StdoutClosed => None,
         }
     }
@@ -133,14 +141,14 @@ impl CliError {
         text
     }
 
-    /// For programs, on stderr: `{"error":{"code","message","hint"}}`.
+    /// For programs, on stderr: `{"error":{"code","message","hint"}}`, and the
+    /// `version` that the task has now where that was in the way.
     pub(crate) fn json(&self) -> String {
-        let error = json!({
-            "code": self.word(),
-            "message": self.message(),
-            "hint": self.hint(),
-        });
-        format!("{}\n", json!({ "error": error }))
+        let mut line = json::error(self.word(), &self.message(), self.hint());
+        if let Self::Conflict { version, .. } = self {
+            line["error"]["version"] = (*version).into();
+        }
+        format!("{line}\n")
     }
 }
 
@@ -158,6 +166,14 @@ mod tests {
             "{\"error\":{\"code\":\"key_busy\",\"message\":\"key \\u001b[31mk is busy\",\"hint\":\"wait\"}}\n"
         );
         assert_eq!(error.code(), Code(4));
+        let stale = CliError::Conflict {
+            refusal: ErrorBody::new(ErrorCode::Conflict, "it has version 3"),
+            version: 3,
+        };
+        assert_eq!(
+            stale.json(),
+            "{\"error\":{\"code\":\"conflict\",\"message\":\"it has version 3\",\"hint\":null,\"version\":3}}\n"
+        );
     }
 
     #[test]

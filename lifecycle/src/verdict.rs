@@ -200,7 +200,9 @@ fn by_exit(task: &Task, exit: &Exit) -> (ArchiveReason, Basis, Option<String>) {
     }
 }
 
-fn name_of(requester: &Requester) -> String {
+/// Who asked, as `ended_by` and `archived_by` say it.
+#[must_use]
+pub fn name_of(requester: &Requester) -> String {
     match (requester.via, requester.uid) {
         (Via::Supervisor, _) | (_, None) => "supervisor".to_string(),
         (Via::Control | Via::Http | Via::Signal, Some(uid)) => {

@@ -28,6 +28,8 @@ mod exit;
 pub mod frame;
 pub mod hello;
 pub mod ids;
+#[cfg(feature = "json")]
+pub mod json;
 pub mod limits;
 pub mod places;
 pub mod shim;

@@ -219,7 +219,8 @@ const fn last_response(any: &Response) -> u8 {
         | Response::Providers(_)
         | Response::ProviderChecked { .. }
         | Response::Orphans(_)
-        | Response::Kept { .. } => 15,
+        | Response::Kept { .. }
+        | Response::Conflict { .. } => 16,
     }
 }
 

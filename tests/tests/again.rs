@@ -1,7 +1,7 @@
 //! `retry` and `reopen`: a new task from one that has ended.
 
 use serde_json::{Value, json};
-use tests::harness::{Output, World};
+use tests::harness::{Bins, Output, World};
 use tests::scenarios::assert_ended;
 
 fn world() -> World {
@@ -153,5 +153,38 @@ fn what_was_cut_off_is_not_reopened_without_a_release() {
             .is_some_and(|hint| hint.contains("retry")),
         "{none}"
     );
+    world.check();
+}
+
+/// The links are facts like any other: a restart and a rebuild keep them.
+#[test]
+fn links_survive_a_restart_and_a_rebuild() {
+    let world = World::new();
+    world.install_fake("claude");
+    let first = world.start();
+    let talk = world.run().provider("claude").key("talk");
+    let talk = talk.steps(["one"]).detached();
+    let _done = world.ended(&talk.id);
+    let verb = |words: &[&str]| {
+        let task = world.ctl(&[words, &["-d", "--json"]].concat()).ok().json();
+        world.ended(task["id"].as_str().expect("an id"))
+    };
+    let reopened = verb(&["reopen", &talk.id, "--prompt", "two", "--id", "reopened"]);
+    assert_eq!(reopened["links"]["reopened_from"], json!(talk.id));
+    let retried = verb(&["retry", "reopened", "--id", "retried"]);
+    assert_eq!(retried["links"]["retry_of"], "reopened");
+    let links = || ["reopened", "retried"].map(|id| world.show(id)["links"].clone());
+    let before = links();
+    first.kill();
+    let second = world.start();
+    assert_eq!(links(), before);
+    second.kill();
+    let mut command = world.command(Bins::locate().supervisor());
+    command.arg("recover");
+    let _rebuilt = world.finish(command).ok();
+    let _third = world.start();
+    assert_eq!(links(), before);
+    // Both turns were told to write into one record.
+    world.oracle().agents.clear();
     world.check();
 }

@@ -10,7 +10,7 @@ use tests::scenarios::{Path, crash_at};
 const MOST_OCCURRENCES: usize = 40;
 
 /// The paths, and the points that each must pass at least once.
-const EXPECTED: [(Path, &[&str]); 6] = [
+const EXPECTED: [(Path, &[&str]); 10] = [
     (Path::Boot, &["sup.commit", "sup.runtime_dir_write"]),
     (
         Path::Life,
@@ -64,6 +64,19 @@ const EXPECTED: [(Path, &[&str]); 6] = [
             "shim.signal",
             "shim.reap",
         ],
+    ),
+    (
+        Path::Archive,
+        &["sup.commit", "sup.control_send", "sup.settled_write"],
+    ),
+    (Path::Rename, &["sup.commit", "sup.settled_write"]),
+    (
+        Path::Retry,
+        &["sup.commit", "sup.spec_write", "sup.spawn", "sup.shim_send"],
+    ),
+    (
+        Path::Replace,
+        &["sup.commit", "sup.spec_write", "sup.spawn", "sup.shim_send"],
     ),
 ];
 
@@ -146,6 +159,18 @@ fn the_supervisor_dies_in_a_drain() {
 #[test]
 fn the_shim_dies_in_a_drain() {
     crash_everywhere(Path::Drain, "shim");
+}
+
+#[test]
+fn the_supervisor_dies_while_it_puts_a_task_aside() {
+    crash_everywhere(Path::Archive, "sup.");
+    crash_everywhere(Path::Rename, "sup.");
+}
+
+#[test]
+fn the_supervisor_dies_while_it_replaces_a_task() {
+    crash_everywhere(Path::Replace, "sup.");
+    crash_everywhere(Path::Retry, "sup.");
 }
 
 #[test]

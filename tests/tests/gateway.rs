@@ -1,5 +1,6 @@
 //! The gateway: the same requests as the control socket, over HTTP.
 
+use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tests::harness::{GENEROUS, Http, Supervisor, World, wait_for, wait_until};
+use tests::harness::{GENEROUS, Http, Process, Supervisor, World, wait_for, wait_until};
 use tests::scenarios::assert_ended;
 
 const CONFIG: &str = "[http]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"{dir}/token\"\n";
@@ -125,6 +126,47 @@ fn a_repeated_dispatch_is_the_same_task() {
     assert_eq!(other.error(409)["code"], "id_conflict");
     let _ended = world.ended(&task.id);
     assert_eq!(world.ledger().tasks().len(), 1);
+    world.check();
+}
+
+/// A caller over HTTP has no environment: every way to dispatch lends the same.
+#[test]
+fn every_dispatch_over_http_has_the_supervisors_environment() {
+    let (world, _supervisor, http) = serving();
+    let names = |task: &Value| -> BTreeSet<String> {
+        let pid = task["agent_pid"].as_i64().expect("a pid");
+        let agent = Process::now(i32::try_from(pid).expect("a pid"));
+        let names = agent.expect("it lives").environment().into_iter();
+        // The marker has the task's name.
+        names
+            .map(|(name, _)| name)
+            .filter(|name| !name.starts_with("AGENT_TASK_"))
+            .collect()
+    };
+    let started = |path: &str, body: Value| {
+        let answer = http.post(path, &body);
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let id = answer.json()["id"].as_str().expect("an id").to_owned();
+        wait_for("the agent", GENEROUS, || {
+            let task = world.show(&id);
+            match task["agent_pid"].is_i64() {
+                true => Ok(task),
+                false => Err(task.to_string()),
+            }
+        })
+    };
+    let body = |id: &str| json!({"id": id, "cwd": "/", "argv": ["sleep", "1000"]});
+    let plain = names(&started("/v1/tasks", body("plain")));
+    assert!(plain.contains("HOME"), "{plain:?}");
+    let mut other = body("other");
+    other["on_conflict"] = json!("replace");
+    assert_eq!(names(&started("/v1/tasks", other)), plain);
+    assert_eq!(world.stop("plain", &[]), "stopped");
+    let retry = started("/v1/tasks/plain/retry", json!({"id": "again"}));
+    assert_eq!(names(&retry), plain);
+    for id in ["other", "again"] {
+        assert_eq!(world.stop(id, &[]), "stopped");
+    }
     world.check();
 }
 

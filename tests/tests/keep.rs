@@ -163,6 +163,7 @@ fn a_name_changes_at_any_time_and_only_a_stale_version_is_refused() {
             .is_some_and(|text| text.contains(&now)),
         "{refused}"
     );
+    assert_eq!(refused["version"], second["version"], "the next try has it");
     let third = rename("third", &["--if-version", &now]).ok().json();
     assert_eq!(third["name"], "third");
     let _empty = rename("", &[]).expect_code(2);
@@ -244,8 +245,9 @@ fn the_gateway_keeps_tasks_as_agentctl_does() {
     assert_eq!(renamed["name"], "by http");
     let version = renamed["version"].to_string();
     let stale = http.with("if-match", "\"1\"");
-    let refused = stale.ask("PATCH", &at, r#"{"name":"late"}"#).error(409);
-    assert_eq!(refused["code"], "conflict");
+    let late = stale.ask("PATCH", &at, r#"{"name":"late"}"#);
+    assert_eq!(late.json()["task"], renamed, "the state that it met");
+    assert_eq!(late.error(409)["code"], "conflict");
     let fresh = http.with("if-match", &format!("\"{version}\""));
     assert_eq!(fresh.ask("PATCH", &at, r#"{"name":"on time"}"#).status, 200);
     let _nothing = http.ask("PATCH", &at, "{}").error(400);
@@ -254,6 +256,9 @@ fn the_gateway_keeps_tasks_as_agentctl_does() {
         assert_eq!(kept.status, 200);
         assert_eq!(kept.json()["already_archived"], json!(already));
     }
+    let still = http.ask("PATCH", &at, r#"{"name":"put aside"}"#).json();
+    assert_eq!(still["archived"], json!(true));
+    assert_eq!(still["already_archived"], Value::Null, "not asked for");
     let out = http.post(&format!("{at}/unarchive"), &json!({})).json();
     assert_eq!(out["archived"], json!(false));
     let again = http.post(

@@ -111,6 +111,42 @@ fn what_would_be_refused_stops_nothing() {
     world.check();
 }
 
+/// A conversation that was cut off is not taken up without a release, nor is one
+/// that would only be cut off by the replacement: neither costs the live task.
+#[test]
+fn a_session_that_may_not_be_resumed_stops_nothing() {
+    let world = World::new();
+    world.install_fake("claude");
+    let _supervisor = world.start();
+    let talk = |steps: &[&str]| {
+        let run = world.run().provider("claude").key(KEY);
+        run.steps(steps.to_vec()).detached()
+    };
+    let cut = talk(&["mark:up", "forever"]);
+    cut.marked("up");
+    assert_eq!(world.stop(&cut.id, &[]), "stopped");
+    let live = talk(&["mark:again", "forever"]);
+    live.marked("again");
+    let reopen = |id: &str| {
+        let words = ["reopen", id, "--prompt", "hello", "-d"];
+        world.ctl(&[&words[..], &["--on-conflict", "replace"]].concat())
+    };
+    let refused = reopen(&cut.id).expect_code(4);
+    assert!(refused.stderr.contains("sessions release"), "{refused:?}");
+    let session = world.show(&live.id)["session_id"].clone();
+    let session = session.as_str().expect("chosen before the start");
+    let run = ["run", "--provider", "claude", "--prompt", "hello", "-d"];
+    let own = ["--resume", session, "--on-conflict", "replace"];
+    let _refused = world.ctl(&[&run[..], &own].concat()).expect_code(4);
+    // A prompt is missing, which only the provider can say.
+    let run = ["run", "--provider", "claude", "--key", KEY, "-d"];
+    let _usage = world.ctl(&[&run[..], &["--on-conflict", "replace"]].concat());
+    assert_eq!(world.show(&live.id)["status"], "running");
+    assert_eq!(world.show(&live.id)["intents"], json!([]));
+    assert_eq!(world.stop(&live.id, &[]), "stopped");
+    world.check();
+}
+
 /// Each of several at once takes the place of another one; the last one lives,
 /// and every other one is told why it is gone.
 #[test]

@@ -167,10 +167,14 @@ impl Client {
 /// A refusal as an error.
 ///
 /// # Errors
-/// [`Trouble::Fatal`] for `Response::Error`.
+/// [`Trouble::Fatal`] for `Response::Error` and `Response::Conflict`.
 pub(crate) fn accept(answer: Response) -> Result<Response, Trouble> {
     if let Response::Error(body) = answer {
         return Err(Trouble::Fatal(CliError::Refused(body)));
+    }
+    if let Response::Conflict { refusal, task } = answer {
+        let version = task.version;
+        return Err(Trouble::Fatal(CliError::Conflict { refusal, version }));
     }
     Ok(answer)
 }

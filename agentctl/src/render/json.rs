@@ -1,20 +1,19 @@
-//! The documented JSON shapes (CONTRACT §2) where they are more than one
-//! view of the protocol.
+//! The documented JSON shapes (CONTRACT §2), with an error that we can tell.
 
-use protocol::control::LogChunk;
-use protocol::view::{EventView, TaskDetail};
-use protocol::vocab::Stream;
+use protocol::view::TaskDetail;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::errors::CliError;
+
+pub(crate) use protocol::json::{event, log_chunk};
 
 /// A view as JSON.
 ///
 /// # Errors
 /// Never for the views of the protocol; said rather than hidden.
 pub(crate) fn value(view: &impl Serialize) -> Result<Value, CliError> {
-    serde_json::to_value(view).map_err(|error| CliError::Misunderstood(Box::new(error)))
+    protocol::json::value(view).map_err(misunderstood)
 }
 
 /// `show --json`: the task object, its intents and its evidence in one.
@@ -22,55 +21,18 @@ pub(crate) fn value(view: &impl Serialize) -> Result<Value, CliError> {
 /// # Errors
 /// See [`value`].
 pub(crate) fn detail(detail: &TaskDetail) -> Result<Value, CliError> {
-    let mut object = value(&detail.task)?;
-    object["intents"] = value(&detail.intents)?;
-    object["evidence"] = value(&detail.evidence)?;
-    Ok(object)
+    protocol::json::detail(detail).map_err(misunderstood)
 }
 
-/// An event line: the fields of its payload stand beside the others; `seq` is
-/// absent where there is none.
-pub(crate) fn event(event: &EventView) -> Value {
-    let mut line = Map::new();
-    if let Some(seq) = event.seq {
-        line.insert("seq".into(), json!(seq));
-    }
-    line.insert("at".into(), json!(event.at));
-    line.insert("type".into(), json!(event.kind));
-    line.insert("task_id".into(), json!(event.task_id));
-    match serde_json::from_str(&event.payload) {
-        Ok(Value::Object(fields)) => {
-            for (name, field) in fields {
-                line.entry(name).or_insert(field);
-            }
-        }
-        // An older ledger may hold what we do not know: shown, not dropped.
-        Ok(other) if other.is_null() => {}
-        Ok(other) => {
-            line.insert("payload".into(), other);
-        }
-        Err(_) if event.payload.is_empty() => {}
-        Err(_) => {
-            line.insert("payload".into(), json!(event.payload));
-        }
-    }
-    Value::Object(line)
-}
-
-/// A piece of output: `{"stream","offset","text"}`.
-pub(crate) fn log_chunk(stream: Stream, chunk: &LogChunk) -> Value {
-    json!({
-        "stream": stream,
-        "offset": chunk.offset,
-        "text": String::from_utf8_lossy(&chunk.bytes),
-    })
+fn misunderstood(error: serde_json::Error) -> CliError {
+    CliError::Misunderstood(Box::new(error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::render::task::tests::ended_task;
-    use protocol::Timestamp;
+    use serde_json::json;
 
     #[test]
     fn a_task_object_has_every_documented_field() {
@@ -115,26 +77,5 @@ mod tests {
         assert_eq!(object["id"], "019a3f2c-4d5e-7000-8000-000000000001");
         assert_eq!(object["intents"], json!([]));
         assert_eq!(object["evidence"], json!([]));
-    }
-
-    #[test]
-    fn events_are_flat_and_volatile_ones_have_no_seq() {
-        let mut view = EventView {
-            seq: Some(7),
-            at: Timestamp(1_795_174_002_766),
-            kind: "task.ended".into(),
-            task_id: None,
-            payload: r#"{"status":"success","type":"no","n":1}"#.into(),
-        };
-        assert_eq!(
-            event(&view).to_string(),
-            r#"{"seq":7,"at":"2026-11-20T11:26:42.766Z","type":"task.ended","task_id":null,"status":"success","n":1}"#
-        );
-        view.seq = None;
-        view.payload = String::new();
-        assert_eq!(
-            event(&view).to_string(),
-            r#"{"at":"2026-11-20T11:26:42.766Z","type":"task.ended","task_id":null}"#
-        );
     }
 }

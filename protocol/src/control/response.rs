@@ -80,6 +80,13 @@ pub enum Response {
         /// It was not so before.
         changed: bool,
     },
+    /// Refused because of the state that a task is in.
+    Conflict {
+        /// Why, in words.
+        refusal: ErrorBody,
+        /// The task as it is now: its `version` is what the next try may name.
+        task: Box<TaskView>,
+    },
 }
 
 /// A piece of an agent's output.

@@ -52,6 +52,13 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
                 changed: true,
             },
         ),
+        (
+            "conflict",
+            Response::Conflict {
+                refusal: ErrorBody::new(ErrorCode::Conflict, "it has version 3"),
+                task: Box::new(task()),
+            },
+        ),
     ]);
     found
 }

@@ -235,6 +235,18 @@ impl Folders {
         self.task_dir(id).join(SETTLED).exists()
     }
 
+    /// Are these the rows that were kept?
+    ///
+    /// # Errors
+    /// [`FolderError::Form`]: never, for rows of a ledger.
+    pub fn is_settled_as(
+        &self,
+        id: &TaskId,
+        rows: &serde_json::Value,
+    ) -> Result<bool, FolderError> {
+        settled::is(&self.task_dir(id).join(SETTLED), rows)
+    }
+
     /// What was kept; none if nothing was, or nothing that a rebuild can use.
     ///
     /// # Errors

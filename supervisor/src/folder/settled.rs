@@ -51,9 +51,20 @@ struct Form {
     events: Vec<Value>,
 }
 
-pub(super) fn write(path: &Path, rows: &Value) -> Result<(), FolderError> {
+fn bytes_of(path: &Path, rows: &Value) -> Result<Vec<u8>, FolderError> {
     let mut bytes = serde_json::to_vec_pretty(rows).map_err(FolderError::form(path))?;
     bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Does the file say this? One that cannot be read does not.
+pub(super) fn is(path: &Path, rows: &Value) -> Result<bool, FolderError> {
+    let wanted = bytes_of(path, rows)?;
+    Ok(fs::read(path).is_ok_and(|bytes| bytes == wanted))
+}
+
+pub(super) fn write(path: &Path, rows: &Value) -> Result<(), FolderError> {
+    let bytes = bytes_of(path, rows)?;
     match atomic_file::write(path, &bytes, &hook::SUP_SETTLED_WRITE) {
         // Retention took the folder meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -3,7 +3,8 @@
 use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use protocol::control::{ErrorBody, ErrorCode};
-use serde_json::json;
+use protocol::json;
+use protocol::view::TaskView;
 
 use super::body::{Body, json_response};
 
@@ -15,6 +16,8 @@ const RETRY_AFTER_S: u64 = 5;
 pub(super) enum HttpError {
     /// The core refused it or failed.
     Core(ErrorBody),
+    /// It refused because of the state that a task is in.
+    Conflict(ErrorBody, Box<TaskView>),
     /// There is no such path.
     NoRoute,
     /// The path has other methods: these.
@@ -44,8 +47,12 @@ impl HttpError {
 
     pub(super) fn response(self) -> Response<Body> {
         let (status, code, message, hint) = self.parts();
-        let error = json!({ "error": { "code": code, "message": message, "hint": hint } });
-        let mut response = json_response(status, &error);
+        let mut told = json::error(code, &message, hint.as_deref());
+        if let Self::Conflict(_, task) = &self {
+            // A view of the protocol is plain data: there is nothing to fail.
+            told["task"] = json::value(task).unwrap_or_default();
+        }
+        let mut response = json_response(status, &told);
         let headers = response.headers_mut();
         if matches!(
             status,
@@ -63,6 +70,7 @@ impl HttpError {
                 }
             }
             Self::Core(_)
+            | Self::Conflict(..)
             | Self::NoRoute
             | Self::NotPermitted
             | Self::TooLarge(_)
@@ -76,7 +84,7 @@ impl HttpError {
     fn parts(&self) -> (StatusCode, &'static str, String, Option<String>) {
         let some = |text: &str| Some(text.to_owned());
         match self {
-            Self::Core(body) => (
+            Self::Core(body) | Self::Conflict(body, _) => (
                 status_of(body.code),
                 body.code.as_str(),
                 body.message.clone(),

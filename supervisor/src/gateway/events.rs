@@ -18,7 +18,6 @@ use tokio::time::timeout;
 use super::body::{Body, response};
 use super::error::HttpError;
 use super::handle::Asker;
-use super::render;
 use super::routes::Query;
 
 /// Between two signs of life: proxies give up a silent connection after a
@@ -180,7 +179,7 @@ async fn send(
 }
 
 fn frame(event: &EventView) -> Bytes {
-    let data = render::event(event);
+    let data = protocol::json::event(event);
     let kind = &event.kind;
     Bytes::from(match event.seq {
         Some(seq) => format!("id: {seq}\nevent: {kind}\ndata: {data}\n\n"),

@@ -8,7 +8,7 @@ use hyper::http::request::Parts;
 use hyper::{Request as HttpRequest, Response, StatusCode};
 use protocol::control::{
     Again, DrainRequest, KeepAct, KeepRequest, Request, Response as Answer, SessionAct,
-    SessionChange, SessionsRequest,
+    SessionChange, SessionsRequest, StopRequest,
 };
 use protocol::vocab::StopOutcome;
 use serde_json::json;
@@ -19,7 +19,7 @@ use super::body::{Body, json_response, read_json, text_response};
 use super::error::HttpError;
 use super::metrics::Figures;
 use super::posted::{DrainBody, NoBody, RunBody, SessionBody, StopBody, TaskChange};
-use super::routes::{Access, Found, Operation, Query};
+use super::routes::{About, Access, Found, Operation, Query, Question};
 use super::token::Token;
 use super::{HttpCall, events, logs, metrics, openapi, page, render, routes};
 use crate::reply;
@@ -74,6 +74,7 @@ impl Asker {
     pub(super) async fn one(&self, request: Request) -> Result<Answer, HttpError> {
         match self.ask(request).await?.recv().await {
             Some(Answer::Error(refusal)) => Err(refusal.into()),
+            Some(Answer::Conflict { refusal, task }) => Err(HttpError::Conflict(refusal, task)),
             Some(answer) => Ok(answer),
             None => Err(HttpError::Leaving),
         }
@@ -122,95 +123,48 @@ async fn perform(
     let mut query = Query::read(parts.uri.query().unwrap_or_default()).map_err(HttpError::usage)?;
     let headers = &parts.headers;
     match operation {
-        Operation::LogsOfTask => return logs::answer(asker, variable, query).await,
-        Operation::Events => return events::answer(asker, headers, query).await,
-        Operation::ListTasks => {
-            let filter = list_filter(&mut query).map_err(HttpError::usage)?;
-            return answered(asker.one(Request::List(filter)).await?, Patience::Waits);
-        }
-        Operation::ListSessions => {
-            let key = query.take("key");
+        Operation::LogsOfTask => logs::answer(asker, variable, query).await,
+        Operation::Events => events::answer(asker, headers, query).await,
+        Operation::Tell(about) => {
             query.end().map_err(HttpError::usage)?;
-            let request = Request::Sessions(SessionsRequest { key });
-            return answered(asker.one(request).await?, Patience::Waits);
+            tell(asker, about).await
         }
-        Operation::Page
-        | Operation::Health
-        | Operation::Ready
-        | Operation::Metrics
-        | Operation::Document
-        | Operation::Status
-        | Operation::CreateTask
-        | Operation::ShowTask
-        | Operation::WhyTask
-        | Operation::StopTask
-        | Operation::RetryTask
-        | Operation::ReopenTask
-        | Operation::ArchiveTask
-        | Operation::UnarchiveTask
-        | Operation::ChangeTask
-        | Operation::ShowSession
-        | Operation::ReleaseSession
-        | Operation::QuarantineSession
-        | Operation::DrainStatus
-        | Operation::BeginDrain
-        | Operation::CancelDrain => query.end().map_err(HttpError::usage)?,
+        Operation::Ask(question) => {
+            let request = request_of(question, variable, &mut query, (headers, body)).await?;
+            query.end().map_err(HttpError::usage)?;
+            let patience = Patience::of(&request);
+            answered(asker.one(request).await?, question, patience)
+        }
     }
-    without_query(asker, operation, variable, headers, body).await
 }
 
-async fn without_query(
-    asker: &Asker,
-    operation: Operation,
-    variable: String,
-    headers: &HeaderMap,
-    body: Incoming,
-) -> Result<Response<Body>, HttpError> {
-    match operation {
-        Operation::Page => Ok(page::answer()),
-        Operation::Health => Ok(text_response("text/plain; charset=utf-8", "ok\n")),
-        Operation::Ready => ready(asker).await,
-        Operation::Metrics => Ok(text_response(
+async fn tell(asker: &Asker, about: About) -> Result<Response<Body>, HttpError> {
+    match about {
+        About::Page => Ok(page::answer()),
+        About::Health => Ok(text_response("text/plain; charset=utf-8", "ok\n")),
+        About::Ready => ready(asker).await,
+        About::Metrics => Ok(text_response(
             metrics::KIND,
             metrics::text(&asker.figures().await?),
         )),
-        Operation::Document => Ok(text_response("application/json", openapi::DOCUMENT)),
-        Operation::Status
-        | Operation::CreateTask
-        | Operation::ShowTask
-        | Operation::WhyTask
-        | Operation::StopTask
-        | Operation::RetryTask
-        | Operation::ReopenTask
-        | Operation::ArchiveTask
-        | Operation::UnarchiveTask
-        | Operation::ChangeTask
-        | Operation::ShowSession
-        | Operation::ReleaseSession
-        | Operation::QuarantineSession
-        | Operation::DrainStatus
-        | Operation::BeginDrain
-        | Operation::CancelDrain
-        | Operation::LogsOfTask
-        | Operation::Events
-        | Operation::ListTasks
-        | Operation::ListSessions => {
-            let request = request_of(operation, variable, headers, body).await?;
-            let patience = Patience::of(&request);
-            answered(asker.one(request).await?, patience)
-        }
+        About::Document => Ok(text_response("application/json", openapi::DOCUMENT)),
     }
 }
 
-/// The core's request that an operation without a query is.
+/// The core's request that a question is.
 async fn request_of(
-    operation: Operation,
+    question: Question,
     variable: String,
-    headers: &HeaderMap,
-    body: Incoming,
+    query: &mut Query,
+    (headers, body): (&HeaderMap, Incoming),
 ) -> Result<Request, HttpError> {
-    Ok(match operation {
-        Operation::CreateTask => {
+    Ok(match question {
+        Question::Status => Request::Status,
+        Question::ListTasks => Request::List(list_filter(query).map_err(HttpError::usage)?),
+        Question::ListSessions => Request::Sessions(SessionsRequest {
+            key: query.take("key"),
+        }),
+        Question::CreateTask => {
             let run = read_json::<RunBody>(headers, body).await?;
             let options = run.options();
             let run = Box::new(run.into_request(idempotency_key(headers)?)?);
@@ -220,52 +174,41 @@ async fn request_of(
                 Request::RunWith(run, options)
             }
         }
-        Operation::ShowTask => Request::Show { id: variable },
-        Operation::WhyTask => Request::Why { id: variable },
-        Operation::StopTask => {
+        Question::ShowTask => Request::Show { id: variable },
+        Question::WhyTask => Request::Why { id: variable },
+        Question::StopTask => {
             let stop = read_json::<StopBody>(headers, body).await?;
             Request::Stop(stop.into_request(variable))
         }
-        Operation::RetryTask => again(variable, Again::Retry, headers, body).await?,
-        Operation::ReopenTask => again(variable, Again::Reopen, headers, body).await?,
-        Operation::ArchiveTask => {
+        Question::RetryTask => again(variable, Again::Retry, headers, body).await?,
+        Question::ReopenTask => again(variable, Again::Reopen, headers, body).await?,
+        Question::ArchiveTask => {
             let NoBody {} = read_json(headers, body).await?;
             keep(variable, KeepAct::Archive)
         }
-        Operation::UnarchiveTask => {
+        Question::UnarchiveTask => {
             let NoBody {} = read_json(headers, body).await?;
             keep(variable, KeepAct::Unarchive)
         }
-        Operation::ChangeTask => {
+        Question::ChangeTask => {
             let change = read_json::<TaskChange>(headers, body).await?;
             keep(variable, change.into_act(if_match(headers)?)?)
         }
-        Operation::ShowSession => Request::Sessions(SessionsRequest {
+        Question::ShowSession => Request::Sessions(SessionsRequest {
             key: Some(variable),
         }),
-        Operation::ReleaseSession => change(variable, SessionAct::Release, headers, body).await?,
-        Operation::QuarantineSession => {
+        Question::ReleaseSession => change(variable, SessionAct::Release, headers, body).await?,
+        Question::QuarantineSession => {
             change(variable, SessionAct::Quarantine, headers, body).await?
         }
-        Operation::BeginDrain => {
+        Question::BeginDrain => {
             let drain = read_json::<DrainBody>(headers, body).await?;
             Request::Drain(DrainRequest::Begin {
                 deadline_ms: drain.deadline.0,
                 no_wait: drain.no_wait,
             })
         }
-        Operation::CancelDrain => Request::Drain(DrainRequest::Cancel),
-        Operation::Page
-        | Operation::Health
-        | Operation::Ready
-        | Operation::Metrics
-        | Operation::Document
-        | Operation::Status
-        | Operation::DrainStatus
-        | Operation::LogsOfTask
-        | Operation::Events
-        | Operation::ListTasks
-        | Operation::ListSessions => Request::Status,
+        Question::CancelDrain => Request::Drain(DrainRequest::Cancel),
     })
 }
 
@@ -278,27 +221,12 @@ enum Patience {
 
 impl Patience {
     fn of(request: &Request) -> Self {
-        let no_wait = match request {
-            Request::Stop(stop) => stop.no_wait,
-            Request::Drain(DrainRequest::Begin { no_wait, .. }) => *no_wait,
-            Request::Drain(DrainRequest::Cancel)
-            | Request::Run(_)
-            | Request::List(_)
-            | Request::Show { .. }
-            | Request::Why { .. }
-            | Request::Wait(_)
-            | Request::Logs(_)
-            | Request::Events(_)
-            | Request::Sessions(_)
-            | Request::ChangeSession(_)
-            | Request::Status
-            | Request::Providers(_)
-            | Request::Orphans(_)
-            | Request::Keep(_)
-            | Request::Again(_)
-            | Request::RunWith(..) => false,
-        };
-        if no_wait {
+        let hurried = matches!(
+            request,
+            Request::Stop(StopRequest { no_wait: true, .. })
+                | Request::Drain(DrainRequest::Begin { no_wait: true, .. })
+        );
+        if hurried {
             Self::DoesNotWait
         } else {
             Self::Waits
@@ -338,13 +266,16 @@ async fn ready(asker: &Asker) -> Result<Response<Body>, HttpError> {
 }
 
 /// The shapes of `agentctl --json`.
-fn answered(answer: Answer, patience: Patience) -> Result<Response<Body>, HttpError> {
+fn answered(
+    answer: Answer,
+    question: Question,
+    patience: Patience,
+) -> Result<Response<Body>, HttpError> {
     let mut status = match patience {
         Patience::Waits => StatusCode::OK,
         Patience::DoesNotWait => StatusCode::ACCEPTED,
     };
     let value = match answer {
-        Answer::Error(refusal) => return Err(refusal.into()),
         Answer::Task {
             task,
             existing,
@@ -374,10 +305,15 @@ fn answered(answer: Answer, patience: Patience) -> Result<Response<Body>, HttpEr
             }
             json!({ "results": render::value(&results)? })
         }
-        Answer::Kept { task, changed } => render::kept(&task, changed)?,
+        Answer::Kept { task, changed } if question == Question::ArchiveTask => {
+            render::archived(&task, changed)?
+        }
+        Answer::Kept { task, .. } => render::value(&task)?,
         Answer::Sessions(sessions) => json!({ "sessions": render::value(&sessions)? }),
         Answer::Status(view) => render::value(&view)?,
-        Answer::Log(_)
+        Answer::Error(_)
+        | Answer::Conflict { .. }
+        | Answer::Log(_)
         | Answer::LogEnd { .. }
         | Answer::Event(_)
         | Answer::EventsEnd { .. }

@@ -3,8 +3,8 @@
 use hyper::body::Bytes;
 use hyper::{Response, StatusCode};
 use protocol::control::{ErrorBody, LogChunk, LogsRequest, Request, Response as Answer};
+use protocol::json;
 use protocol::vocab::Stream;
-use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::body::{Body, response};
@@ -88,17 +88,9 @@ async fn send(
 }
 
 fn line(stream: Stream, chunk: &LogChunk) -> Bytes {
-    let line = json!({
-        "stream": stream,
-        "offset": chunk.offset,
-        "text": String::from_utf8_lossy(&chunk.bytes),
-    });
-    Bytes::from(format!("{line}\n"))
+    Bytes::from(format!("{}\n", json::log_chunk(stream, chunk)))
 }
 
 fn error_line(error: &ErrorBody) -> Bytes {
-    let error = json!({
-        "error": { "code": error.code.as_str(), "message": error.message, "hint": error.hint }
-    });
-    Bytes::from(format!("{error}\n"))
+    Bytes::from(format!("{}\n", json::refusal(error)))
 }

@@ -3,17 +3,30 @@
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
+    /// Something about the supervisor itself.
+    Tell(About),
+    LogsOfTask,
+    Events,
+    /// A question that the core has one answer to.
+    Ask(Question),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
     Page,
     Health,
     Ready,
     Metrics,
     Document,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
     Status,
     ListTasks,
     CreateTask,
     ShowTask,
     WhyTask,
-    LogsOfTask,
     StopTask,
     RetryTask,
     ReopenTask,
@@ -24,10 +37,8 @@ pub(super) enum Operation {
     ShowSession,
     ReleaseSession,
     QuarantineSession,
-    DrainStatus,
     BeginDrain,
     CancelDrain,
-    Events,
 }
 
 /// Who may ask.
@@ -57,49 +68,85 @@ const fn known(method: &'static str, path: &'static str, operation: Operation) -
     }
 }
 
-const fn open(path: &'static str, operation: Operation) -> Route {
+const fn open(path: &'static str, about: About) -> Route {
     Route {
         method: "GET",
         path,
-        operation,
+        operation: Operation::Tell(about),
         access: Access::Open,
     }
 }
 
 /// All of them.
 pub(super) const ROUTES: &[Route] = &[
-    open("/", Operation::Page),
-    open("/healthz", Operation::Health),
-    open("/readyz", Operation::Ready),
-    known("GET", "/metrics", Operation::Metrics),
-    open("/v1/openapi.json", Operation::Document),
-    known("GET", "/v1/status", Operation::Status),
-    known("GET", "/v1/tasks", Operation::ListTasks),
-    known("POST", "/v1/tasks", Operation::CreateTask),
-    known("GET", "/v1/tasks/{id}", Operation::ShowTask),
-    known("GET", "/v1/tasks/{id}/why", Operation::WhyTask),
+    open("/", About::Page),
+    open("/healthz", About::Health),
+    open("/readyz", About::Ready),
+    known("GET", "/metrics", Operation::Tell(About::Metrics)),
+    open("/v1/openapi.json", About::Document),
+    known("GET", "/v1/status", Operation::Ask(Question::Status)),
+    known("GET", "/v1/tasks", Operation::Ask(Question::ListTasks)),
+    known("POST", "/v1/tasks", Operation::Ask(Question::CreateTask)),
+    known("GET", "/v1/tasks/{id}", Operation::Ask(Question::ShowTask)),
+    known(
+        "GET",
+        "/v1/tasks/{id}/why",
+        Operation::Ask(Question::WhyTask),
+    ),
     known("GET", "/v1/tasks/{id}/logs", Operation::LogsOfTask),
-    known("PATCH", "/v1/tasks/{id}", Operation::ChangeTask),
-    known("POST", "/v1/tasks/{id}/stop", Operation::StopTask),
-    known("POST", "/v1/tasks/{id}/retry", Operation::RetryTask),
-    known("POST", "/v1/tasks/{id}/reopen", Operation::ReopenTask),
-    known("POST", "/v1/tasks/{id}/archive", Operation::ArchiveTask),
-    known("POST", "/v1/tasks/{id}/unarchive", Operation::UnarchiveTask),
-    known("GET", "/v1/sessions", Operation::ListSessions),
-    known("GET", "/v1/sessions/{key}", Operation::ShowSession),
+    known(
+        "PATCH",
+        "/v1/tasks/{id}",
+        Operation::Ask(Question::ChangeTask),
+    ),
+    known(
+        "POST",
+        "/v1/tasks/{id}/stop",
+        Operation::Ask(Question::StopTask),
+    ),
+    known(
+        "POST",
+        "/v1/tasks/{id}/retry",
+        Operation::Ask(Question::RetryTask),
+    ),
+    known(
+        "POST",
+        "/v1/tasks/{id}/reopen",
+        Operation::Ask(Question::ReopenTask),
+    ),
+    known(
+        "POST",
+        "/v1/tasks/{id}/archive",
+        Operation::Ask(Question::ArchiveTask),
+    ),
+    known(
+        "POST",
+        "/v1/tasks/{id}/unarchive",
+        Operation::Ask(Question::UnarchiveTask),
+    ),
+    known(
+        "GET",
+        "/v1/sessions",
+        Operation::Ask(Question::ListSessions),
+    ),
+    known(
+        "GET",
+        "/v1/sessions/{key}",
+        Operation::Ask(Question::ShowSession),
+    ),
     known(
         "POST",
         "/v1/sessions/{key}/release",
-        Operation::ReleaseSession,
+        Operation::Ask(Question::ReleaseSession),
     ),
     known(
         "POST",
         "/v1/sessions/{key}/quarantine",
-        Operation::QuarantineSession,
+        Operation::Ask(Question::QuarantineSession),
     ),
-    known("GET", "/v1/drain", Operation::DrainStatus),
-    known("POST", "/v1/drain", Operation::BeginDrain),
-    known("DELETE", "/v1/drain", Operation::CancelDrain),
+    known("GET", "/v1/drain", Operation::Ask(Question::Status)),
+    known("POST", "/v1/drain", Operation::Ask(Question::BeginDrain)),
+    known("DELETE", "/v1/drain", Operation::Ask(Question::CancelDrain)),
     known("GET", "/v1/events", Operation::Events),
 ];
 
@@ -266,11 +313,11 @@ mod tests {
         let none = String::new;
         assert_eq!(
             found("GET", "/v1/tasks"),
-            Some((Operation::ListTasks, none()))
+            Some((Operation::Ask(Question::ListTasks), none()))
         );
         assert_eq!(
             found("POST", "/v1/sessions/a%2Fb%23c+d/release"),
-            Some((Operation::ReleaseSession, "a/b#c+d".into()))
+            Some((Operation::Ask(Question::ReleaseSession), "a/b#c+d".into()))
         );
         for path in [
             "//",

@@ -31,13 +31,21 @@ pub fn settle(reader: &Reader<'_>, folders: &Folders, id: &TaskId) -> Result<(),
     Ok(())
 }
 
-/// Tasks that ended lately and whose folders were not settled: a supervisor
-/// was killed in between.
+/// Tasks that ended lately and whose folders were not settled, or whose folders
+/// lack what the operator said since: a supervisor was killed in between.
 ///
 /// # Errors
-/// [`LedgerError`].
-pub fn unsettled(reader: &Reader<'_>, folders: &Folders) -> Result<Vec<TaskId>, LedgerError> {
+/// [`LedgerError`], or of a folder.
+pub fn unsettled(reader: &Reader<'_>, folders: &Folders) -> Result<Vec<TaskId>, SettleError> {
     let mut ids = reader.ended_lately()?;
     ids.retain(|id| folders.task_dir(id).exists() && !folders.is_settled(id));
+    for id in reader.reworded_lately()? {
+        let Some(rows) = reader.settled(&id)? else {
+            continue;
+        };
+        if folders.is_settled(&id) && !folders.is_settled_as(&id, &rows)? {
+            ids.push(id);
+        }
+    }
     Ok(ids)
 }

@@ -4,13 +4,14 @@ use lifecycle::SessionRow;
 use lifecycle::drain::Then;
 use protocol::control::{ErrorBody, ErrorCode, RunRequest, SessionChoice};
 use protocol::limits::MAX_TEXT_FIELD;
-use protocol::view::Links;
+use protocol::view::Requester;
 use protocol::vocab::SessionState;
-use protocol::{Key, TaskId};
+use protocol::{ArchiveReason, Key, TaskId};
 
 use super::core_loop::Core;
 use super::held;
 use super::live::Live;
+use super::replace::{Dispatch, OnConflict};
 use crate::ledger::{AdmissionFacts, LedgerError, Room};
 use crate::provider::Provider;
 
@@ -19,17 +20,26 @@ const SHOWN_CHARS: usize = 64;
 
 /// What became of a dispatch that was not refused.
 pub(super) enum Admitted {
-    New { id: TaskId, warnings: Vec<String> },
+    New {
+        id: TaskId,
+        warnings: Vec<String>,
+    },
     Known(TaskId),
+    /// All is well, but for a live task with this key, which gives way to it.
+    InTheWay {
+        holder: TaskId,
+        by: Requester,
+    },
 }
 
 impl Core {
-    /// A refusal, the task that has this id already, or a new one in the batch.
+    /// A refusal, the task that has this id already, the one that has to go
+    /// first, or a new one in the batch.
     pub(super) async fn admit(
         &mut self,
-        request: &RunRequest,
-        links: Links,
+        dispatch: &Dispatch,
     ) -> Result<Result<Admitted, ErrorBody>, LedgerError> {
+        let request = &dispatch.request;
         let digest = super::digest::of_request(request);
         let (provider, key) = match self.identify(request) {
             Ok(found) => found,
@@ -58,12 +68,12 @@ impl Core {
             return Ok(Err(super::dispatch::disk_is_full()));
         }
         Ok(self
-            .prepare(request, &provider, key, &facts, (digest, links))
+            .prepare(dispatch, &provider, key, &facts, digest)
             .and_then(|it| self.commit_to(it)))
     }
 
     /// The provider and the key that a request names.
-    pub(super) fn identify(
+    fn identify(
         &self,
         request: &RunRequest,
     ) -> Result<(std::sync::Arc<Provider>, Option<Key>), ErrorBody> {
@@ -115,16 +125,17 @@ impl Core {
     }
 
     /// R7: one live task per key, and none while something lives on of an
-    /// earlier one.
-    pub(super) fn refuse_busy(&mut self, key: &Key) -> Result<(), ErrorBody> {
+    /// earlier one. The live task that gives way, if it is to.
+    pub(super) fn refuse_busy(
+        &mut self,
+        key: &Key,
+        on_conflict: &OnConflict,
+    ) -> Result<Option<(TaskId, Requester)>, ErrorBody> {
         if let Some(holder) = self.live_keys.get(key) {
-            return Err(ErrorBody::new(
-                ErrorCode::KeyBusy,
-                format!("key {key} is busy: task {holder} is still live"),
-            )
-            .with_hint(format!(
-                "wait for it (`agentctl wait {holder}`) or stop it (`agentctl stop-session {holder}`)"
-            )));
+            return match on_conflict {
+                OnConflict::Replace(by) => Ok(Some((holder.clone(), by.clone()))),
+                OnConflict::Refuse => Err(key_is_busy(key, holder)),
+            };
         }
         if let Some((holder, survivors)) = self.held.of_key(key) {
             return Err(ErrorBody::new(
@@ -144,12 +155,17 @@ impl Core {
             )
             .with_hint("raise [limits] max_tasks in the configuration, or wait for one to end"));
         }
-        Ok(())
+        Ok(None)
     }
 
     /// A session's row as it counts for an admission: whatever it says, it is in
-    /// use while a live task has it, or something lives on of an ended one.
-    pub(super) fn as_used(&mut self, row: Option<SessionRow>) -> Option<SessionRow> {
+    /// use while a live task has it, or something lives on of an ended one; and
+    /// that of a task which is stopped to be replaced will be quarantined.
+    pub(super) fn as_used(
+        &mut self,
+        row: Option<SessionRow>,
+        gives_way: Option<&TaskId>,
+    ) -> Option<SessionRow> {
         let mut row = row?;
         let has = |live: &&Live| {
             live.task.spec.provider == row.provider
@@ -160,12 +176,28 @@ impl Core {
             None => self.held.of_session(&row.provider, &row.session_id),
         };
         if let Some(user) = user {
-            row.state = SessionState::Live;
-            row.quarantine_reason = None;
+            let leaves = gives_way == Some(&user);
             row.task_id = user;
+            if leaves {
+                row.state = SessionState::Quarantined;
+                row.quarantine_reason = Some(ArchiveReason::SupersededByTask.to_string());
+            } else {
+                row.state = SessionState::Live;
+                row.quarantine_reason = None;
+            }
         }
         Some(row)
     }
+}
+
+fn key_is_busy(key: &Key, holder: &TaskId) -> ErrorBody {
+    ErrorBody::new(
+        ErrorCode::KeyBusy,
+        format!("key {key} is busy: task {holder} is still live"),
+    )
+    .with_hint(format!(
+        "wait for it (`agentctl wait {holder}`) or stop it (`agentctl stop-session {holder}`)"
+    ))
 }
 
 fn same_or_conflict(id: &TaskId, known: &str, digest: &str) -> Result<Admitted, ErrorBody> {

@@ -31,8 +31,8 @@ impl Core {
         } = again;
         let before = match self.ended_task(&of).await? {
             Ok(before) => before,
-            Err(refusal) => {
-                self.batch.answer(reply, Response::Error(refusal));
+            Err(refused) => {
+                self.batch.answer(reply, refused);
                 return Ok(());
             }
         };
@@ -49,28 +49,30 @@ impl Core {
                 return Ok(());
             }
         };
+        let unarchives = how == Again::Reopen && before.archived;
         let dispatch = Dispatch {
-            request,
             links: links(&before, how),
-            unarchives: (how == Again::Reopen && before.archived).then_some(before.id),
+            unarchives: unarchives.then(|| (before.id, asker.look_up())),
+            ..Dispatch::new(request)
         };
         self.dispatch_with(dispatch, &options, asker, reply).await
     }
 
-    async fn ended_task(&mut self, name: &str) -> Result<Result<TaskView, ErrorBody>, LedgerError> {
+    async fn ended_task(&mut self, name: &str) -> Result<Result<TaskView, Response>, LedgerError> {
         let id = match self.resolve(name).await? {
             Ok(id) => id,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => return Ok(Err(Response::Error(refusal))),
         };
         let Some(task) = self.task_view(&id).await? else {
-            return Ok(Err(no_such_task(name)));
+            return Ok(Err(Response::Error(no_such_task(name))));
         };
         if task.archive_reason.is_none() {
             let message = format!("task {id} has not ended: there is nothing to do again");
             let hint = format!("stop it first (`agentctl stop-session {id}`)");
-            return Ok(Err(
-                ErrorBody::new(ErrorCode::Conflict, message).with_hint(hint)
-            ));
+            return Ok(Err(Response::Conflict {
+                refusal: ErrorBody::new(ErrorCode::Conflict, message).with_hint(hint),
+                task: Box::new(task),
+            }));
         }
         Ok(Ok(task))
     }

@@ -5,7 +5,7 @@ use lifecycle::{Limits, SessionPlan, TaskSpec};
 use protocol::control::{ErrorBody, ErrorCode, Response, RunRequest};
 use protocol::limits;
 use protocol::shim::{Start, Token};
-use protocol::view::Links;
+use protocol::view::{Links, Requester};
 use protocol::{Key, ProviderName, SessionId, TaskId};
 use tokio::sync::oneshot;
 
@@ -13,6 +13,7 @@ use super::admit::Admitted;
 use super::clock;
 use super::core_loop::Core;
 use super::live::Live;
+use super::replace::Dispatch;
 use crate::control::ReplySender;
 use crate::folder::{FolderError, KnownBy, Shown, SpecFile};
 use crate::ledger::{AdmissionFacts, LedgerError, TaskSecret};
@@ -27,42 +28,18 @@ pub(super) struct Prepared {
     file: SpecFile,
     start: Box<Start>,
     warnings: Vec<String>,
+    /// The task that has to go first, and who says so.
+    in_the_way: Option<(TaskId, Requester)>,
 }
 
 impl Core {
-    /// Answers a `run` request: at once with a refusal, else when the agent
-    /// was exec'd or the task ended.
-    pub(super) async fn dispatch(
-        &mut self,
-        request: RunRequest,
-        reply: ReplySender,
-    ) -> Result<(), LedgerError> {
-        let admitted = self.admit(&request, Links::default()).await?;
-        self.answer_admitted(&request, admitted, reply).await
-    }
-
-    /// Answers a dispatch that was admitted or refused.
-    pub(super) async fn answer_admitted(
-        &mut self,
-        request: &RunRequest,
-        admitted: Result<Admitted, ErrorBody>,
-        reply: ReplySender,
-    ) -> Result<(), LedgerError> {
-        match admitted {
-            Ok(Admitted::New { id, warnings }) if !request.wait_for_exec => {
-                self.answer_with_row(&id, reply, warnings);
-            }
-            Ok(Admitted::New { id, warnings }) => {
-                self.answer_when_started(&id, reply, false, warnings);
-            }
-            Ok(Admitted::Known(id)) => self.answer_known(id, reply).await?,
-            Err(refusal) => self.batch.answer(reply, Response::Error(refusal)),
-        }
-        Ok(())
-    }
-
     /// Answers once the row is durable, however the start goes on.
-    fn answer_with_row(&mut self, id: &TaskId, reply: ReplySender, warnings: Vec<String>) {
+    pub(super) fn answer_with_row(
+        &mut self,
+        id: &TaskId,
+        reply: ReplySender,
+        warnings: Vec<String>,
+    ) {
         let Some(live) = self.tasks.get(id) else {
             return;
         };
@@ -74,22 +51,24 @@ impl Core {
         self.batch.answer(reply, response);
     }
 
+    /// Every check that needs no disk.
     pub(super) fn prepare(
         &mut self,
-        request: &RunRequest,
+        dispatch: &Dispatch,
         provider: &Provider,
         key: Option<Key>,
         facts: &AdmissionFacts,
-        known: (String, Links),
+        digest: String,
     ) -> Result<Prepared, ErrorBody> {
-        let (digest, links) = known;
+        let request = &dispatch.request;
         // `--resume ID` without a key means the session's own key.
         let key = key
             .or_else(|| facts.named_session.as_ref().map(|row| row.key.clone()))
             .unwrap_or_else(|| Key::from(&request.id));
-        self.refuse_busy(&key)?;
-        let newest = self.as_used(facts.newest_session.clone());
-        let named = self.as_used(facts.named_session.clone());
+        let in_the_way = self.refuse_busy(&key, &dispatch.on_conflict)?;
+        let holder = in_the_way.as_ref().map(|(holder, _)| holder);
+        let newest = self.as_used(facts.newest_session.clone(), holder);
+        let named = self.as_used(facts.named_session.clone(), holder);
         let answer = session::choose(&SessionQuestion {
             choice: &request.session,
             key: &key,
@@ -103,6 +82,7 @@ impl Core {
         if let Some(id) = answer.plan.known_id() {
             check_session_id(provider, id)?;
         }
+        let links = dispatch.links.clone();
         let spec = self.spec_of(request, provider, key, (answer.plan, links));
         let (secret, token) = super::digest::new_secret(&request.id, digest)
             .map_err(|error| ErrorBody::new(ErrorCode::Internal, error.to_string()))?;
@@ -120,6 +100,7 @@ impl Core {
             file,
             start: Box::new(start),
             warnings: answer.warning.into_iter().collect(),
+            in_the_way,
         })
     }
 
@@ -238,8 +219,11 @@ impl Core {
     }
 
     /// The folder is written, the row goes into the batch, and the task joins
-    /// the running set.
+    /// the running set, unless another one has to leave it first.
     pub(super) fn commit_to(&mut self, prepared: Prepared) -> Result<Admitted, ErrorBody> {
+        if let Some((holder, by)) = prepared.in_the_way {
+            return Ok(Admitted::InTheWay { holder, by });
+        }
         let id = prepared.spec.id.clone();
         self.service
             .folders
@@ -261,7 +245,7 @@ impl Core {
         })
     }
 
-    fn answer_when_started(
+    pub(super) fn answer_when_started(
         &mut self,
         id: &TaskId,
         reply: ReplySender,
@@ -289,7 +273,11 @@ impl Core {
     }
 
     /// The same id again: the same task, nothing new.
-    async fn answer_known(&mut self, id: TaskId, reply: ReplySender) -> Result<(), LedgerError> {
+    pub(super) async fn answer_known(
+        &mut self,
+        id: TaskId,
+        reply: ReplySender,
+    ) -> Result<(), LedgerError> {
         match self.tasks.get(&id) {
             Some(live) if live.task.phase() == protocol::Phase::Starting => {
                 self.answer_when_started(&id, reply, true, Vec::new());

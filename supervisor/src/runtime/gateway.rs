@@ -93,7 +93,28 @@ impl Core {
     /// A caller over HTTP has no environment of its own: agents of a user's own
     /// supervisor get that of the supervisor, which the user started.
     fn lend_environment(&self, request: &mut Request) {
-        if let (Request::Run(run), Mode::User) = (request, self.service.mode) {
+        if self.service.mode != Mode::User {
+            return;
+        }
+        let run = match request {
+            Request::Run(run) | Request::RunWith(run, _) => Some(&mut **run),
+            Request::Again(again) => Some(&mut again.run),
+            Request::Stop(_)
+            | Request::Wait(_)
+            | Request::List(_)
+            | Request::Show { .. }
+            | Request::Why { .. }
+            | Request::Logs(_)
+            | Request::Events(_)
+            | Request::Sessions(_)
+            | Request::ChangeSession(_)
+            | Request::Status
+            | Request::Providers(_)
+            | Request::Orphans(_)
+            | Request::Drain(_)
+            | Request::Keep(_) => None,
+        };
+        if let Some(run) = run {
             let readable = |(name, value): (OsString, OsString)| {
                 Some((name.into_string().ok()?, value.into_string().ok()?))
             };

@@ -1,9 +1,9 @@
 //! `archive`, `unarchive`, `rename`: how a task is kept, whatever ended it.
 
+use lifecycle::verdict::name_of;
 use lifecycle::{Command, Event, EventBody, Input};
 use protocol::control::{ErrorBody, ErrorCode, KeepAct, KeepRequest, Response};
 use protocol::view::{Requester, Survivor, TaskView};
-use protocol::vocab::Via;
 use protocol::{StopReason, TaskId};
 use tokio::sync::oneshot;
 
@@ -62,7 +62,7 @@ impl Core {
     pub(super) async fn put_aside(&mut self, aside: Aside) -> Result<(), LedgerError> {
         let Aside { id, by, reply } = aside;
         self.flush().await?;
-        let set_by = in_words(&by);
+        let set_by = name_of(&by);
         self.archive(&id, by, &set_by, reply).await
     }
 
@@ -92,7 +92,7 @@ impl Core {
         self.batch.later(async move {
             // Not told: the supervisor leaves. The stop is durable, and the
             // caller asks again.
-            let Ok(End { tree, .. }) = told.await else {
+            let Ok(End { tree, view }) = told.await else {
                 return;
             };
             match tree {
@@ -102,7 +102,7 @@ impl Core {
                     drop(inputs.send(CoreInput::Archive(aside)).await);
                 }
                 TreeEnd::Left(survivors) => {
-                    reply.send(Response::Error(still_alive(&id, &survivors)));
+                    reply.send(still_alive(view, &survivors));
                 }
             }
         });
@@ -117,8 +117,11 @@ impl Core {
     ) -> Result<(), LedgerError> {
         let survivors = self.held.of_task(id);
         if !survivors.is_empty() {
-            self.batch
-                .answer(reply, Response::Error(still_alive(id, &survivors)));
+            let response = match self.task_view(id).await? {
+                Some(task) => still_alive(task, &survivors),
+                None => Response::Error(no_such_task(id.as_str())),
+            };
+            self.batch.answer(reply, response);
             return Ok(());
         }
         let set_by = set_by.to_string();
@@ -159,8 +162,7 @@ impl Core {
             return Ok(());
         };
         if let Some(wanted) = if_version.filter(|wanted| *wanted != task.version) {
-            self.batch
-                .answer(reply, Response::Error(moved_on(&task, wanted)));
+            self.batch.answer(reply, moved_on(task, wanted));
             return Ok(());
         }
         if self.is_live(id) {
@@ -219,31 +221,28 @@ impl Core {
     }
 }
 
-fn in_words(by: &Requester) -> String {
-    match (by.via, by.uid) {
-        (Via::Supervisor, _) | (_, None) => SUPERVISOR.to_string(),
-        (Via::Control | Via::Http | Via::Signal, Some(uid)) => {
-            format!("uid:{uid} comm:{}", by.comm.as_deref().unwrap_or("?"))
-        }
+fn still_alive(task: TaskView, survivors: &[Survivor]) -> Response {
+    let message = format!(
+        "task {} is not archived: of its processes there live {}",
+        task.id,
+        held::in_words(survivors)
+    );
+    let hint = "`agentctl orphans kill` ends what can be ended; then archive it again";
+    Response::Conflict {
+        refusal: ErrorBody::new(ErrorCode::NotGone, message).with_hint(hint),
+        task: Box::new(task),
     }
 }
 
-fn still_alive(id: &TaskId, survivors: &[Survivor]) -> ErrorBody {
-    ErrorBody::new(
-        ErrorCode::NotGone,
-        format!(
-            "task {id} is not archived: of its processes there live {}",
-            held::in_words(survivors)
-        ),
-    )
-    .with_hint("`agentctl orphans kill` ends what can be ended; then archive it again")
-}
-
-fn moved_on(task: &TaskView, wanted: u64) -> ErrorBody {
+fn moved_on(task: TaskView, wanted: u64) -> Response {
     let (id, version) = (&task.id, task.version);
-    ErrorBody::new(
+    let refusal = ErrorBody::new(
         ErrorCode::Conflict,
         format!("task {id} has version {version}, not {wanted}: nothing was changed"),
     )
-    .with_hint(format!("look at it again, then use --if-version {version}"))
+    .with_hint(format!("look at it again, then use --if-version {version}"));
+    Response::Conflict {
+        refusal,
+        task: Box::new(task),
+    }
 }

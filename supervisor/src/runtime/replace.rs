@@ -4,7 +4,7 @@
 use lifecycle::{Command, Event, EventBody, Input};
 use protocol::control::{Response, RunOption, RunRequest};
 use protocol::view::{Links, Requester};
-use protocol::{Key, StopReason, TaskId};
+use protocol::{StopReason, TaskId};
 use tokio::sync::oneshot;
 
 use super::admit::Admitted;
@@ -20,19 +20,40 @@ use crate::ledger::LedgerError;
 pub(super) struct Dispatch {
     pub(super) request: RunRequest,
     pub(super) links: Links,
-    /// This one is no longer put aside when the new one has its row.
-    pub(super) unarchives: Option<TaskId>,
+    pub(super) on_conflict: OnConflict,
+    /// This one is no longer put aside, at somebody's word, when the new one has
+    /// its row.
+    pub(super) unarchives: Option<(TaskId, Requester)>,
+}
+
+/// What is to be done about a live task with the same key.
+pub(super) enum OnConflict {
+    /// The dispatch is refused.
+    Refuse,
+    /// It is stopped, and gives way.
+    Replace(Requester),
 }
 
 /// One that waits for the end of the task in its place.
 pub(super) struct Replacing {
     dispatch: Dispatch,
-    by: Requester,
     reply: ReplySender,
 }
 
+impl Dispatch {
+    /// A task of its own.
+    pub(super) fn new(request: RunRequest) -> Self {
+        Self {
+            request,
+            links: Links::default(),
+            on_conflict: OnConflict::Refuse,
+            unarchives: None,
+        }
+    }
+}
+
 impl Core {
-    /// Dispatches, and answers when its agent is exec'd or could not be.
+    /// Dispatches as the options say.
     pub(super) async fn dispatch_with(
         &mut self,
         mut dispatch: Dispatch,
@@ -45,72 +66,60 @@ impl Core {
             self.batch.answer(reply, Response::Error(refusal));
             return Ok(());
         }
-        let by = asker.look_up();
         if options.contains(&RunOption::Replace) {
-            return self.replace(dispatch, by, reply).await;
+            dispatch.on_conflict = OnConflict::Replace(asker.look_up());
         }
-        self.dispatch_linked(dispatch, by, reply).await
+        self.dispatch(dispatch, reply).await
     }
 
     /// Its place may have been taken by yet another one meanwhile.
     pub(super) async fn replaced(&mut self, replacing: Replacing) -> Result<(), LedgerError> {
-        let Replacing {
-            dispatch,
-            by,
-            reply,
-        } = replacing;
+        let Replacing { dispatch, reply } = replacing;
         self.flush().await?;
-        self.replace(dispatch, by, reply).await
+        self.dispatch(dispatch, reply).await
     }
 
-    async fn replace(
+    /// Answers at once with a refusal, else when the agent was exec'd or the
+    /// task ended. Nothing is stopped for a dispatch that is refused.
+    pub(super) async fn dispatch(
         &mut self,
         dispatch: Dispatch,
-        by: Requester,
         reply: ReplySender,
     ) -> Result<(), LedgerError> {
-        match self.in_its_place(&dispatch.request).await? {
-            Some(holder) => {
-                self.make_room(
-                    &holder,
-                    Replacing {
-                        dispatch,
-                        by,
-                        reply,
-                    },
-                );
-                Ok(())
+        let admitted = match self.admit(&dispatch).await? {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                self.batch.answer(reply, Response::Error(refusal));
+                return Ok(());
             }
-            None => self.dispatch_linked(dispatch, by, reply).await,
-        }
-    }
-
-    /// The live task that has to go first. None for a dispatch that would be
-    /// refused anyway, or that is only asked about again: nothing is stopped for
-    /// those.
-    async fn in_its_place(&mut self, request: &RunRequest) -> Result<Option<TaskId>, LedgerError> {
-        if self.tasks.contains_key(&request.id) || self.would_be_refused(request) {
-            return Ok(None);
-        }
-        let key = match &request.key {
-            Some(text) => Key::new(text.clone()).ok(),
-            None => None,
         };
-        let holder = key.and_then(|key| self.live_keys.get(&key).cloned());
-        if holder.is_some() && self.ledger.task_row(request.id.clone()).await?.is_some() {
-            return Ok(None);
+        match admitted {
+            Admitted::InTheWay { holder, by } => {
+                self.make_room(&holder, by, Replacing { dispatch, reply });
+            }
+            Admitted::Known(id) => self.answer_known(id, reply).await?,
+            Admitted::New { id, warnings } => {
+                if let Some((before, by)) = dispatch.unarchives {
+                    self.unarchive_for(before, by);
+                }
+                if dispatch.request.wait_for_exec {
+                    self.answer_when_started(&id, reply, false, warnings);
+                } else {
+                    self.answer_with_row(&id, reply, warnings);
+                }
+            }
         }
-        Ok(holder)
+        Ok(())
     }
 
-    fn make_room(&mut self, holder: &TaskId, replacing: Replacing) {
+    fn make_room(&mut self, holder: &TaskId, by: Requester, replacing: Replacing) {
         let next = &replacing.dispatch.request.id;
         tracing::info!(task = %holder, %next, "stopped to be replaced");
         self.step(
             holder,
             Input::Command(Command::Stop {
                 reason: StopReason::SupersededByTask,
-                requested_by: replacing.by.clone(),
+                requested_by: by,
                 note: Some(format!("replaced by task {next}")),
                 grace_ms: None,
             }),
@@ -131,33 +140,14 @@ impl Core {
         });
     }
 
-    async fn dispatch_linked(
-        &mut self,
-        dispatch: Dispatch,
-        by: Requester,
-        reply: ReplySender,
-    ) -> Result<(), LedgerError> {
-        let Dispatch {
-            request,
-            links,
-            unarchives,
-        } = dispatch;
-        let admitted = self.admit(&request, links).await?;
-        if let (Ok(Admitted::New { .. }), Some(id)) = (&admitted, unarchives) {
-            // In the same transaction as the row of the task that goes on with it.
-            self.batch.take_event(Event {
-                at: clock::now(),
-                task_id: Some(id.clone()),
-                record: None,
-                body: EventBody::Unarchived { by },
-            });
-            self.unsettled.push(id);
-        }
-        self.answer_admitted(&request, admitted, reply).await
-    }
-
-    /// By what can be known without its key being free.
-    fn would_be_refused(&self, request: &RunRequest) -> bool {
-        self.refuse_while_draining().is_err() || self.identify(request).is_err()
+    /// In the same transaction as the row of the task that goes on with it.
+    fn unarchive_for(&mut self, before: TaskId, by: Requester) {
+        self.batch.take_event(Event {
+            at: clock::now(),
+            task_id: Some(before.clone()),
+            record: None,
+            body: EventBody::Unarchived { by },
+        });
+        self.unsettled.push(before);
     }
 }

@@ -5,7 +5,7 @@ use protocol::control::{
     ErrorBody, ErrorCode, ListFilter, ProvidersRequest, Request, Response, SessionChange,
     SessionsRequest,
 };
-use protocol::view::{Links, Requester, SessionView, TaskView};
+use protocol::view::{Requester, SessionView, TaskView};
 
 use super::clock;
 use super::container;
@@ -42,15 +42,10 @@ impl Core {
         match request {
             Request::Run(mut run) => {
                 container::forget(&mut run);
-                return self.dispatch(*run, reply).await;
+                return self.dispatch(Dispatch::new(*run), reply).await;
             }
             Request::RunWith(run, options) => {
-                let links = Links::default();
-                let dispatch = Dispatch {
-                    request: *run,
-                    links,
-                    unarchives: None,
-                };
+                let dispatch = Dispatch::new(*run);
                 return self.dispatch_with(dispatch, &options, &asker, reply).await;
             }
             Request::Again(again) => {

@@ -13,7 +13,7 @@ use super::input::CoreInput;
 use super::service::Service;
 use crate::folder::Folders;
 use crate::ledger::{LedgerError, LedgerHandle};
-use crate::query;
+use crate::query::{self, SettleError};
 
 /// How often a folder is tried to be settled: with the pauses below for a day
 /// and a half. The next start tries again as well.
@@ -53,9 +53,15 @@ impl Core {
         let folders = self.service.folders.clone();
         let left = self
             .ledger
-            .browse(move |reader| query::unsettled(reader, &folders))
+            .browse(move |reader| Ok(query::unsettled(reader, &folders)))
             .await?;
-        self.unsettled.extend(left);
+        match left {
+            Ok(left) => self.unsettled.extend(left),
+            Err(SettleError::Ledger(error)) => return Err(error),
+            Err(SettleError::Folder(error)) => {
+                tracing::warn!(%error, "folders that lag behind the ledger were not looked for");
+            }
+        }
         self.remove_empty_cgroups();
         self.settle_folders();
         self.look_for_rowless();

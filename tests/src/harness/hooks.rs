@@ -140,6 +140,19 @@ impl Hooks {
         self.plan(name, skip, Wish::Die);
     }
 
+    /// Is a step under way, between these two points, in a process that no hook
+    /// point has killed?
+    #[must_use]
+    pub fn under_way(&self, before: &str, after: &str) -> bool {
+        let state = self.shared.state();
+        let died = |pid: i32| state.died.iter().any(|(_, process)| process.pid == pid);
+        let hits = |name: &str| {
+            let of_it = |(hit, pid): &&(String, i32)| hit == name && !died(*pid);
+            state.hits.iter().filter(of_it).count()
+        };
+        hits(before) > hits(after)
+    }
+
     /// Everything goes on from now on; what is paused goes on as well.
     pub fn disarm(&self) {
         let paused = {

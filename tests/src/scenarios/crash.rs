@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::harness::{Background, GENEROUS, Gate, Supervisor, World, wait_explained, wait_until};
+use crate::harness::{
+    Background, Dispatched, GENEROUS, Gate, Run, Supervisor, World, wait_explained, wait_until,
+};
 
 /// What happens while the point is armed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,14 @@ pub enum Path {
     NeverStarted,
     /// A drain that has to stop an agent that ignores TERM.
     Drain,
+    /// A live task is put aside, which stops it first.
+    Archive,
+    /// An ended task is renamed.
+    Rename,
+    /// A task takes the place of another one.
+    Replace,
+    /// An ended task is done again.
+    Retry,
 }
 
 /// Runs the scenario, in which the hit number `occurrence` (from 0) of `point`
@@ -49,6 +59,10 @@ pub fn crash_at(path: Path, point: &str, occurrence: usize) -> bool {
         Path::ShimLost => case.shim_lost(),
         Path::NeverStarted => case.never_started(),
         Path::Drain => case.drain(),
+        Path::Archive => case.archive(),
+        Path::Rename => case.rename(),
+        Path::Replace => case.replace(),
+        Path::Retry => case.retry(),
     }
     world.check();
     world.hooks().has_died(point)
@@ -75,6 +89,13 @@ impl Case<'_> {
         self.world
             .hooks()
             .arm_death_after(self.point, self.occurrence);
+    }
+
+    /// Arms when what came before is over: the client has its answer a moment
+    /// before the supervisor has done all of its sending.
+    fn arm_when_quiet(&self) {
+        wait_until("a quiet supervisor", GENEROUS, || self.is_quiet());
+        self.arm();
     }
 
     /// A supervisor that has done everything of its start: its socket answers
@@ -130,7 +151,7 @@ impl Case<'_> {
             ])
             .detached();
         task.marked("ready");
-        self.arm();
+        self.arm_when_quiet();
         let client = self.world.stop_in_background(&task.id, &[]);
         let supervisor = self.to_the_end(supervisor, &task.id, Some(&client));
         let outcome = self.world.stop_answered(&task.id, &client.output());
@@ -160,7 +181,7 @@ impl Case<'_> {
             ])
             .detached();
         task.marked("ready");
-        self.arm();
+        self.arm_when_quiet();
         supervisor.signal(nix::sys::signal::Signal::SIGTERM);
         let _status = supervisor.ended();
         let next = self.world.spawn_supervisor();
@@ -175,6 +196,92 @@ impl Case<'_> {
         );
     }
 
+    fn archive(&self) {
+        let supervisor = self.start();
+        let run = self.world.run().key("crash:archive");
+        let task = run.argv(["sleep", "1000"]).detached();
+        self.arm_when_quiet();
+        let shown = self.kept(supervisor, &task.id, &["archive", &task.id], "archived");
+        assert_eq!(shown["archived"], true);
+        assert_eq!(shown["archive_reason"], "user");
+    }
+
+    fn rename(&self) {
+        let supervisor = self.start();
+        let run = self.world.run().key("crash:rename");
+        let task = self.done(run);
+        self.arm();
+        let words = ["rename", &task.id, "other"];
+        let shown = self.kept(supervisor, &task.id, &words, "renamed");
+        assert_eq!(shown["name"], "other");
+    }
+
+    /// However often it had to be asked, it is in the row and in what a rebuild
+    /// reads.
+    fn kept(
+        &self,
+        supervisor: Arc<Supervisor>,
+        task: &str,
+        words: &[&str],
+        said: &str,
+    ) -> serde_json::Value {
+        let words = [words, &["--json"]].concat();
+        let client = Background::start(self.world.ctl_command(&words));
+        let supervisor = self.to_the_end(supervisor, task, Some(&client));
+        let _answer = client.output().ok();
+        let settled = self.world.task_dir(task).join("settled");
+        wait_until("the operator's word in the folder", GENEROUS, || {
+            let text = std::fs::read_to_string(&settled).unwrap_or_default();
+            text.contains(&format!("task.{said}"))
+        });
+        self.the_key_is_free(&supervisor);
+        self.world.show(task)
+    }
+
+    /// There is one successor, and the first one knows why it went.
+    fn replace(&self) {
+        let supervisor = self.start();
+        let run = self.world.run().key("crash:replace");
+        let first = run.argv(["sleep", "1000"]).detached();
+        self.arm_when_quiet();
+        let words = ["--key", "crash:replace", "--on-conflict", "replace"];
+        self.succeeded(
+            supervisor,
+            &[&["run"], &words[..]].concat(),
+            &["--", "true"],
+        );
+        let first = self.world.show(&first.id);
+        assert_eq!(first["archive_reason"], "superseded_by_task", "{first:#}");
+    }
+
+    fn retry(&self) {
+        let supervisor = self.start();
+        let run = self.world.run().key("crash:retry");
+        let first = self.done(run);
+        self.arm();
+        self.succeeded(supervisor, &["retry", &first.id], &[]);
+        let row = self.world.ledger().task("next").expect("it has a row");
+        assert_eq!(row.text("retry_of"), Some(first.id.as_str()));
+    }
+
+    /// A task that has ended, with all that follows.
+    fn done(&self, run: Run<'_>) -> Dispatched {
+        let task = run.argv(["true"]).detached();
+        let settled = self.world.task_dir(&task.id).join("settled");
+        wait_until("its end", GENEROUS, || settled.exists() && self.is_quiet());
+        task
+    }
+
+    /// The second task of this place runs once, whoever died.
+    fn succeeded(&self, supervisor: Arc<Supervisor>, words: &[&str], argv: &[&str]) {
+        let words = [words, &["--id", "next", "-d", "--json"], argv].concat();
+        let next = Background::start(self.world.ctl_command(&words));
+        let supervisor = self.to_the_end(supervisor, "next", Some(&next));
+        self.answered(next);
+        assert_eq!(self.world.ledger().tasks().len(), 2, "after {}", self.point);
+        self.the_key_is_free(&supervisor);
+    }
+
     fn shim_lost(&self) {
         let supervisor = self.start();
         let task = self
@@ -185,7 +292,7 @@ impl Case<'_> {
             .detached();
         task.marked("ready");
         let shim = self.world.shim_of(&task.id).expect("the shim lives");
-        self.arm();
+        self.arm_when_quiet();
         self.world.kill(&shim, nix::sys::signal::Signal::SIGKILL);
         let supervisor = self.to_the_end(supervisor, &task.id, None);
         self.the_key_is_free(&supervisor);
@@ -249,12 +356,9 @@ impl Case<'_> {
     /// A round trip through the supervisor succeeds, and no step that it began
     /// is still under way: a hit of the point can follow from nothing any more.
     fn is_quiet(&self) -> bool {
-        let hooks = self.world.hooks();
         let (before, after) = step_of(self.point);
-        let cut_off = usize::from(self.point == before && hooks.has_died(self.point));
         self.world.ctl(&["status"]).status.success()
-            && (self.point.starts_with("shim.")
-                || hooks.hits(&before) == hooks.hits(&after) + cut_off)
+            && (self.point.starts_with("shim.") || !self.world.hooks().under_way(&before, &after))
     }
 
     fn alive(&self, supervisor: Arc<Supervisor>) -> Arc<Supervisor> {

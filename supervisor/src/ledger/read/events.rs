@@ -95,6 +95,32 @@ impl Reader<'_> {
         )
     }
 
+    /// Ended tasks of which the operator lately said how they, or their
+    /// sessions, are to be kept.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn reworded_lately(&self) -> Result<Vec<TaskId>, LedgerError> {
+        self.rows(
+            "look for what the operator lately said",
+            "WITH lately AS (
+                 SELECT task_id, type, payload FROM agent_run_event
+                 WHERE seq > (SELECT max(seq) FROM agent_run_event) - ?1
+                     AND type IN ('task.archived', 'task.unarchived', 'task.renamed',
+                         'session.released', 'session.quarantined'))
+             SELECT id FROM task_history
+             WHERE status NOT IN ('queued', 'running') AND (
+                 id IN (SELECT task_id FROM lately)
+                 OR id IN (SELECT s.task_id FROM lately l JOIN agent_sessions s
+                     ON s.key = json_extract(l.payload, '$.key')
+                         AND s.provider = json_extract(l.payload, '$.provider')
+                         AND s.session_id = json_extract(l.payload, '$.session_id')
+                     WHERE l.task_id IS NULL))",
+            [integer(RECENT)],
+            super::find::task_id,
+        )
+    }
+
     fn last_of(&self, task: &TaskId, kind: &str) -> Result<Option<Event>, LedgerError> {
         let found = self.first(
             "read a task's events",

@@ -10,7 +10,7 @@ use protocol::{ArchiveReason, Phase, Status, Timestamp};
 use super::story::{self, Story};
 use crate::folder::{Folders, Shown};
 use crate::ledger::tests::support::{
-    Place, admitted, at, commit, ended, id, key, provider, session, spec, wait,
+    Place, admitted, at, commit, ended, id, key, provider, requester, session, spec, wait,
 };
 use crate::query::{Processes, detail, list, live_view, live_views, settle, unsettled, view};
 
@@ -301,21 +301,31 @@ fn an_ended_task_is_settled_once_it_has_a_folder() {
         wait(
             ledger
                 .handle
-                .browse(move |reader| unsettled(reader, &folders)),
+                .browse(move |reader| Ok(unsettled(reader, &folders))),
         )
         .expect("read")
+        .expect("looked at")
     };
     assert_eq!(left(folders.clone()), Vec::new(), "there is no folder");
     std::fs::create_dir_all(folders.task_dir(&id("t1"))).expect("made");
     assert_eq!(left(folders.clone()), vec![id("t1")]);
-    let place_of = folders.clone();
-    wait(
-        ledger
+    let settle_again = |folders: Folders| {
+        let settled = ledger
             .handle
-            .browse(move |reader| Ok(settle(reader, &place_of, &id("t1")))),
-    )
-    .expect("asked")
-    .expect("settled");
+            .browse(move |reader| Ok(settle(reader, &folders, &id("t1"))));
+        wait(settled).expect("asked").expect("settled");
+    };
+    settle_again(folders.clone());
+    assert_eq!(left(folders.clone()), Vec::new());
+    // What the operator says later is no part of it before it is settled again.
+    let name = "late".to_owned();
+    let by = requester();
+    commit(
+        &ledger.handle,
+        &[at(Some("t1"), 2, EventBody::Renamed { name, by })],
+    );
+    assert_eq!(left(folders.clone()), vec![id("t1")]);
+    settle_again(folders.clone());
     assert_eq!(left(folders), Vec::new());
     ledger.threads.close().expect("closed");
 }

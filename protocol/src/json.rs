@@ -1,0 +1,112 @@
+//! The documented JSON shapes where they are more than one [`view`](crate::view):
+//! what `agentctl --json` prints and the gateway answers.
+
+use alloc::string::String;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::control::{ErrorBody, LogChunk};
+use crate::view::{EventView, TaskDetail};
+use crate::vocab::Stream;
+
+/// A view as JSON.
+///
+/// # Errors
+/// Never for the views of the protocol; said rather than hidden.
+pub fn value(view: &impl Serialize) -> serde_json::Result<Value> {
+    serde_json::to_value(view)
+}
+
+/// The task object, its intents and its evidence in one.
+///
+/// # Errors
+/// See [`value`].
+pub fn detail(detail: &TaskDetail) -> serde_json::Result<Value> {
+    let mut object = value(&detail.task)?;
+    object["intents"] = value(&detail.intents)?;
+    object["evidence"] = value(&detail.evidence)?;
+    Ok(object)
+}
+
+/// An event line: the fields of its payload stand beside the others; `seq` is
+/// absent where there is none.
+#[must_use]
+pub fn event(event: &EventView) -> Value {
+    let mut line = Map::new();
+    if let Some(seq) = event.seq {
+        line.insert("seq".into(), json!(seq));
+    }
+    line.insert("at".into(), json!(event.at));
+    line.insert("type".into(), json!(event.kind));
+    line.insert("task_id".into(), json!(event.task_id));
+    match serde_json::from_str(&event.payload) {
+        Ok(Value::Object(fields)) => {
+            for (name, field) in fields {
+                line.entry(name).or_insert(field);
+            }
+        }
+        // An older ledger may hold what we do not know: shown, not dropped.
+        Ok(other) if other.is_null() => {}
+        Ok(other) => {
+            line.insert("payload".into(), other);
+        }
+        Err(_) if event.payload.is_empty() => {}
+        Err(_) => {
+            line.insert("payload".into(), json!(event.payload));
+        }
+    }
+    Value::Object(line)
+}
+
+/// A piece of output: `{"stream","offset","text"}`.
+#[must_use]
+pub fn log_chunk(stream: Stream, chunk: &LogChunk) -> Value {
+    json!({
+        "stream": stream,
+        "offset": chunk.offset,
+        "text": String::from_utf8_lossy(&chunk.bytes),
+    })
+}
+
+/// `{"error":{"code","message","hint"}}`.
+#[must_use]
+pub fn error(code: &str, message: &str, hint: Option<&str>) -> Value {
+    json!({ "error": { "code": code, "message": message, "hint": hint } })
+}
+
+/// [`error`] of a refusal.
+#[must_use]
+pub fn refusal(body: &ErrorBody) -> Value {
+    error(body.code.as_str(), &body.message, body.hint.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+    use alloc::string::ToString;
+
+    #[test]
+    fn events_are_flat_and_volatile_ones_have_no_seq() {
+        let mut view = EventView {
+            seq: Some(7),
+            at: Timestamp(1_795_174_002_766),
+            kind: "task.ended".into(),
+            task_id: None,
+            payload: r#"{"status":"success","type":"no","n":1}"#.into(),
+        };
+        assert_eq!(
+            event(&view).to_string(),
+            r#"{"seq":7,"at":"2026-11-20T11:26:42.766Z","type":"task.ended","task_id":null,"status":"success","n":1}"#
+        );
+        view.seq = None;
+        let bare = r#"{"at":"2026-11-20T11:26:42.766Z","type":"task.ended","task_id":null}"#;
+        for nothing in ["", "null"] {
+            view.payload = nothing.into();
+            assert_eq!(event(&view).to_string(), bare);
+        }
+        view.payload = "{cut".into();
+        assert_eq!(event(&view)["payload"], "{cut");
+    }
+}
