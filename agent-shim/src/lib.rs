@@ -69,7 +69,7 @@ pub fn run(heap: &'static CompactHeap) -> Result<(), ShimError> {
     let signals = Signals::open()?;
     let opening = opening::receive(&signals)?;
 
-    hook::point(hook::SHIM_BEFORE_CLAIM);
+    let _goes_on = hook::point(hook::SHIM_BEFORE_CLAIM);
     let shim = own_identity()?;
     let claim = Claim {
         by: ClaimedBy::Shim,

@@ -4,8 +4,9 @@
 //! `AGENT_HOOKS` lists the active names (separated by commas) and
 //! `AGENT_HOOKS_SOCKET` is a Unix stream socket of the test harness. At an
 //! active point the program connects, sends `<name> <pid>` and a newline, and
-//! reads one line: `go` lets it continue, `die` makes it kill itself. A harness
-//! that is not there, or hangs up, lets it continue.
+//! reads one line: `go` lets it continue, `die` makes it kill itself, `fail`
+//! makes the action seem to have failed where it can ([`Step::run_or`]). A
+//! harness that is not there, or hangs up, lets it continue.
 
 /// One action with a point before and a point after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,10 +18,24 @@ pub struct Step {
 impl Step {
     /// Does `action` between the two points.
     pub fn run<T>(&self, action: impl FnOnce() -> T) -> T {
-        point(self.before);
+        let _goes_on = point(self.before);
         let result = action();
-        point(self.after);
+        let _goes_on = point(self.after);
         result
+    }
+
+    /// The same for what may fail: `failed` is given instead where the harness
+    /// says so, before the action as if nothing was done, after it as if nobody
+    /// knew.
+    pub fn run_or<T>(&self, failed: impl FnOnce() -> T, action: impl FnOnce() -> T) -> T {
+        if point(self.before) == Outcome::Fails {
+            return failed();
+        }
+        let result = action();
+        match point(self.after) {
+            Outcome::GoesOn => result,
+            Outcome::Fails => failed(),
+        }
     }
 
     /// The names of the points before and after.
@@ -88,15 +103,34 @@ steps! {
     }
 }
 
+/// What the harness makes of a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing.
+    GoesOn,
+    /// The action is to fail, if it can.
+    Fails,
+}
+
 /// Nothing: this build has no hooks.
 #[cfg(not(feature = "hooks"))]
 #[inline]
-pub const fn point(_name: &'static str) {}
+pub const fn point(_name: &'static str) -> Outcome {
+    Outcome::GoesOn
+}
 
 /// Stops here for as long as the harness wants, if the point is active.
 #[cfg(feature = "hooks")]
-pub fn point(name: &'static str) {
-    active::reach(name);
+pub fn point(name: &'static str) -> Outcome {
+    active::reach(name)
+}
+
+/// What a disk that is broken says.
+///
+/// # Errors
+/// Always `EIO`.
+pub fn broken_disk<T>() -> std::io::Result<T> {
+    Err(nix::errno::Errno::EIO.into())
 }
 
 #[cfg(feature = "hooks")]
@@ -105,6 +139,8 @@ mod active {
     use std::os::unix::net::UnixStream;
     use std::sync::OnceLock;
 
+    use super::Outcome;
+
     struct Hooks {
         names: Vec<String>,
         socket: String,
@@ -112,16 +148,23 @@ mod active {
 
     static HOOKS: OnceLock<Option<Hooks>> = OnceLock::new();
 
-    pub(super) fn reach(name: &str) {
+    pub(super) fn reach(name: &str) -> Outcome {
         let hooks = HOOKS.get_or_init(from_environment);
-        let Some(hooks) = hooks else { return };
+        let Some(hooks) = hooks else {
+            return Outcome::GoesOn;
+        };
         if !hooks.names.iter().any(|active| active == name) {
-            return;
+            return Outcome::GoesOn;
         }
-        if ask(&hooks.socket, name).is_some_and(|answer| answer.trim_end() == "die") {
-            // Nothing can be done about a failure, and there is none: the
-            // process exists and may signal itself.
-            let _ = nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::SIGKILL);
+        match ask(&hooks.socket, name).as_deref().map(str::trim_end) {
+            Some("die") => {
+                // Nothing can be done about a failure, and there is none: the
+                // process exists and may signal itself.
+                let _ = nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::SIGKILL);
+                Outcome::GoesOn
+            }
+            Some("fail") => Outcome::Fails,
+            Some(_) | None => Outcome::GoesOn,
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use sys::hook::POINTS;
-use tests::scenarios::{Path, crash_at};
+use tests::scenarios::{Path, Strike, strike_at};
 
 /// At most so many hits of one point are tried: each path has fewer.
 const MOST_OCCURRENCES: usize = 40;
@@ -94,26 +94,31 @@ fn points_of(step: &str) -> Vec<&'static str> {
         .collect()
 }
 
-/// Every hit of every point of a path, one after the other.
+/// Every hit of every point of a path that a process passes, one after the other.
 fn crash_everywhere(path: Path, process: &str) {
     let (_, steps) = EXPECTED
         .iter()
         .find(|(known, _)| *known == path)
         .expect("every path has its points");
+    let steps = steps.iter().filter(|step| step.starts_with(process));
+    strike_everywhere(path, Strike::Death, steps.copied());
+}
+
+fn strike_everywhere<'a>(path: Path, strike: Strike, steps: impl Iterator<Item = &'a str>) {
     let mut cases = 0;
-    for step in steps.iter().filter(|step| step.starts_with(process)) {
+    for step in steps {
         for point in points_of(step) {
             let hits = (0..MOST_OCCURRENCES)
                 .take_while(|occurrence| {
-                    println!("{path:?}: {point}, hit {occurrence}");
-                    crash_at(path, point, *occurrence)
+                    println!("{path:?}: {strike:?} at {point}, hit {occurrence}");
+                    strike_at(path, strike, point, *occurrence)
                 })
                 .count();
             assert!(hits > 0, "{path:?} never reached {point}");
             cases += hits;
         }
     }
-    println!("{path:?}: {cases} deaths of {process}");
+    println!("{path:?}: {cases} times {strike:?}");
 }
 
 #[test]
@@ -171,6 +176,24 @@ fn the_supervisor_dies_while_it_puts_a_task_aside() {
 fn the_supervisor_dies_while_it_replaces_a_task() {
     crash_everywhere(Path::Replace, "sup.");
     crash_everywhere(Path::Retry, "sup.");
+}
+
+/// F17: what the disk was to keep is lost, or nobody knows. It is not tried
+/// again; the supervisor goes, and the next one finds the agents alive.
+#[test]
+fn a_commit_fails_with_an_error_of_the_disk() {
+    for path in [Path::Life, Path::Stop, Path::ShimLost, Path::Archive] {
+        strike_everywhere(path, Strike::Failure, ["sup.commit"].into_iter());
+    }
+}
+
+/// The shim goes on from memory, and tells its supervisor all the same.
+#[test]
+fn the_journal_fails_with_an_error_of_the_disk() {
+    let steps = ["shim.journal_write", "shim.journal_sync"];
+    for path in [Path::Life, Path::Stop] {
+        strike_everywhere(path, Strike::Failure, steps.into_iter());
+    }
 }
 
 #[test]

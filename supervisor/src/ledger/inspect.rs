@@ -62,19 +62,29 @@ pub(super) fn inspect(path: &Path, boot_id: &str) -> Result<Found, OpenError> {
 /// A connection that cannot write. Where there is no write-ahead log it makes
 /// no file either; else SQLite needs the index file beside it.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
+    let unchanging = match fs::metadata(wal_of(path)) {
+        Ok(wal) if wal.len() > 0 => "",
+        Ok(_) | Err(_) => "?immutable=1",
+    };
+    open_read_only(path, unchanging)
+}
+
+/// A connection that cannot write, beside one that does: whether there is a
+/// write-ahead log yet or not, it will see what is written to it.
+pub(super) fn open_beside_writer(path: &Path) -> Result<Connection, OpenError> {
+    open_read_only(path, "")
+}
+
+fn open_read_only(path: &Path, parameters: &str) -> Result<Connection, OpenError> {
     let text = path
         .to_string_lossy()
         .replace('%', "%25")
         .replace('?', "%3f")
         .replace('#', "%23");
-    let unchanging = match fs::metadata(wal_of(path)) {
-        Ok(wal) if wal.len() > 0 => "",
-        Ok(_) | Err(_) => "?immutable=1",
-    };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(format!("file:{text}{unchanging}"), flags)
+    let db = Connection::open_with_flags(format!("file:{text}{parameters}"), flags)
         .map_err(OpenError::sql("open", path))?;
     keep_plans(&db).map_err(OpenError::sql("set up", path))?;
     Ok(db)

@@ -103,7 +103,7 @@ pub fn open(options: &OpenOptions) -> Result<Ledger, OpenError> {
     // task's commit takes one sync and not three.
     meta::write(&db, meta::IN_USE, &options.boot_id).map_err(OpenError::sql("mark", path))?;
     syncs::note(Waited::FreshLog);
-    let reader = inspect::open_to_read(path)?;
+    let reader = inspect::open_beside_writer(path)?;
     reader.busy_timeout(BUSY_TIMEOUT).map_err(&failed)?;
     reader.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     let owner = Owner::new(db, options, &report);

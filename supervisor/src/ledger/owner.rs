@@ -224,7 +224,7 @@ impl Owner {
         for secret in secrets {
             secret.write(&transaction)?;
         }
-        hook::SUP_COMMIT.run(|| {
+        hook::SUP_COMMIT.run_or(failed_sync, || {
             let committed = transaction.commit();
             syncs::note(Waited::Commit);
             committed
@@ -259,4 +259,10 @@ impl Owner {
             .and_then(|()| self.db.close().map_err(|(_, error)| error));
         closed.map_err(|error| StoreError::Sql(error).of_write("close the ledger"))
     }
+}
+
+/// What SQLite says when the disk lost what was to be synced.
+fn failed_sync() -> rusqlite::Result<()> {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+    Err(rusqlite::Error::SqliteFailure(code, None))
 }

@@ -104,7 +104,8 @@ impl Journal {
             Room::Reserved if end > MAX_JOURNAL_BYTES => return Err(JournalError::Full),
             Room::Reserved => {}
         }
-        let written = hook::SHIM_JOURNAL_WRITE.run(|| self.file.write_all_at(&bytes, self.end));
+        let write = || self.file.write_all_at(&bytes, self.end);
+        let written = hook::SHIM_JOURNAL_WRITE.run_or(hook::broken_disk, write);
         // A part that was written lies behind the end and will be overwritten.
         written.map_err(|source| self.failed(source))?;
         self.end = end;
@@ -117,7 +118,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Io`]; it must not be tried again.
     pub fn sync(&self) -> Result<(), JournalError> {
-        let synced = hook::SHIM_JOURNAL_SYNC.run(|| self.file.sync_data());
+        let synced = hook::SHIM_JOURNAL_SYNC.run_or(hook::broken_disk, || self.file.sync_data());
         synced.map_err(|source| self.failed(source))
     }
 

@@ -18,12 +18,14 @@ use super::wait::{GENEROUS, wait_until};
 /// these.
 const GO: &[u8] = b"go\n";
 const DIE: &[u8] = b"die\n";
+const FAIL: &[u8] = b"fail\n";
 
 /// What the test wants at the next hit of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     Pause,
     Die,
+    Fail,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,7 @@ struct State {
     hits: Vec<(String, i32)>,
     paused: VecDeque<Paused>,
     died: Vec<(String, Process)>,
+    failed: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -140,6 +143,17 @@ impl Hooks {
         self.plan(name, skip, Wish::Die);
     }
 
+    /// The action of a hit of `name` fails with `EIO`, after `skip` others.
+    pub fn arm_failure_after(&self, name: &str, skip: usize) {
+        self.plan(name, skip, Wish::Fail);
+    }
+
+    /// Has an action failed at `name`?
+    #[must_use]
+    pub fn has_failed(&self, name: &str) -> bool {
+        self.shared.state().failed.iter().any(|point| point == name)
+    }
+
     /// Is a step under way, between these two points, in a process that no hook
     /// point has killed?
     #[must_use]
@@ -150,7 +164,9 @@ impl Hooks {
             let of_it = |(hit, pid): &&(String, i32)| hit == name && !died(*pid);
             state.hits.iter().filter(of_it).count()
         };
-        hits(before) > hits(after)
+        // What failed before it was done has no point after it.
+        let failed = state.failed.iter().filter(|point| *point == before).count();
+        hits(before) > hits(after) + failed
     }
 
     /// Everything goes on from now on; what is paused goes on as well.
@@ -276,6 +292,10 @@ fn answer(shared: &Shared, mut stream: UnixStream) {
         Some(Wish::Die) => {
             let _gone = stream.write_all(DIE);
             state.died.push((name.to_string(), process));
+        }
+        Some(Wish::Fail) => {
+            let _gone = stream.write_all(FAIL);
+            state.failed.push(name.to_string());
         }
         Some(Wish::Pause) => state.paused.push_back(Paused {
             name: name.to_string(),

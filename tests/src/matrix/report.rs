@@ -12,6 +12,34 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "tests/tests/crash_points.rs: each hit of each point of supervisor and shim",
     ),
     (
+        "F17×S1, S7, S12 and more",
+        "tests/tests/crash_points.rs: each commit, journal write and sync fails with EIO, before and after it was done",
+    ),
+    (
+        "F16",
+        "tests/tests/full_disk.rs: an agent fills a real file system",
+    ),
+    (
+        "F18 (ledger), F19",
+        "tests/tests/rebuild.rs: damaged, cut, lost, rolled back, with ended and live tasks",
+    ),
+    (
+        "F13×S15",
+        "tests/tests/pids.rs: strangers with the pids of shim and agent, chosen by root",
+    ),
+    (
+        "F20",
+        "tests/tests/evidence.rs: another boot id, another pid namespace",
+    ),
+    (
+        "F25",
+        "supervisor/src/runtime/clock.rs: no test may set this machine's clock",
+    ),
+    (
+        "F26, F27",
+        "tests/tests/systemd.rs, systemd_drain.rs: restart, stop, kill, poweroff under each KillMode",
+    ),
+    (
         "F2×S1, F2×S14",
         "cannot exist: there is no shim yet, or no more",
     ),

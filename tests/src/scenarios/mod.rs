@@ -3,5 +3,5 @@
 mod crash;
 mod expect;
 
-pub use crash::{Path, crash_at};
+pub use crash::{Path, Strike, strike_at};
 pub use expect::{assert_ended, exit_code_of, signal_of};

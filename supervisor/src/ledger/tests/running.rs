@@ -43,6 +43,25 @@ fn a_ledger_is_private_and_knows_how_it_was_left() {
     ledger.threads.close().expect("closed");
 }
 
+/// A supervisor that left because its disk failed closes its files, which works
+/// the log in, and does not say that it left in order: the next one writes
+/// nothing at its start that was not there.
+#[test]
+fn the_reading_thread_sees_commits_where_there_was_no_log_at_the_start() {
+    let place = Place::new();
+    place.open().threads.close().expect("closed");
+    let left = place.sql();
+    left.execute("UPDATE meta SET value = 'boot-1' WHERE name = 'in_use'", [])
+        .expect("one row");
+    drop(left);
+    let ledger = place.open();
+    assert_eq!(ledger.report.before, Before::Abandoned);
+    commit(&ledger.handle, &[admitted("t1", "k", 0), ended("t1", 1)]);
+    let seen = wait(ledger.handle.browse(|reader| reader.ended_lately()));
+    assert_eq!(seen.expect("read"), [id("t1")]);
+    ledger.threads.close().expect("closed");
+}
+
 #[test]
 fn a_batch_is_committed_whole_with_one_sync_or_not_at_all() {
     let place = Place::new();

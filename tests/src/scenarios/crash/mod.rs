@@ -1,10 +1,11 @@
 //! A process dies at a hook point; what comes after must still be right.
 
+mod case;
+
 use std::sync::Arc;
 
-use crate::harness::{
-    Background, Dispatched, GENEROUS, Gate, Run, Supervisor, World, wait_explained, wait_until,
-};
+use self::case::{Case, step_of};
+use crate::harness::{Background, Dispatched, GENEROUS, Run, Supervisor, World, wait_until};
 
 /// What happens while the point is armed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +32,20 @@ pub enum Path {
     Retry,
 }
 
+/// What the harness does to the process that stands at the point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strike {
+    /// It is killed.
+    Death,
+    /// Its write or sync fails with `EIO`.
+    Failure,
+}
+
 /// Runs the scenario, in which the hit number `occurrence` (from 0) of `point`
-/// kills its process; brings the task to its end and checks every invariant.
-/// Gives whether the point was hit so often.
+/// is struck; brings the task to its end and checks every invariant. Gives
+/// whether the point was hit so often.
 #[must_use]
-pub fn crash_at(path: Path, point: &str, occurrence: usize) -> bool {
+pub fn strike_at(path: Path, strike: Strike, point: &str, occurrence: usize) -> bool {
     let (before, after) = step_of(point);
     let mut points = vec![point, before.as_str(), after.as_str()];
     if path == Path::NeverStarted {
@@ -46,9 +56,14 @@ pub fn crash_at(path: Path, point: &str, occurrence: usize) -> bool {
         world = world.config("[shutdown]\ndrain_ms = 0\ngrace_ms = 50\n");
     }
     let world = world.build();
+    if strike == Strike::Failure {
+        world.forgive("the ledger failed; leaving");
+        world.forgive("the ledger was not closed in order");
+    }
     let case = Case {
         gate: world.gate("end"),
         world: &world,
+        strike,
         point,
         occurrence,
     };
@@ -65,49 +80,10 @@ pub fn crash_at(path: Path, point: &str, occurrence: usize) -> bool {
         Path::Retry => case.retry(),
     }
     world.check();
-    world.hooks().has_died(point)
-}
-
-/// The two points of the step that a point belongs to.
-fn step_of(point: &str) -> (String, String) {
-    let step = point
-        .strip_suffix(".before")
-        .or_else(|| point.strip_suffix(".after"))
-        .unwrap_or(point);
-    (format!("{step}.before"), format!("{step}.after"))
-}
-
-struct Case<'world> {
-    world: &'world World,
-    gate: Gate,
-    point: &'world str,
-    occurrence: usize,
+    case.was_struck()
 }
 
 impl Case<'_> {
-    fn arm(&self) {
-        self.world
-            .hooks()
-            .arm_death_after(self.point, self.occurrence);
-    }
-
-    /// Arms when what came before is over: the client has its answer a moment
-    /// before the supervisor has done all of its sending.
-    fn arm_when_quiet(&self) {
-        wait_until("a quiet supervisor", GENEROUS, || self.is_quiet());
-        self.arm();
-    }
-
-    /// A supervisor that has done everything of its start: its socket answers
-    /// before that.
-    fn start(&self) -> Arc<Supervisor> {
-        let supervisor = self.world.start();
-        wait_until("the end of the supervisor's start", GENEROUS, || {
-            self.is_quiet()
-        });
-        supervisor
-    }
-
     fn boot(&self) {
         self.arm();
         let first = self.world.spawn_supervisor();
@@ -311,87 +287,5 @@ impl Case<'_> {
         let supervisor = self.to_the_end(second, &task, Some(&client));
         self.answered(client);
         self.the_key_is_free(&supervisor);
-    }
-
-    /// Starts the supervisor again where it died, opens the gate where the
-    /// agent stands at it, until the row is terminal and the client answered.
-    fn to_the_end(
-        &self,
-        supervisor: Arc<Supervisor>,
-        task: &str,
-        client: Option<&Background>,
-    ) -> Arc<Supervisor> {
-        let mut supervisor = supervisor;
-        let what = format!("the end of {task} after a death at {}", self.point);
-        let row = || self.world.ledger().task(task);
-        wait_explained(
-            &what,
-            GENEROUS,
-            || {
-                supervisor = self.alive(Arc::clone(&supervisor));
-                let _passed = self.gate.try_open();
-                let ended = row()
-                    .is_some_and(|row| !matches!(row.text("status"), Some("queued" | "running")));
-                ended
-                    && client.is_none_or(Background::has_ended)
-                    && self.world.shim_of(task).is_none()
-                    && self.world.task_dir(task).join("settled").exists()
-                    && self.is_quiet()
-            },
-            || (row(), self.world.hooks().log(), self.world.log()),
-        );
-        self.world.hooks().disarm();
-        self.after_a_late_death(supervisor)
-    }
-
-    /// The last answer may itself have been the hit.
-    fn after_a_late_death(&self, supervisor: Arc<Supervisor>) -> Arc<Supervisor> {
-        let hooks = self.world.hooks();
-        if hooks.has_died(self.point) && hooks.died(self.point) == supervisor.process {
-            let _status = supervisor.ended();
-        }
-        self.alive(supervisor)
-    }
-
-    /// A round trip through the supervisor succeeds, and no step that it began
-    /// is still under way: a hit of the point can follow from nothing any more.
-    fn is_quiet(&self) -> bool {
-        let (before, after) = step_of(self.point);
-        self.world.ctl(&["status"]).status.success()
-            && (self.point.starts_with("shim.") || !self.world.hooks().under_way(&before, &after))
-    }
-
-    fn alive(&self, supervisor: Arc<Supervisor>) -> Arc<Supervisor> {
-        match supervisor.has_ended() {
-            None => supervisor,
-            Some(status) => {
-                assert!(
-                    supervisor.was_killed(),
-                    "the supervisor ended by itself ({status}):\n{}",
-                    supervisor.log()
-                );
-                self.world.start()
-            }
-        }
-    }
-
-    /// The dispatch was answered with the task, however it went on.
-    fn answered(&self, client: Background) {
-        let output = client.output();
-        let known = self.world.acknowledge(&output);
-        assert!(known.is_some(), "no task in {output:#?}");
-        // Started, or one of the verdicts of a task that ended meanwhile.
-        assert!(matches!(output.code(), 0 | 10 | 12), "{output:#?}");
-    }
-
-    /// Whatever happened, the same conversation can go on.
-    fn the_key_is_free(&self, supervisor: &Supervisor) {
-        assert!(supervisor.has_ended().is_none(), "{}", supervisor.log());
-        for task in self.world.ledger().tasks() {
-            let key = task.text("key").expect("a task has a key").to_string();
-            let next = self.world.run().key(&key).steps(["exit:0"]).detached();
-            let ended = self.world.ended(&next.id);
-            assert_eq!(ended["status"], "success", "{ended:#}");
-        }
     }
 }
