@@ -108,6 +108,8 @@ pub struct Places {
 pub enum PlaceError {
     /// Neither `HOME` nor `XDG_STATE_HOME` nor a name for the state is set.
     NoHome,
+    /// A flag names nothing: most often a variable of a script that is not set.
+    EmptyName,
     /// A socket's path would be too long for the kernel.
     SocketPathTooLong {
         /// The path.
@@ -122,6 +124,10 @@ impl fmt::Display for PlaceError {
                 f,
                 "no place for state and configuration: HOME is not set; \
                  set it, or name a folder with --state-dir or {STATE_DIR_VAR}"
+            ),
+            Self::EmptyName => f.write_str(
+                "a folder or file is named by an empty text; \
+                 name one, or leave the option out",
             ),
             Self::SocketPathTooLong { path } => write!(
                 f,
@@ -164,7 +170,8 @@ impl Places {
     /// The places of `owner`, what was named first.
     ///
     /// # Errors
-    /// [`PlaceError::NoHome`] when a user's default is needed and unknown.
+    /// [`PlaceError::NoHome`] when a user's default is needed and unknown,
+    /// [`PlaceError::EmptyName`].
     pub fn resolve(inputs: &PlaceInputs, owner: Owner) -> Result<Self, PlaceError> {
         let named = &inputs.named;
         let (state_dir, state_origin) =
@@ -244,6 +251,7 @@ fn choose(
     default: impl FnOnce() -> Result<String, PlaceError>,
 ) -> Result<(String, Origin), PlaceError> {
     match named {
+        Some("") => Err(PlaceError::EmptyName),
         Some(path) if path.starts_with('/') => Ok((path.to_string(), Origin::Named)),
         Some(path) => Ok((join(&inputs.cwd, path), Origin::Named)),
         None => Ok((default()?, Origin::Default)),

@@ -10,7 +10,8 @@ use super::capture::{Extent, text_of};
 pub const MAX_SESSIONS: u32 = 16;
 /// Changes of the model that are reported.
 pub const MAX_MODELS: u32 = 64;
-/// Results that are reported; the last one counts.
+/// Results that are reported at once. The last one counts: of those beyond, the
+/// newest is reported at the end.
 pub const MAX_RESULTS: u32 = 64;
 /// Reports of each kind of error: a retry loop prints the same one for hours.
 pub const MAX_ERRORS_PER_KIND: u32 = 4;
@@ -60,6 +61,7 @@ pub(super) struct Findings {
     last_model: Option<String>,
     models: u32,
     results: u32,
+    newest_result: Option<Finding>,
     errors: [u32; 3],
 }
 
@@ -120,7 +122,14 @@ impl Findings {
         if self.results < MAX_RESULTS {
             self.results += 1;
             self.found.push(result);
+        } else {
+            self.newest_result = Some(result);
         }
+    }
+
+    /// What was held back comes before anything is decided.
+    pub(super) fn end(&mut self) {
+        self.found.extend(self.newest_result.take());
     }
 
     pub(super) fn error(&mut self, error: ProviderError, detail: String) {
@@ -139,6 +148,26 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_flood_of_results_the_last_one_is_not_lost() {
+        let mut findings = Findings::default();
+        let result = |success| Finding::Result {
+            success,
+            text: None,
+            truncated: false,
+            usage: Usage::default(),
+        };
+        for _ in 0..100 {
+            findings.result(result(true));
+        }
+        findings.result(result(false));
+        assert_eq!(findings.take().len(), 64);
+        findings.end();
+        assert_eq!(findings.take(), [result(false)]);
+        findings.end();
+        assert_eq!(findings.take(), []);
+    }
 
     #[test]
     fn repetitions_and_floods_are_dropped() {

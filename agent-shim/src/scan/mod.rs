@@ -78,6 +78,7 @@ impl Scanner {
         for search in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
             search.end_line(&mut self.rules.findings);
         }
+        self.rules.findings.end();
     }
 
     /// What was found since the last call, in order.

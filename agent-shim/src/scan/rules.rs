@@ -200,10 +200,17 @@ impl Rules {
             .map(|slot| &self.slots[slot].text)
             .filter(|text| !text.bytes.is_empty());
         let text = own.map(|text| (text.to_text(), text.extent)).or(spare);
-        let truncated = text
+        let was_cut = text
             .as_ref()
             .is_some_and(|(_, extent)| *extent == Extent::Cut);
         let text = text.map(|(text, _)| text);
+        // What is no UTF-8 takes more bytes as text than it had.
+        let most = protocol::limits::MAX_RESULT_TEXT;
+        let truncated = was_cut || text.as_ref().is_some_and(|text| text.len() > most);
+        let text = text.map(|mut text| {
+            text.truncate(cut(&text, most).len());
+            text
+        });
         self.findings.result(Finding::Result {
             success,
             text,

@@ -75,6 +75,30 @@ fn a_dispatch_is_sent_again_with_the_same_id() {
     assert_eq!(again, sent);
 }
 
+/// Nobody brings back a supervisor that was started by a command: the next
+/// command does, and a dispatch that is on its way is one.
+#[test]
+fn a_dispatch_starts_a_supervisor_where_none_comes_back() {
+    let home = Home::new();
+    let first = silent(&home);
+    let script = home.script("echo 'ERROR the script was started'; exit 2");
+    let child = home
+        .agentctl(&["run", "-d", "--id", "mine", "--", "true"])
+        .env("AGENT_SUPERVISOR_BIN", script)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let Request::Run(_) = first.next() else {
+        panic!("not a run")
+    };
+    drop(first);
+    let output = child.wait_with_output().expect("our child");
+    assert_eq!(code(&output), 5);
+    let said = stderr(&output);
+    assert!(said.contains("the script was started"), "{said}");
+}
+
 fn send_log(peer: &mut Peer, from: u64, whole: &[u8]) {
     let at = usize::try_from(from).expect("small");
     peer.send(&Response::Log(LogChunk {

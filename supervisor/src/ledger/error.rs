@@ -155,6 +155,15 @@ pub enum LedgerError {
         /// What SQLite said.
         source: Box<StoreError>,
     },
+    /// Another program holds the ledger's write lock. Nothing was written, and it
+    /// may be tried again.
+    #[error("{operation}: another program has locked the ledger")]
+    Locked {
+        /// What was tried.
+        operation: &'static str,
+        /// What SQLite said.
+        source: Box<StoreError>,
+    },
     /// The file cannot be trusted to hold what is written from now on.
     #[error("{operation}: the ledger cannot be trusted any more")]
     Fatal {
@@ -177,6 +186,17 @@ pub enum LedgerError {
     /// The ledger was closed.
     #[error("the ledger is closed")]
     Closed,
+}
+
+impl LedgerError {
+    /// Has nothing happened, and may it go well a little later?
+    #[must_use]
+    pub const fn passes(&self) -> bool {
+        match self {
+            Self::Full { .. } | Self::Locked { .. } => true,
+            Self::Fatal { .. } | Self::Read { .. } | Self::Poisoned | Self::Closed => false,
+        }
+    }
 }
 
 /// What SQLite or the encoding said.
@@ -211,6 +231,9 @@ impl StoreError {
         let source = Box::new(self);
         match source.code() {
             Some(ErrorCode::DiskFull) => LedgerError::Full { operation, source },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                LedgerError::Locked { operation, source }
+            }
             Some(_) | None => LedgerError::Fatal { operation, source },
         }
     }

@@ -95,7 +95,8 @@ impl LedgerHandle {
     /// may still happen.
     ///
     /// # Errors
-    /// [`LedgerError::Full`] (may be tried again) or [`LedgerError::Fatal`].
+    /// [`LedgerError::Full`] and [`LedgerError::Locked`] (may be tried again), or
+    /// [`LedgerError::Fatal`].
     pub async fn commit(
         &self,
         events: Vec<Event>,

@@ -199,7 +199,7 @@ impl Owner {
             Err(error) => {
                 tracing::warn!(cause = %error, events = events.len(), "a commit failed");
                 let error = error.of_write("commit to the ledger");
-                if !matches!(error, LedgerError::Full { .. }) {
+                if !error.passes() {
                     self.health = Health::Poisoned;
                 }
                 Err(error)

@@ -72,8 +72,8 @@ pub(super) fn sweep(sweep: &SweepRecord) -> String {
     let state = match (sweep.empty, sweep.survivors.is_empty(), sweep.marker_only) {
         (_, false, _) => format!("still alive: {}", survivors(&sweep.survivors)),
         (true, true, false) => "tree proven empty".to_owned(),
-        (true, true, true) => "nothing is left that carries the task's marker (a process that \
-            wiped its environment could not be seen)"
+        (true, true, true) => "nothing is left that carries the task's marker (marker_only: a \
+            process that wiped its environment could not be seen)"
             .to_owned(),
         (false, true, _) => "the tree could not be proven empty".to_owned(),
     };

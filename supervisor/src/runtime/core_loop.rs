@@ -233,16 +233,16 @@ impl Core {
         Ok(())
     }
 
-    /// A disk that stays full although the ballast was thrown off gets a while:
-    /// nothing of what waits is lost, and nothing is done before it is durable.
+    /// A disk that stays full although the ballast was thrown off, or a ledger that
+    /// somebody else has locked, gets a while: nothing of what waits is lost, and nothing is done before it is durable.
     async fn commit(&mut self, batch: &Batch) -> Result<Vec<EventView>, LedgerError> {
         let begun = Instant::now();
         let deadline = begun + FULL_DISK;
         loop {
             let (events, secrets) = (batch.events.clone(), batch.secrets.clone());
             match self.ledger.commit(events, secrets).await {
-                Err(error @ LedgerError::Full { .. }) if Instant::now() < deadline => {
-                    tracing::warn!(%error, "waiting for room");
+                Err(error) if error.passes() && Instant::now() < deadline => {
+                    tracing::warn!(%error, "the commit waits");
                     tokio::time::sleep(FULL_DISK_PAUSE).await;
                 }
                 committed => {

@@ -5,6 +5,8 @@ mod attached;
 mod interrupt;
 mod request;
 
+use std::time::{Duration, Instant};
+
 use protocol::control::{Again, AgainRequest, Request, Response, RunOption, RunRequest};
 use protocol::view::TaskView;
 use protocol::{ArchiveReason, TaskId};
@@ -131,7 +133,8 @@ fn dispatch(client: &Client, asked: Asked, permission: Permission) -> Result<Dis
         mut environment,
         mut message,
     } = asked;
-    let hint = hint(&id);
+    // Not `agentctl wait`: nobody has said yet that there is such a task.
+    let hint = format!("ask again with --id {id}: it never starts a second task");
     let mut attempts = 0_u32;
     let mut send = || {
         let stream = client.connect()?;
@@ -161,15 +164,48 @@ fn dispatch(client: &Client, asked: Asked, permission: Permission) -> Result<Dis
             existing: existing && attempts == 1,
         })
     };
-    let first = send();
-    match first {
-        Ok(dispatched) => Ok(dispatched),
-        Err(Trouble::Fatal(error)) => Err(error),
-        Err(Trouble::Lost(_)) => persist(Start::WasThere, &hint, send),
-        Err(Trouble::Absent { .. }) => {
-            start::start(client, permission)?;
-            persist(Start::WasThere, &hint, send)
+    match send() {
+        Ok(dispatched) => return Ok(dispatched),
+        Err(Trouble::Fatal(error)) => return Err(error),
+        Err(Trouble::Lost(_)) => {}
+        Err(Trouble::Absent { .. }) => start::start(client, permission)?,
+    }
+    let mut starter = Starter::new(permission);
+    persist(Start::WasThere, &hint, || {
+        let sent = send();
+        match sent {
+            Err(Trouble::Absent { .. }) => starter.absent(client).and(sent),
+            Ok(_) | Err(Trouble::Fatal(_) | Trouble::Lost(_)) => sent,
         }
+    })
+}
+
+/// How long a supervisor that vanished in a dispatch may take to come back by
+/// itself, before another one is started.
+const COMES_BACK: Duration = Duration::from_secs(5);
+
+/// Starts a supervisor in the place of one that does not come back, once.
+struct Starter {
+    permission: Permission,
+    absent_since: Option<Instant>,
+}
+
+impl Starter {
+    const fn new(permission: Permission) -> Self {
+        Self {
+            permission,
+            absent_since: None,
+        }
+    }
+
+    /// Nobody was there.
+    fn absent(&mut self, client: &Client) -> Result<(), Trouble> {
+        let since = *self.absent_since.get_or_insert_with(Instant::now);
+        if self.permission == Permission::Refuse || since.elapsed() < COMES_BACK {
+            return Ok(());
+        }
+        self.permission = Permission::Refuse;
+        start::start(client, Permission::Start).map_err(Trouble::Fatal)
     }
 }
 

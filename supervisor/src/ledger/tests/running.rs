@@ -126,6 +126,26 @@ fn a_full_disk_refuses_a_commit_and_can_be_written_again() {
     ledger.threads.close().expect("closed");
 }
 
+/// A backup or a dashboard may hold the lock for a while: that is not damage.
+#[test]
+fn a_locked_ledger_can_be_written_again() {
+    let place = Place::new();
+    let ledger = place.open();
+    let other = place.sql();
+    other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let refused = try_commit(&ledger.handle, &[admitted("t1", "a", 1)]);
+    assert!(
+        matches!(refused, Err(LedgerError::Locked { .. })),
+        "{refused:?}"
+    );
+    other.execute_batch("ROLLBACK").expect("it is free");
+    assert_eq!(
+        commit(&ledger.handle, &[admitted("t1", "a", 1)])[0].seq,
+        Some(1)
+    );
+    ledger.threads.close().expect("closed");
+}
+
 #[test]
 fn the_running_set_is_rebuilt_from_its_events() {
     let place = Place::new();

@@ -100,7 +100,7 @@ fn what_others_wrote_cannot_move_the_cursor() {
 4 shim: a log file could not be written: bell
 5 signal: SIGKILL to 2 processes that were left of the tree, by the supervisor
 6 exit: exited with code 0
-7 sweep: nothing is left that carries the task's marker (a process that wiped its environment could not be seen); looked at by the supervisor
+7 sweep: nothing is left that carries the task's marker (marker_only: a process that wiped its environment could not be seen); looked at by the supervisor
 8 shim: not kept: 4 bytes of stdout, 0 bytes of stderr"
     );
 }
