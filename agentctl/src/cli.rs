@@ -8,8 +8,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use protocol::places::PlaceFlags;
 
 use crate::commands::{
-    completions, doctor, drain, events, keep, list, logs, orphans, providers, run, sessions, show,
-    status, stop, wait, why,
+    completions, doctor, drain, events, keep, list, logs, orphans, providers, prune, run, sessions,
+    show, status, stop, wait, why,
 };
 use crate::render::out::Format;
 
@@ -104,6 +104,8 @@ pub(crate) enum Verb {
     Unarchive(keep::Named),
     /// Give a task another name
     Rename(keep::Rename),
+    /// Remove ended tasks that are old enough, with their logs (a dry run without --apply)
+    Prune(prune::Args),
     /// The supervisor's health
     Status(status::Args),
     /// Provider files, and which agent programs are installed
@@ -244,8 +246,8 @@ mod tests {
     }
 
     #[test]
-    fn verbs_of_later_parts_do_not_exist() {
-        let error = Cli::try_parse_from(["agentctl", "prune"]).expect_err("unknown");
+    fn an_unknown_verb_is_usage() {
+        let error = Cli::try_parse_from(["agentctl", "resurrect"]).expect_err("unknown");
         assert_eq!(error.exit_code(), 2);
     }
 }

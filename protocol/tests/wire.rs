@@ -198,7 +198,8 @@ const fn last_request(any: &Request) -> u8 {
         | Request::Drain(_)
         | Request::Keep(_)
         | Request::Again(_)
-        | Request::RunWith(..) => 16,
+        | Request::RunWith(..)
+        | Request::Prune(_) => 17,
     }
 }
 
@@ -220,7 +221,8 @@ const fn last_response(any: &Response) -> u8 {
         | Response::ProviderChecked { .. }
         | Response::Orphans(_)
         | Response::Kept { .. }
-        | Response::Conflict { .. } => 16,
+        | Response::Conflict { .. }
+        | Response::Pruned(_) => 17,
     }
 }
 

@@ -82,6 +82,14 @@ steps! {
         SUP_SETTLED_WRITE = "sup.settled_write";
         /// The file that names the runtime directory.
         SUP_RUNTIME_DIR_WRITE = "sup.runtime_dir_write";
+        /// A folder that retention moves aside.
+        SUP_PRUNE_MOVE = "sup.prune_move";
+        /// The way of such moves to the disk.
+        SUP_PRUNE_SYNC = "sup.prune_sync";
+        /// The end of a folder that was moved aside.
+        SUP_PRUNE_REMOVE = "sup.prune_remove";
+        /// A folder that was moved aside and whose row is still there.
+        SUP_PRUNE_PUT_BACK = "sup.prune_put_back";
         /// The shim's claim.
         SHIM_CLAIM = "shim.claim";
         /// A record of the journal.

@@ -10,7 +10,7 @@ use tests::scenarios::{Path, Strike, strike_at};
 const MOST_OCCURRENCES: usize = 40;
 
 /// The paths, and the points that each must pass at least once.
-const EXPECTED: [(Path, &[&str]); 10] = [
+const EXPECTED: [(Path, &[&str]); 12] = [
     (Path::Boot, &["sup.commit", "sup.runtime_dir_write"]),
     (
         Path::Life,
@@ -78,6 +78,16 @@ const EXPECTED: [(Path, &[&str]); 10] = [
         Path::Replace,
         &["sup.commit", "sup.spec_write", "sup.spawn", "sup.shim_send"],
     ),
+    (
+        Path::Prune,
+        &[
+            "sup.prune_move",
+            "sup.prune_sync",
+            "sup.commit",
+            "sup.prune_remove",
+        ],
+    ),
+    (Path::PutBack, &["sup.prune_put_back"]),
 ];
 
 /// The two points of a step, or the point itself.
@@ -194,6 +204,16 @@ fn the_journal_fails_with_an_error_of_the_disk() {
     for path in [Path::Life, Path::Stop] {
         strike_everywhere(path, Strike::Failure, steps.into_iter());
     }
+}
+
+#[test]
+fn the_supervisor_dies_while_it_prunes() {
+    crash_everywhere(Path::Prune, "sup.");
+}
+
+#[test]
+fn the_supervisor_dies_while_it_puts_a_folder_back() {
+    crash_everywhere(Path::PutBack, "sup.");
 }
 
 #[test]

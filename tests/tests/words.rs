@@ -81,10 +81,10 @@ fn a_broken_provider_file_is_named_with_its_cure() {
 #[test]
 fn settings_without_effect_are_told() {
     let world = World::builder()
-        .config("[retention]\nmax_tasks = 5\n")
+        .config("[limits]\nmax_queued = 5\n")
         .build();
     let _supervisor = world.start();
-    let told = "[retention] of the configuration has no effect";
+    let told = "[limits] max_queued of the configuration has no effect";
     // The socket is there before the configuration is looked through.
     wait_until("a warning", GENEROUS, || world.log().contains(told));
 }

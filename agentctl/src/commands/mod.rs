@@ -9,6 +9,7 @@ pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod orphans;
 pub(crate) mod providers;
+pub(crate) mod prune;
 pub(crate) mod run;
 pub(crate) mod sessions;
 pub(crate) mod show;
@@ -70,6 +71,7 @@ pub(crate) fn execute(cli: Cli) -> Result<Code, CliError> {
         Verb::Archive(args) => keep::archive(args, &cx),
         Verb::Unarchive(args) => keep::unarchive(args, &cx),
         Verb::Rename(args) => keep::rename(args, &cx),
+        Verb::Prune(args) => prune::execute(&args, &cx),
         Verb::Status(args) => status::execute(&args, &cx),
         Verb::Doctor(args) => doctor::execute(&args, &cx),
         Verb::Drain(args) => drain::execute(&args, &cx),

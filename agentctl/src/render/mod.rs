@@ -5,6 +5,7 @@ pub(crate) mod detail;
 pub(crate) mod event;
 pub(crate) mod json;
 pub(crate) mod out;
+pub(crate) mod prune;
 pub(crate) mod service;
 pub(crate) mod style;
 pub(crate) mod table;

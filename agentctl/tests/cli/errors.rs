@@ -59,7 +59,7 @@ fn a_bad_command_line_is_usage_in_both_forms() {
             .expect("text")
             .contains("90s")
     );
-    assert_eq!(code(&home.output(&["prune", "x"])), 2);
+    assert_eq!(code(&home.output(&["resurrect", "x"])), 2);
 }
 
 #[test]

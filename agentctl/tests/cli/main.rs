@@ -9,6 +9,7 @@ mod attached;
 mod errors;
 mod json;
 mod offline;
+mod prune;
 mod reconnect;
 mod run;
 mod support;

@@ -52,6 +52,8 @@ pub enum Request {
     Again(alloc::boxed::Box<AgainRequest>),
     /// `Run` with options that it has no field for → `Task`.
     RunWith(alloc::boxed::Box<RunRequest>, Vec<RunOption>),
+    /// Ended tasks that are old enough go → `Pruned`.
+    Prune(PruneRequest),
 }
 
 /// An option of a dispatch. Append only.
@@ -211,6 +213,15 @@ pub enum KeepAct {
         /// Refused if the row has another version by now.
         if_version: Option<u64>,
     },
+}
+
+/// Which ended tasks go, with their folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PruneRequest {
+    /// Those that ended so long ago; as configured if absent.
+    pub older_than_ms: Option<u64>,
+    /// Remove them; `false` only tells which would go.
+    pub apply: bool,
 }
 
 /// Which tasks to list. Empty filters match everything.

@@ -8,8 +8,8 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::view::{
-    ChainLink, EventView, OrphansView, ProviderView, SessionView, StatusView, StopResult,
-    TaskDetail, TaskView,
+    ChainLink, EventView, OrphansView, ProviderView, PruneView, SessionView, StatusView,
+    StopResult, TaskDetail, TaskView,
 };
 
 /// An answer, or one piece of it. Append only.
@@ -87,6 +87,8 @@ pub enum Response {
         /// The task as it is now: its `version` is what the next try may name.
         task: Box<TaskView>,
     },
+    /// To `Prune`.
+    Pruned(PruneView),
 }
 
 /// A piece of an agent's output.

@@ -3,12 +3,14 @@
 
 mod event;
 mod orphan;
+mod prune;
 mod service;
 mod session;
 mod task;
 
 pub use event::{EventView, GAP_EVENT};
 pub use orphan::{FoundBy, OrphanView, OrphansView};
+pub use prune::{PruneView, PrunedTask};
 pub use service::{
     DrainView, LedgerView, ProtocolRange, ProviderView, StatusView, TaskCounts, UnitView,
 };

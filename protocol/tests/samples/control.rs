@@ -2,8 +2,8 @@
 
 use protocol::control::{
     Again, AgainRequest, DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter,
-    LogsRequest, OrphansRequest, ProvidersRequest, Request, RunOption, RunRequest, SessionAct,
-    SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
+    LogsRequest, OrphansRequest, ProvidersRequest, PruneRequest, Request, RunOption, RunRequest,
+    SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
 };
 use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, StopReason};
@@ -93,6 +93,13 @@ pub(crate) fn requests() -> Vec<Named<Request>> {
     };
     found.push(("drain_begin", Request::Drain(begin)));
     found.push(("drain_cancel", Request::Drain(DrainRequest::Cancel)));
+    for (name, older_than_ms, apply) in [("prune", None, false), ("prune_apply", Some(6), true)] {
+        let prune = PruneRequest {
+            older_than_ms,
+            apply,
+        };
+        found.push((name, Request::Prune(prune)));
+    }
     found
 }
 

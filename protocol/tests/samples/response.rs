@@ -2,10 +2,10 @@
 
 use protocol::control::{ErrorBody, ErrorCode, LogChunk, Response};
 use protocol::view::ChainLink;
-use protocol::view::{FoundBy, OrphanView, OrphansView, Survivor};
+use protocol::view::{FoundBy, OrphanView, OrphansView, PruneView, PrunedTask, Survivor};
 
 use super::views::{detail, event, provider, session, status, stop_result, task};
-use super::{AT, Named, task_id};
+use super::{AT, Named, key, task_id};
 
 const CODES: [(&str, ErrorCode); 15] = [
     ("error_internal", ErrorCode::Internal),
@@ -59,6 +59,7 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
                 task: Box::new(task()),
             },
         ),
+        ("pruned", Response::Pruned(pruned())),
     ]);
     found
 }
@@ -133,5 +134,22 @@ fn orphans() -> OrphansView {
     OrphansView {
         orphans: vec![orphan],
         survivors: Some(vec![survivor]),
+    }
+}
+
+fn pruned() -> PruneView {
+    PruneView {
+        applied: true,
+        count: 1,
+        bytes: 4096,
+        tasks: vec![PrunedTask {
+            id: task_id("t-1"),
+            key: key(),
+            status: protocol::Status::Failure,
+            finished_at: AT,
+            bytes: 4096,
+        }],
+        kept: 2,
+        events: Some(3),
     }
 }

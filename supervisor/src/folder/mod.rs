@@ -8,9 +8,12 @@
 //! | `stdout.log`, `stderr.log`, `journal` | shim | |
 //! | `settled` | supervisor, after the end | what the ledger says of it |
 //!
+//! Retention moves the folder aside (`<id>.pruned`) before its row goes.
+//!
 //! None of the supervisor's files is synced: the ledger is what counts, and
 //! both matter only together with it.
 
+mod pruned;
 mod settled;
 mod spec;
 #[cfg(test)]

@@ -202,3 +202,34 @@ fn an_end_is_kept_where_the_folder_is() {
     assert_eq!(kept, rows);
     place.remove().expect("ours");
 }
+
+#[test]
+fn a_folder_goes_by_way_of_a_name_that_no_task_has() {
+    let place = TempFolder::create(&[std::env::temp_dir()]).expect("a folder");
+    let folders = Folders::new(&place.path().join("tasks"));
+    folders.move_aside(&[id()]).expect("nothing to move");
+    folders.create(&id(), &spec()).expect("made");
+    fs::write(folders.task_dir(&id()).join(sys::claim::FILE_NAME), b"c").expect("written");
+    assert!(folders.bytes(&id()) > 1);
+    folders.move_aside(&[id()]).expect("moved");
+    assert_eq!(folders.all().expect("read"), []);
+    assert_eq!(
+        folders.decided().expect("read"),
+        [],
+        "nobody takes it for a task's"
+    );
+    assert_eq!(folders.left_aside().expect("read"), [id()]);
+    folders.put_back(&id()).expect("put back");
+    assert_eq!(folders.decided().expect("read"), [id()]);
+    assert_eq!(folders.left_aside().expect("read"), []);
+    // Left by an earlier task of this id that could not be removed whole.
+    folders.move_aside(&[id()]).expect("moved");
+    folders.create(&id(), &spec()).expect("made again");
+    folders.move_aside(&[id()]).expect("moved over it");
+    for _twice in 0..2 {
+        folders.remove_aside(&id()).expect("removed");
+        folders.put_back(&id()).expect("nothing to put back");
+    }
+    assert_eq!(fs::read_dir(folders.tasks_dir()).expect("there").count(), 0);
+    place.remove().expect("ours");
+}

@@ -317,6 +317,7 @@ fn answered(
         | Answer::LogEnd { .. }
         | Answer::Event(_)
         | Answer::EventsEnd { .. }
+        | Answer::Pruned(_)
         | Answer::Providers(_)
         | Answer::ProviderChecked { .. }
         | Answer::Orphans(_) => {

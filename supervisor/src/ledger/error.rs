@@ -172,6 +172,15 @@ pub enum LedgerError {
         /// What SQLite said.
         source: Box<StoreError>,
     },
+    /// The folders of tasks whose rows were to go could not be moved aside.
+    /// Nothing was written.
+    #[error("{operation}")]
+    Aside {
+        /// What was tried.
+        operation: &'static str,
+        /// What the file system said.
+        source: Box<StoreError>,
+    },
     /// A question could not be answered; the ledger itself is fine.
     #[error("{operation}")]
     Read {
@@ -211,13 +220,16 @@ pub enum StoreError {
     /// An event's JSON does not have the form that the log needs.
     #[error("event {0} has no payload of its own")]
     Payload(&'static str),
+    /// A folder could not be moved aside.
+    #[error(transparent)]
+    Aside(Box<dyn Error + Send + Sync>),
 }
 
 impl StoreError {
     fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Sql(error) => error.sqlite_error_code(),
-            Self::Json(_) | Self::Payload(_) => None,
+            Self::Json(_) | Self::Payload(_) | Self::Aside(_) => None,
         }
     }
 
@@ -228,7 +240,11 @@ impl StoreError {
 
     /// The verdict on a failed write.
     pub(super) fn of_write(self, operation: &'static str) -> LedgerError {
+        let aside = matches!(self, Self::Aside(_));
         let source = Box::new(self);
+        if aside {
+            return LedgerError::Aside { operation, source };
+        }
         match source.code() {
             Some(ErrorCode::DiskFull) => LedgerError::Full { operation, source },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::ballast::{Known, Room};
 use super::error::LedgerError;
 use super::owner::{Request, Ticket};
+use super::prune::MoveAside;
 use super::read::{AdmissionFacts, LedgerInfo, LiveTask, Reader, TaskRow};
 use super::secret::TaskSecret;
 
@@ -110,6 +111,50 @@ impl LedgerHandle {
                 reply,
             })
             .await?;
+        answer.await.unwrap_or(Err(LedgerError::Closed))
+    }
+
+    /// Removes the rows of those of `ids` that may still go, right after
+    /// `move_aside` moved their folders aside; gives which. If it is cancelled,
+    /// it may still happen.
+    ///
+    /// # Errors
+    /// [`LedgerError::Aside`], [`LedgerError::Full`]: nothing was written.
+    /// [`LedgerError::Fatal`].
+    pub async fn prune(
+        &self,
+        ids: Vec<TaskId>,
+        move_aside: MoveAside,
+    ) -> Result<Vec<TaskId>, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Prune {
+            ids,
+            move_aside,
+            reply,
+        };
+        self.owner.send(request).await?;
+        answer.await.unwrap_or(Err(LedgerError::Closed))
+    }
+
+    /// Removes some events from the beginning of the log, none from `before` on.
+    /// Gives how many; zero: there are no more.
+    ///
+    /// # Errors
+    /// [`LedgerError::Full`] or [`LedgerError::Fatal`].
+    pub async fn forget(&self, before: u64) -> Result<u64, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        self.owner.send(Request::Forget { before, reply }).await?;
+        answer.await.unwrap_or(Err(LedgerError::Closed))
+    }
+
+    /// Gives some of the file's free pages back to the file system. Tells whether
+    /// there are more.
+    ///
+    /// # Errors
+    /// [`LedgerError::Full`] or [`LedgerError::Fatal`].
+    pub async fn give_back(&self) -> Result<bool, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        self.owner.send(Request::GiveBack(reply)).await?;
         answer.await.unwrap_or(Err(LedgerError::Closed))
     }
 

@@ -14,6 +14,10 @@ pub(super) const IN_USE: &str = "in_use";
 pub(super) const CHECKPOINTS: &str = "checkpoints";
 /// The highest seq that retention took away, so that none is used again.
 pub(super) const PRUNED_SEQ: &str = "pruned_seq";
+/// The boot id of the last supervisor's start up to it.
+pub(super) const PRUNED_BOOT: &str = "pruned_boot";
+/// The highest intent that retention took away, so that none is used again.
+pub(super) const PRUNED_INTENT: &str = "pruned_intent";
 
 /// The value of [`IN_USE`] after an orderly end.
 pub(super) const CLEAN: &str = "clean";
@@ -34,6 +38,13 @@ pub(super) fn write(db: &Connection, name: &str, value: &str) -> rusqlite::Resul
 }
 
 pub(super) fn number(db: &Connection, name: &str) -> rusqlite::Result<u32> {
+    Ok(read(db, name)?
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0))
+}
+
+/// A count that may be larger than any version; zero if it was never written.
+pub(super) fn count(db: &Connection, name: &str) -> rusqlite::Result<u64> {
     Ok(read(db, name)?
         .and_then(|text| text.parse().ok())
         .unwrap_or(0))

@@ -27,6 +27,7 @@ mod migrate;
 mod open;
 mod owner;
 mod project;
+mod prune;
 mod read;
 mod secret;
 pub mod syncs;
@@ -39,5 +40,8 @@ pub use error::{EXIT_LEDGER_UNUSABLE, LedgerError, OpenError, StoreError};
 pub use handle::LedgerHandle;
 pub use open::{Before, Ledger, OpenOptions, OpenReport, ReadLedger, open};
 pub use owner::LedgerThreads;
-pub use read::{AdmissionFacts, LedgerInfo, LiveTask, MAX_MATCHES, Reader, TaskRow};
+pub use prune::MoveAside;
+pub use read::{
+    AdmissionFacts, LedgerInfo, LiveTask, MAX_MATCHES, OldEnough, Prunable, Reader, TaskRow,
+};
 pub use secret::TaskSecret;

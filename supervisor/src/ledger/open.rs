@@ -97,7 +97,7 @@ pub fn open(options: &OpenOptions) -> Result<Ledger, OpenError> {
         before,
         kept_copy,
         next_seq: next_seq(&db).map_err(&failed)?,
-        next_intent: next_id(&db, "SELECT max(id) FROM stop_intent").map_err(&failed)?,
+        next_intent: next_intent(&db).map_err(&failed)?,
     };
     // The first write: it also readies the write-ahead log, so that the first
     // task's commit takes one sync and not three.
@@ -176,6 +176,9 @@ fn open_to_write(path: &Path) -> Result<Connection, OpenError> {
 fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    // Only a file without tables takes it: what retention frees can be given
+    // back then.
+    db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     // In the file itself before there is a log, so that a look at the first
     // bytes always tells whose it is.
     let id: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -220,8 +223,12 @@ fn ledger_id(db: &Connection, path: &Path) -> Result<String, OpenError> {
 
 fn next_seq(db: &Connection) -> rusqlite::Result<u64> {
     let next = next_id(db, "SELECT max(seq) FROM agent_run_event")?;
-    let pruned = meta::read(db, meta::PRUNED_SEQ)?.and_then(|text| text.parse::<u64>().ok());
-    Ok(next.max(pruned.map_or(1, |seq| seq.saturating_add(1))))
+    Ok(next.max(meta::count(db, meta::PRUNED_SEQ)?.saturating_add(1)))
+}
+
+fn next_intent(db: &Connection) -> rusqlite::Result<u64> {
+    let next = next_id(db, "SELECT max(id) FROM stop_intent")?;
+    Ok(next.max(meta::count(db, meta::PRUNED_INTENT)?.saturating_add(1)))
 }
 
 fn next_id(db: &Connection, sql: &str) -> rusqlite::Result<u64> {

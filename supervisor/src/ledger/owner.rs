@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::{Builder, JoinHandle};
 
 use lifecycle::Event;
+use protocol::TaskId;
 use protocol::view::EventView;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use sys::hook;
@@ -16,10 +17,14 @@ use super::checkpoint::Upkeep;
 use super::error::{LedgerError, StoreError};
 use super::handle::{Lane, LedgerHandle, QUEUE};
 use super::open::{OpenOptions, OpenReport};
+use super::prune::{self, MoveAside};
 use super::read::Reader;
 use super::secret::TaskSecret;
 use super::syncs::{self, Waited};
 use super::{log, meta, project};
+
+/// What retention tries.
+const PRUNE: &str = "prune the ledger";
 
 /// What a thread is asked.
 pub(super) enum Request {
@@ -29,6 +34,19 @@ pub(super) enum Request {
         secrets: Vec<TaskSecret>,
         reply: oneshot::Sender<Result<Vec<EventView>, LedgerError>>,
     },
+    /// The rows of ended tasks go.
+    Prune {
+        ids: Vec<TaskId>,
+        move_aside: MoveAside,
+        reply: oneshot::Sender<Result<Vec<TaskId>, LedgerError>>,
+    },
+    /// Events before this seq go, not too many at once.
+    Forget {
+        before: u64,
+        reply: oneshot::Sender<Result<u64, LedgerError>>,
+    },
+    /// Some of the free pages are given back; tells whether there are more.
+    GiveBack(oneshot::Sender<Result<bool, LedgerError>>),
     /// Is there room for new work? Looked at now where there was none.
     Room(oneshot::Sender<Room>),
     /// A question; it knows whom to answer.
@@ -106,8 +124,11 @@ fn read_only(db: &Connection, path: &Path, inbox: &Receiver<Ticket>) {
         drop(ticket.place);
         match ticket.request {
             Request::Look(look) => look(&Reader::new(db, path)),
-            // Only the owner is asked to commit.
+            // Only the owner is asked to write.
             Request::Commit { reply, .. } => drop(reply),
+            Request::Prune { reply, .. } => drop(reply),
+            Request::Forget { reply, .. } => drop(reply),
+            Request::GiveBack(reply) => drop(reply),
             Request::Room(reply) => drop(reply),
             Request::Close => return,
         }
@@ -167,6 +188,24 @@ impl Owner {
                             let _ = reply.send(self.commit(&events, &secrets));
                             self.keep_up(Upkeep::committed);
                         }
+                        Request::Prune {
+                            ids,
+                            mut move_aside,
+                            reply,
+                        } => {
+                            let gone =
+                                self.change(PRUNE, |db| prune::tasks(db, &ids, &mut move_aside));
+                            drop(reply.send(gone));
+                            self.keep_up(Upkeep::idle);
+                        }
+                        Request::Forget { before, reply } => {
+                            drop(reply.send(self.change(PRUNE, |db| prune::events(db, before))));
+                            self.keep_up(Upkeep::idle);
+                        }
+                        Request::GiveBack(reply) => {
+                            drop(reply.send(self.change(PRUNE, |db| prune::give_back(db))));
+                            self.keep_up(Upkeep::idle);
+                        }
                         Request::Room(reply) => drop(reply.send(self.ballast.look())),
                         Request::Look(look) => look(&Reader::new(&self.db, &self.path)),
                         Request::Close => return self.close(),
@@ -205,6 +244,29 @@ impl Owner {
                 Err(error)
             }
         }
+    }
+
+    /// A change that is no commit of events. Where the disk is full, the ballast
+    /// makes room for it: it makes room itself.
+    fn change<T>(
+        &mut self,
+        operation: &'static str,
+        mut work: impl FnMut(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, LedgerError> {
+        if self.health == Health::Poisoned {
+            return Err(LedgerError::Poisoned);
+        }
+        let mut done = work(&mut self.db);
+        if done.as_ref().is_err_and(StoreError::is_full) && self.ballast.release() {
+            done = work(&mut self.db);
+        }
+        done.map_err(|error| {
+            let error = error.of_write(operation);
+            if matches!(error, LedgerError::Fatal { .. }) {
+                self.health = Health::Poisoned;
+            }
+            error
+        })
     }
 
     /// The one transaction. Without an answer nothing of it has happened.

@@ -61,6 +61,9 @@ impl Core {
         if let Some(known) = self.known_digest(&request.id, &facts) {
             return Ok(same_or_conflict(&request.id, &known, &digest));
         }
+        if facts.pruned {
+            return Ok(Err(pruned(&request.id)));
+        }
         if let Err(refusal) = self.refuse_while_draining() {
             return Ok(Err(refusal));
         }
@@ -210,6 +213,16 @@ fn same_or_conflict(id: &TaskId, known: &str, digest: &str) -> Result<Admitted, 
         )
         .with_hint("choose another --id, or repeat the dispatch exactly"))
     }
+}
+
+/// A repeated dispatch must not start anything, and whether it is one cannot be
+/// told any more.
+fn pruned(id: &TaskId) -> ErrorBody {
+    ErrorBody::new(
+        ErrorCode::IdConflict,
+        format!("task {id} was pruned, and the event log still tells of it: nothing was started"),
+    )
+    .with_hint("choose another --id")
 }
 
 /// Short texts of a caller: something, and not too much of it.

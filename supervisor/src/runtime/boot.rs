@@ -363,6 +363,7 @@ impl Core {
                 boot_id: service.identity.boot_id.clone(),
             },
         });
+        self.end_last_prune().await?;
         self.recover().await?;
         tracing::info!(
             pid = service.identity.pid,
@@ -370,7 +371,9 @@ impl Core {
             runtime_dir = service.places.runtime_dir,
             "serving"
         );
-        self.settle_leftovers().await
+        self.settle_leftovers().await?;
+        self.retain();
+        Ok(())
     }
 
     /// Answers that are on their way get a moment, then everything ends.

@@ -70,6 +70,8 @@ pub(super) struct Core {
     pub(super) leaving: bool,
     /// Tasks that ended, and whose folders are not settled yet.
     pub(super) unsettled: Vec<TaskId>,
+    /// Taken by whoever prunes.
+    pub(super) pruning: Arc<tokio::sync::Mutex<()>>,
     /// What this turn has to commit.
     pub(super) batch: Batch,
     /// Links, watches, sweeps and slow answers.
@@ -111,6 +113,7 @@ impl Core {
             pulse: Pulse::find(),
             leaving: false,
             unsettled: Vec::new(),
+            pruning: Arc::default(),
             batch: Batch::default(),
             jobs: JoinSet::new(),
             inputs,

@@ -112,7 +112,8 @@ impl Core {
             | Request::Providers(_)
             | Request::Orphans(_)
             | Request::Drain(_)
-            | Request::Keep(_) => None,
+            | Request::Keep(_)
+            | Request::Prune(_) => None,
         };
         if let Some(run) = run {
             let readable = |(name, value): (OsString, OsString)| {

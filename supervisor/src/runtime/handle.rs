@@ -33,6 +33,8 @@ impl Core {
             }
             CoreInput::Archive(aside) => self.put_aside(*aside).await?,
             CoreInput::Replace(replacing) => self.replaced(*replacing).await?,
+            CoreInput::Retain => self.retain(),
+            CoreInput::LedgerFailed(error) => return Err(error),
             CoreInput::Leave => self.told_to_leave().await?,
         }
         Ok(())

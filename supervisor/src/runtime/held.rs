@@ -1,7 +1,7 @@
 //! What lives on of tasks that have ended: their keys and sessions stay busy
 //! until it is gone (R7, R8).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use lifecycle::Task;
 use protocol::shim::ProcessId;
@@ -79,6 +79,14 @@ impl Held {
             self.0.remove(id);
         }
         alive
+    }
+
+    /// The ended tasks of which something lives on.
+    pub(super) fn tasks(&mut self) -> HashSet<TaskId> {
+        let ids: Vec<TaskId> = self.0.keys().cloned().collect();
+        ids.into_iter()
+            .filter(|id| !self.of_task(id).is_empty())
+            .collect()
     }
 
     fn first(&mut self, fits: impl Fn(&Holding) -> bool) -> Option<(TaskId, Vec<Survivor>)> {

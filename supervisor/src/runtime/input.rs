@@ -8,6 +8,7 @@ use super::orphans::Search;
 use super::replace::Replacing;
 use crate::control::ControlCall;
 use crate::gateway::HttpCall;
+use crate::ledger::LedgerError;
 use crate::process::watchdog::Ended;
 use crate::shim::{AttachRequest, LinkDown, ShimGone, ShimMessage};
 
@@ -40,6 +41,10 @@ pub(super) enum CoreInput {
     Archive(Box<Aside>),
     /// A task that was to make room for another one has ended.
     Replace(Box<Replacing>),
+    /// It is time to look which ended tasks the configuration lets go.
+    Retain,
+    /// The ledger failed where nobody commits.
+    LedgerFailed(LedgerError),
     /// SIGTERM or SIGINT.
     Leave,
 }

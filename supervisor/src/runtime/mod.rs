@@ -35,6 +35,7 @@ mod naming;
 mod offline;
 mod orphans;
 mod perform;
+mod prune;
 mod pulse;
 mod rebuild;
 mod recover;

@@ -124,6 +124,7 @@ impl Offline {
             | Request::Keep(_)
             | Request::Again(_)
             | Request::RunWith(..)
+            | Request::Prune(_)
             | Request::ChangeSession(_) => {
                 let answer = self.one_answer(request);
                 say(answer.unwrap_or_else(|error| storage_error(&error)))
@@ -173,6 +174,7 @@ impl Offline {
             | Request::Keep(_)
             | Request::Again(_)
             | Request::RunWith(..)
+            | Request::Prune(_)
             | Request::Logs(_)
             | Request::Events(_)
             | Request::Providers(_) => Ok(Response::Error(ErrorBody::new(

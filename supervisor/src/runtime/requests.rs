@@ -67,6 +67,11 @@ impl Core {
             Request::Providers(providers) => self.providers(&providers, reply),
             Request::Orphans(orphans) => self.look_for_orphans(orphans, reply),
             Request::Drain(drain) => return self.drain(drain, asker, reply).await,
+            Request::Prune(prune) => {
+                // What ended right now is in the ledger afterwards.
+                self.flush().await?;
+                self.prune(prune, reply);
+            }
             Request::Keep(keep) => return self.keep_record(keep, asker.look_up(), reply).await,
         }
         Ok(())

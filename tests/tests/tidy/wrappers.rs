@@ -31,7 +31,7 @@ const CALLS: [&str; 17] = [
 const CRATES: [&str; 3] = ["sys/src/", "supervisor/src/", "agent-shim/src/"];
 
 /// The files that may call them, each with its reason.
-const WRAPPERS: [(&str, &str); 13] = [
+const WRAPPERS: [(&str, &str); 14] = [
     (
         "sys/src/atomic_file.rs",
         "write, sync and rename of small files; the callers' hooks are around it",
@@ -59,6 +59,10 @@ const WRAPPERS: [(&str, &str); 13] = [
         "starts the agent; the shim's exec hooks are around it",
     ),
     ("supervisor/src/ledger/", "the only transactions"),
+    (
+        "supervisor/src/folder/pruned.rs",
+        "moves the folders that retention takes, between its hooks",
+    ),
     (
         "supervisor/src/shim/spawn.rs",
         "starts a shim, between its hooks",

@@ -11,6 +11,8 @@ use crate::ledger::LedgerError;
 pub struct AdmissionFacts {
     /// The digest of the dispatch that used this id, if one did.
     pub known_digest: Option<String>,
+    /// No task has this id any more, and the log still tells of one.
+    pub pruned: bool,
     /// The newest session of key and provider.
     pub newest_session: Option<SessionRow>,
     /// The session that the caller names: of this provider, else of any.
@@ -29,8 +31,10 @@ impl Reader<'_> {
         provider: &ProviderName,
         named: Option<&SessionId>,
     ) -> Result<AdmissionFacts, LedgerError> {
+        let known_digest = self.secret(id)?.map(|secret| secret.spec_digest);
         Ok(AdmissionFacts {
-            known_digest: self.secret(id)?.map(|secret| secret.spec_digest),
+            pruned: known_digest.is_none() && self.tells_of(id)?,
+            known_digest,
             newest_session: match key {
                 Some(key) => self.newest_session(key, provider)?,
                 None => None,

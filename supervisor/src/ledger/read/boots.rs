@@ -3,12 +3,13 @@
 
 use lifecycle::{EventBody, Task};
 use protocol::TaskId;
+use rusqlite::Row;
 
 use super::Reader;
 use super::fields::Fields;
 use super::find::task_id;
-use crate::ledger::LedgerError;
-use crate::ledger::log;
+use crate::ledger::error::StoreError;
+use crate::ledger::{LedgerError, log, meta};
 
 pub(super) const START_BEFORE: &str =
     "SELECT seq, at, task_id, type, payload, record FROM agent_run_event
@@ -22,8 +23,8 @@ pub(super) const WITH_SURVIVORS: &str = "SELECT task_id FROM agent_run_event
          AND seq > ?1 AND task_id IS NOT NULL ORDER BY seq";
 
 impl Reader<'_> {
-    /// The boot id of the supervisor that admitted a task; none if its log does
-    /// not reach back that far.
+    /// The boot id of the supervisor that admitted a task. None if nobody knows:
+    /// what retention took off the log left word of its last boot.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -36,7 +37,7 @@ impl Reader<'_> {
         )?;
         Ok(match start.flatten().map(|event| event.body) {
             Some(EventBody::SupervisorStarted { boot_id, .. }) => Some(boot_id),
-            Some(_) | None => None,
+            Some(_) | None => self.pruned_boot()?,
         })
     }
 
@@ -47,11 +48,16 @@ impl Reader<'_> {
     /// [`LedgerError`].
     pub fn with_survivors(&self, boot_id: &str) -> Result<Vec<Task>, LedgerError> {
         const OPERATION: &str = "look for survivors";
-        let first: Option<Option<u64>> =
-            self.first(OPERATION, FIRST_OF_BOOT, [boot_id], |row| {
-                Fields::of(row).count()
-            })?;
-        let Some(first) = first.flatten() else {
+        let first = match self.pruned_boot()? {
+            // It began before the log does.
+            Some(pruned) if pruned == boot_id => Some(0),
+            Some(_) | None => {
+                let of_boot = |row: &Row<'_>| Fields::of(row).count();
+                self.first(OPERATION, FIRST_OF_BOOT, [boot_id], of_boot)?
+                    .flatten()
+            }
+        };
+        let Some(first) = first else {
             return Ok(Vec::new());
         };
         let from = crate::ledger::project::integer(first);
@@ -60,5 +66,10 @@ impl Reader<'_> {
             tasks.extend(Task::fold(&self.task_events(&id)?));
         }
         Ok(tasks)
+    }
+
+    fn pruned_boot(&self) -> Result<Option<String>, LedgerError> {
+        meta::read(self.db, meta::PRUNED_BOOT)
+            .map_err(|error| StoreError::Sql(error).of_read("read the ledger's own facts"))
     }
 }

@@ -21,6 +21,7 @@ pub(super) const PAGE_OF_TASK: &str = "SELECT seq, at, task_id, type, payload, r
      FROM agent_run_event WHERE task_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3";
 pub(super) const OF_TASK: &str = "SELECT seq, at, task_id, type, payload, record
      FROM agent_run_event WHERE task_id = ?1 ORDER BY seq";
+pub(super) const ANY_OF_TASK: &str = "SELECT 1 FROM agent_run_event WHERE task_id = ?1 LIMIT 1";
 pub(super) const LAST_OF_KIND: &str = "SELECT seq, at, task_id, type, payload, record
      FROM agent_run_event WHERE task_id = ?1 AND type = ?2 ORDER BY seq DESC LIMIT 1";
 
@@ -59,6 +60,20 @@ impl Reader<'_> {
             log::event_of,
         )?;
         Ok(events.into_iter().flatten().collect())
+    }
+
+    /// Is there an event of this task?
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn tells_of(&self, task: &TaskId) -> Result<bool, LedgerError> {
+        let any = self.first(
+            "look for a task's events",
+            ANY_OF_TASK,
+            [task.as_str()],
+            |_| Ok(()),
+        )?;
+        Ok(any.is_some())
     }
 
     /// Bytes that an ended task printed and that were not kept.

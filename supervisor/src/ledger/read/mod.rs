@@ -12,6 +12,7 @@ mod list;
 mod live;
 #[cfg(test)]
 pub(super) mod plans;
+mod prunable;
 mod row;
 mod sessions;
 mod settled;
@@ -26,6 +27,8 @@ pub use admission::AdmissionFacts;
 pub use find::MAX_MATCHES;
 pub use info::LedgerInfo;
 pub use live::LiveTask;
+pub(super) use prunable::MAY_GO;
+pub use prunable::{OldEnough, Prunable};
 pub use row::TaskRow;
 
 /// A ledger that can be asked.

@@ -28,6 +28,7 @@ pub(in crate::ledger) const FREQUENT: &[(&str, usize, &str)] = &[
     ),
     (super::sessions::NAMED, 2, "agent_sessions_by_id"),
     (super::events::OF_TASK, 1, "agent_run_event_by_task"),
+    (super::events::ANY_OF_TASK, 1, "agent_run_event_by_task"),
     (super::events::PAGE, 2, "USING INTEGER PRIMARY KEY"),
     (super::events::PAGE_OF_TASK, 3, "agent_run_event_by_task"),
     (super::events::LAST_OF_KIND, 2, "agent_run_event_by_task"),

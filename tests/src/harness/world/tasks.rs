@@ -88,6 +88,44 @@ impl World {
         outcome
     }
 
+    /// `prune --apply`; what goes is forgotten by the invariants, too.
+    pub fn prune(&self, options: &[&str]) -> Value {
+        let mut arguments = vec!["prune", "--apply", "--json"];
+        arguments.extend(options);
+        let pruned = self.ctl(&arguments).ok().json();
+        self.forget_pruned();
+        pruned
+    }
+
+    /// Waits until exactly these tasks would go if all that has ended were pruned:
+    /// their shims have left.
+    ///
+    /// # Panics
+    /// When others would.
+    pub fn may_go(&self, wanted: &[&str]) {
+        wait_explained(
+            "tasks that may go",
+            GENEROUS,
+            || self.prunable() == wanted,
+            || (self.prunable(), self.log()),
+        );
+    }
+
+    fn prunable(&self) -> Vec<String> {
+        let dry = self.ctl(&["prune", "--older-than", "0s", "--json"]).ok();
+        let tasks = dry.json()["tasks"].as_array().cloned().unwrap_or_default();
+        let id = |task: &Value| task["id"].as_str().map(str::to_owned);
+        tasks.iter().filter_map(id).collect()
+    }
+
+    /// Tasks that have no row any more were pruned, says the test.
+    pub fn forget_pruned(&self) {
+        let ledger = self.ledger();
+        let mut oracle = self.oracle();
+        oracle.acknowledged.retain(|id| ledger.task(id).is_some());
+        oracle.stops.retain(|(id, _)| ledger.task(id).is_some());
+    }
+
     /// Sends a signal from outside, remembered for the invariants.
     pub fn kill(&self, process: &Process, signal: Signal) {
         self.oracle().killed.push((process.clone(), signal));

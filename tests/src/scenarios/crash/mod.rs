@@ -1,6 +1,8 @@
 //! A process dies at a hook point; what comes after must still be right.
 
 mod case;
+mod drain;
+mod prune;
 
 use std::sync::Arc;
 
@@ -30,6 +32,10 @@ pub enum Path {
     Replace,
     /// An ended task is done again.
     Retry,
+    /// An ended task goes, row and folder.
+    Prune,
+    /// The same, and the supervisor was killed before the row went.
+    PutBack,
 }
 
 /// What the harness does to the process that stands at the point.
@@ -50,6 +56,9 @@ pub fn strike_at(path: Path, strike: Strike, point: &str, occurrence: usize) -> 
     let mut points = vec![point, before.as_str(), after.as_str()];
     if path == Path::NeverStarted {
         points.push("sup.spawn.before");
+    }
+    if path == Path::PutBack {
+        points.push("sup.prune_sync.after");
     }
     let mut world = World::builder().hooks(points);
     if path == Path::Drain {
@@ -78,6 +87,8 @@ pub fn strike_at(path: Path, strike: Strike, point: &str, occurrence: usize) -> 
         Path::Rename => case.rename(),
         Path::Replace => case.replace(),
         Path::Retry => case.retry(),
+        Path::Prune => case.prune(),
+        Path::PutBack => case.put_back(),
     }
     world.check();
     case.was_struck()
@@ -137,39 +148,6 @@ impl Case<'_> {
             self.point
         );
         self.the_key_is_free(&supervisor);
-    }
-
-    /// A supervisor that died before its intent was committed left an agent that
-    /// goes on: the gate ends it.
-    fn drain(&self) {
-        let supervisor = self.start();
-        let gate = self.gate.step();
-        let task = self
-            .world
-            .run()
-            .key("crash:drain")
-            .steps([
-                "ignore:TERM",
-                "spawn:daemon:1:ignore=TERM,forever",
-                "mark:ready",
-                &gate,
-                "exit:0",
-            ])
-            .detached();
-        task.marked("ready");
-        self.arm_when_quiet();
-        supervisor.signal(nix::sys::signal::Signal::SIGTERM);
-        let _status = supervisor.ended();
-        let next = self.world.spawn_supervisor();
-        let next = self.to_the_end(next, &task.id, None);
-        self.the_key_is_free(&next);
-        let row = self.world.ledger().task(&task.id).expect("it has a row");
-        let reason = row.text("archive_reason").unwrap_or_default().to_owned();
-        assert!(
-            ["hub_shutdown", "shim_lost", "completed"].contains(&reason.as_str()),
-            "{reason} after {}",
-            self.point
-        );
     }
 
     fn archive(&self) {
