@@ -6,7 +6,7 @@ use crate::source::sources;
 use crate::{report, root};
 
 /// Each crate, and the crates of ours that it may use.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("protocol", &[]),
     ("lifecycle", &["protocol"]),
     ("sys", &["protocol"]),
@@ -16,6 +16,7 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("tests", &["protocol", "sys"]),
     ("benches", &["protocol", "sys"]),
     ("xtask", &[]),
+    ("examples/forgejo-hub", &[]),
 ];
 
 /// Where the supervisor's edges meet.
