@@ -72,6 +72,27 @@ fn a_dry_run_changes_nothing_and_apply_removes_row_folder_and_log() {
     world.check();
 }
 
+/// Over HTTP as well: a client that comes back with an old id asks for the tasks.
+#[test]
+fn a_follower_of_what_is_gone_is_told_a_gap() {
+    let config = "[http]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"{dir}/token\"\n";
+    let world = World::builder().config(config).build();
+    world.write_token();
+    let _supervisor = world.start();
+    let _old = ended(&world, "old", "exit:0");
+    let http = world.http().with("last-event-id", "1");
+    let resume = || {
+        let mut lines = http.lines("/v1/events").map_while(Result::ok);
+        let hello = lines.find_map(|line| Some(line.strip_prefix("data: ")?.to_owned()));
+        let hello: Value = serde_json::from_str(&hello.expect("a hello")).expect("JSON");
+        hello["resume"].clone()
+    };
+    assert_eq!(resume(), "ok");
+    let _gone = world.prune(&["--older-than", "0s"]);
+    assert_eq!(resume(), "gap");
+    world.check();
+}
+
 #[test]
 fn without_a_word_on_how_old_it_is_refused() {
     let world = World::running();

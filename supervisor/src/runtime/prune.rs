@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::control::{ErrorBody, ErrorCode, PruneRequest, Response};
-use protocol::limits::MAX_LIST;
 use protocol::view::{PruneView, PrunedTask};
 use protocol::{TaskId, Timestamp};
 use sys::claim::{ClaimError, ClaimedBy};
@@ -31,6 +30,10 @@ use crate::ledger::{LedgerError, LedgerHandle, OldEnough, Reader};
 /// Tasks whose rows go in one transaction: a commit that waits behind it waits
 /// for so many renames and one sync.
 const AT_ONCE: usize = 32;
+
+/// Most tasks that an answer names: with the longest keys it stays far below the
+/// largest frame.
+const MOST_NAMED: usize = 10_000;
 
 /// Between two looks at what the configuration lets go.
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -285,7 +288,7 @@ fn summary(mut tasks: Vec<PrunedTask>, kept: u64) -> PruneView {
         tasks.len() as u64,
         tasks.iter().map(|task| task.bytes).sum(),
     );
-    tasks.truncate(MAX_LIST as usize);
+    tasks.truncate(MOST_NAMED);
     PruneView {
         applied: false,
         count,
