@@ -12,25 +12,43 @@ fn knows(program: &str, flag: &str) -> bool {
     asked.is_ok_and(|answer| answer.status.success())
 }
 
-#[test]
-fn an_operator_sees_follows_and_stops_tasks() {
-    if !knows("chromium", "--headless") {
-        tests::skip!("no chromium");
-    }
-    if !knows("node", "--no-warnings") {
-        tests::skip!("no node");
-    }
+/// Is everything there that a browser needs to be driven?
+fn has_browser() -> bool {
+    knows("chromium", "--headless") && knows("node", "--no-warnings")
+}
+
+/// Drives the browser by a script of `gateway/`; gives what it said.
+fn drive(script: &str) -> String {
     let world = World::builder().config(CONFIG).build();
     world.write_token();
     let _supervisor = world.start();
     let base = format!("http://{}", world.http().address());
     let token = std::fs::read_to_string(world.path("token")).expect("written");
     let mut command = world.command("node");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/gateway/page.mjs");
     command
-        .args([script, base.as_str(), token.trim()])
+        .arg(format!("{}/gateway/{script}", env!("CARGO_MANIFEST_DIR")))
+        .args([base.as_str(), token.trim()])
         .arg(world.dir());
-    let said = world.finish(command).ok().stdout;
+    world.finish(command).ok().stdout
+}
+
+#[test]
+fn an_operator_sees_follows_and_stops_tasks() {
+    if !has_browser() {
+        tests::skip!("no chromium, or no node");
+    }
+    let said = drive("page.mjs");
     assert!(said.contains("ok  fits a phone"), "{said}");
+    assert!(!said.contains("BAD"), "{said}");
+}
+
+/// A page of a hub: `EventSource` has no token, so the hub's server adds it.
+#[test]
+fn a_native_event_source_comes_back_by_itself_and_misses_nothing() {
+    if !has_browser() {
+        tests::skip!("no chromium, or no node");
+    }
+    let said = drive("event_source.mjs");
+    assert!(said.contains("ok  nothing is missed"), "{said}");
     assert!(!said.contains("BAD"), "{said}");
 }
