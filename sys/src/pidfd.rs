@@ -38,9 +38,9 @@ impl PidFd {
         match check(fd) {
             Ok(fd) => Ok(Some(Self::from_fresh(fd))),
             Err(error) => match error.raw_os_error() {
-                // EINVAL is a number that no process can have, or (before
-                // Linux 6.9) that of a thread.
-                Some(libc::ESRCH | libc::EINVAL) => Ok(None),
+                // EINVAL is a number that no process can have, or that of a
+                // thread; newer kernels say ENOENT for a thread.
+                Some(libc::ESRCH | libc::EINVAL | libc::ENOENT) => Ok(None),
                 _ => Err(error),
             },
         }
@@ -276,5 +276,17 @@ mod tests {
         for pid in [0, -1, i32::MAX] {
             assert!(PidFd::open(pid).expect("no error").is_none(), "{pid}");
         }
+    }
+
+    /// The number of a process that is gone may have passed on to a thread.
+    #[test]
+    fn the_number_of_a_thread_is_no_process() {
+        std::thread::spawn(|| {
+            let thread = nix::unistd::gettid().as_raw();
+            assert_ne!(thread, nix::unistd::getpid().as_raw());
+            assert!(PidFd::open(thread).expect("no error").is_none());
+        })
+        .join()
+        .expect("no panic");
     }
 }
