@@ -203,7 +203,11 @@ impl LedgerError {
     pub const fn passes(&self) -> bool {
         match self {
             Self::Full { .. } | Self::Locked { .. } => true,
-            Self::Fatal { .. } | Self::Read { .. } | Self::Poisoned | Self::Closed => false,
+            Self::Fatal { .. }
+            | Self::Read { .. }
+            | Self::Aside { .. }
+            | Self::Poisoned
+            | Self::Closed => false,
         }
     }
 }
