@@ -1,7 +1,10 @@
-//! `run --container`: the option on its way to the shim.
+//! `run --container`: the option on its way to the shim, and what a dead shim
+//! left in the container.
 
 use protocol::control::{ErrorBody, ErrorCode, RunOption, RunRequest};
-use sys::container::VARIABLE;
+use protocol::shim::SweepRecord;
+use sys::container::{Container, Emptied, VARIABLE, join};
+use sys::hook::SUP_SIGNAL;
 
 /// The variable is ours: a caller inside a container task has it, too.
 pub(super) fn forget(request: &mut RunRequest) {
@@ -34,6 +37,28 @@ pub(super) fn take_options(
         }
     }
     Ok(())
+}
+
+/// Ends what is left of a task in its container, if it has one: `sweep` with that
+/// in it, and why nothing is proven, if so. Blocks, for half a minute at most.
+pub(super) fn swept(
+    mut sweep: SweepRecord,
+    container: Option<&Container>,
+) -> (SweepRecord, Option<String>) {
+    let Some(container) = container else {
+        return (sweep, None);
+    };
+    // Behind the container's wall only the marker tells.
+    sweep.marker_only = true;
+    match container.end(&SUP_SIGNAL) {
+        Emptied::Empty => (sweep, None),
+        Emptied::Left { why, survivors } => {
+            join(&mut sweep.survivors, survivors);
+            sweep.empty = false;
+            let why = format!("the container is not proven empty of the task: {why}");
+            (sweep, Some(why))
+        }
+    }
 }
 
 /// As the engines allow it.

@@ -6,6 +6,7 @@ use lifecycle::{Fact, Input, Task};
 use protocol::shim::ProcessId;
 use protocol::{Status, TaskId};
 use sys::claim::ClaimedBy;
+use sys::container::Container;
 use sys::hook::SUP_SIGNAL;
 use sys::process;
 
@@ -213,7 +214,10 @@ impl Core {
                 shim.boot_id, ours.boot_id
             )
         };
-        self.step(id, Input::Fact(Fact::HostRebooted { detail }));
+        match Container::read(id, &self.service.folders.task_dir(id)) {
+            Some(container) => self.empty_container(id, container, detail),
+            None => self.step(id, Input::Fact(Fact::HostRebooted { detail })),
+        }
     }
 }
 
