@@ -7,6 +7,9 @@ use tests::harness::{Podman, STUBBORN, World};
 use tests::needs_podman;
 use tests::scenarios::assert_ended;
 
+/// Ends with 5 in the image, with 6 elsewhere: it has no /usr.
+const WHERE_AM_I: &str = "[ -e /usr ] && exit 6; exit 5";
+
 fn code(task: &Value) -> Option<i64> {
     task["exit"]["code"].as_i64()
 }
@@ -148,5 +151,38 @@ fn a_container_outlives_a_killed_supervisor_and_is_stopped_by_the_next() {
     let _third = world.start();
     assert_eq!(world.ended(&other)["archive_reason"], "shim_lost");
     inside.is_empty();
+    world.check();
+}
+
+/// Bug: it was done again on the host.
+#[test]
+fn a_task_of_a_container_is_done_again_in_it() {
+    needs_podman!();
+    let world = World::running();
+    let inside = Podman::start(&world);
+    let first = inside.task(WHERE_AM_I);
+    assert_eq!(code(&world.ended(&first)), Some(5));
+    let again = |of: &str, options: &[&str]| {
+        let mut words = vec!["retry", of, "-d", "--json"];
+        words.extend(options);
+        let task = world.ctl(&words).ok().json();
+        world.ended(task["id"].as_str().expect("an id"))
+    };
+    let second = again(&first, &[]);
+    assert_eq!(code(&second), Some(5), "{second:#}");
+    // Of one that was itself done again.
+    let third = again(second["id"].as_str().expect("an id"), &[]);
+    assert_eq!(code(&third), Some(5), "{third:#}");
+    // Early versions did not keep it with what was asked for.
+    let spec = world.task_dir(&first).join("spec");
+    let text = std::fs::read(&spec).expect("readable");
+    let mut old: Value = serde_json::from_slice(&text).expect("JSON");
+    let kept = old["asked"].as_object_mut().expect("an object");
+    assert_eq!(kept.remove("container"), Some("box".into()));
+    std::fs::write(&spec, old.to_string()).expect("written");
+    let fourth = again(&first, &[]);
+    assert_eq!(code(&fourth), Some(5), "{fourth:#}");
+    let elsewhere = ["retry", &first, "-d", "--container", "none-such"];
+    let _refused = world.ctl(&elsewhere).expect_code(10);
     world.check();
 }
