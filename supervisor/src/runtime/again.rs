@@ -6,8 +6,8 @@ use protocol::control::{
     Again, AgainRequest, ErrorBody, ErrorCode, Response, RunOption, RunRequest,
 };
 use protocol::view::{Links, TaskView};
-use sys::container::Container;
 
+use super::container;
 use super::core_loop::Core;
 use super::gateway::Asker;
 use super::naming::no_such_task;
@@ -72,7 +72,7 @@ impl Core {
             return options;
         }
         let id = &spec.task.id;
-        let kept = || Container::read(id, &self.service.folders.task_dir(id));
+        let kept = || container::of(&self.service, id);
         let before = spec.asked.container.clone();
         let before = before.or_else(|| kept().map(|container| container.id().to_owned()));
         options.extend(before.map(RunOption::Container));

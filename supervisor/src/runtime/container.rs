@@ -1,10 +1,14 @@
 //! `run --container`: the option on its way to the shim, and what a dead shim
 //! left in the container.
 
+use protocol::TaskId;
 use protocol::control::{ErrorBody, ErrorCode, RunOption, RunRequest};
 use protocol::shim::SweepRecord;
 use sys::container::{Container, Emptied, VARIABLE, join};
 use sys::hook::SUP_SIGNAL;
+
+use super::service::Service;
+use crate::folder::Folders;
 
 /// The variable is ours: a caller inside a container task has it, too.
 pub(super) fn forget(request: &mut RunRequest) {
@@ -59,6 +63,23 @@ pub(super) fn swept(
             (sweep, Some(why))
         }
     }
+}
+
+/// The container of a task, if it was ever in one.
+pub(super) fn of(service: &Service, id: &TaskId) -> Option<Container> {
+    Container::read(id, &service.folders.task_dir(id))
+}
+
+/// Those of all tasks.
+pub(super) fn places(folders: &Folders) -> Vec<Container> {
+    let tasks = folders.all().unwrap_or_else(|error| {
+        tracing::warn!(%error, "containers are not looked into");
+        Vec::new()
+    });
+    let tasks = tasks.iter();
+    tasks
+        .filter_map(|id| Container::read(id, &folders.task_dir(id)))
+        .collect()
 }
 
 /// As the engines allow it.

@@ -114,7 +114,7 @@ impl Core {
             proven: live.proven(),
         };
         let agent = live.agent_fd.clone();
-        let container = Container::read(id, &self.service.folders.task_dir(id));
+        let container = container::of(&self.service, id);
         let group = cgroups::of(&self.service, id);
         let inputs = self.inputs.clone();
         let id = id.clone();

@@ -6,11 +6,11 @@ use lifecycle::{Fact, Input, Task};
 use protocol::shim::ProcessId;
 use protocol::{Status, TaskId};
 use sys::claim::ClaimedBy;
-use sys::container::Container;
 use sys::hook::SUP_SIGNAL;
 use sys::process;
 
 use super::claims;
+use super::container;
 use super::core_loop::Core;
 use super::input::CoreInput;
 use super::live::{Live, ShimEnd};
@@ -214,7 +214,7 @@ impl Core {
                 shim.boot_id, ours.boot_id
             )
         };
-        match Container::read(id, &self.service.folders.task_dir(id)) {
+        match container::of(&self.service, id) {
             Some(container) => self.empty_container(id, container, detail),
             None => self.step(id, Input::Fact(Fact::HostRebooted { detail })),
         }

@@ -4,22 +4,23 @@
 
 mod client;
 mod found;
+mod refused;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use protocol::shim::SpawnStage;
 use protocol::view::Survivor;
 use protocol::{Exit, TaskId};
 
 use crate::hook::{SHIM_EXEC, Step};
-use crate::spawn::SpawnError;
 use client::Client;
 use found::State;
 pub use found::{Carrier, join};
+pub use refused::ContainerError;
 
 /// Carries the container and the names of its variables in a start order: one
 /// a line, the container first.
@@ -59,23 +60,6 @@ pub struct Container {
     status: PathBuf,
 }
 
-/// Why no agent can be started in a container.
-#[derive(Debug, thiserror::Error)]
-pub enum ContainerError {
-    /// No engine knows it.
-    #[error("no engine knows container {0}")]
-    Unknown(String),
-    /// It does not run; in which state it is.
-    #[error("container {0} is {1}")]
-    NotRunning(String, String),
-    /// No engine knows it, and one could not say; why.
-    #[error("container {0} was not found: {1}")]
-    Silent(String, String),
-    /// What is known of it cannot be kept.
-    #[error("write {0}")]
-    Write(PathBuf, #[source] io::Error),
-}
-
 /// What became of a task's processes in its container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Emptied {
@@ -89,25 +73,6 @@ pub enum Emptied {
         /// them, else by those of the container, which their names say.
         survivors: Vec<Survivor>,
     },
-}
-
-impl From<ContainerError> for SpawnError {
-    fn from(error: ContainerError) -> Self {
-        let (errno, place) = match error {
-            ContainerError::Unknown(name) => (libc::ENOENT, format!("container {name}")),
-            ContainerError::NotRunning(name, state) => {
-                (libc::ENOTCONN, format!("container {name}: {state}"))
-            }
-            ContainerError::Silent(name, why) => {
-                (libc::ETIMEDOUT, format!("container {name}: {why}"))
-            }
-            ContainerError::Write(path, error) => {
-                return Self::from_io(SpawnStage::Prepare, &error, &path);
-            }
-        };
-        let error = io::Error::from_raw_os_error(errno);
-        Self::from_io(SpawnStage::Prepare, &error, Path::new(&place))
-    }
 }
 
 /// The container that is wished for in `env`, if one.
@@ -185,16 +150,34 @@ impl Container {
         })
     }
 
+    /// Those of `places` that run, each once; and, in words, which engines do not
+    /// say.
+    #[must_use]
+    pub fn running(places: Vec<Self>, step: &Step) -> (Vec<Self>, Vec<String>) {
+        let mut by_client: BTreeMap<Client, BTreeMap<String, Self>> = BTreeMap::new();
+        for place in places {
+            let beside = by_client.entry(place.client.clone()).or_default();
+            beside.insert(place.id.clone(), place);
+        }
+        let (mut running, mut silent) = (Vec::new(), Vec::new());
+        for (client, places) in by_client {
+            let until = Instant::now() + DEADLINE;
+            match client.ask(&["ps", "-q", "--no-trunc"], until, step) {
+                Ok(said) => {
+                    let ids: BTreeSet<&str> = said.lines().map(str::trim).collect();
+                    let runs = |place: &Self| ids.contains(place.id.as_str());
+                    running.extend(places.into_values().filter(runs));
+                }
+                Err(error) => silent.push(client.silent(&error)),
+            }
+        }
+        (running, silent)
+    }
+
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
-    }
-
-    /// Both are in the same container of the same engine.
-    #[must_use]
-    pub fn is_beside(&self, other: &Self) -> bool {
-        self.client == other.client && self.id == other.id
     }
 
     /// The leader's arguments.
