@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tests::harness::{Podman, Process, STUBBORN, Supervisor, World};
+use sys::PidFd;
+use tests::harness::{GENEROUS, Podman, Process, STUBBORN, Supervisor, World};
 use tests::needs_podman;
 use tests::scenarios::{assert_ended, install_keeper};
 
@@ -32,6 +33,7 @@ fn orphans_in_a_container_are_listed_and_ended_from_inside() {
     assert_ended(&ended, "success", "completed", "observed");
     let why = world.ctl(&["why", &task]).ok().stdout;
     assert!(why.contains("sleep in the container"), "{why}");
+    assert!(!why.contains("not proven"), "{why}");
     let live = inside.task_up(STUBBORN);
     let found = orphans(&world, "list")["orphans"].clone();
     let found = found.as_array().expect("a list");
@@ -59,8 +61,20 @@ fn what_outlives_the_namespace_of_its_shim_is_ended_at_the_next_start() {
     let first = start_apart(&world);
     let inside = Podman::serve(&world);
     let task = inside.task_up(STUBBORN);
+    // The supervisor has its locks until its last thread is gone.
+    let daemons = world.processes().into_iter().filter(|process| {
+        let argv = process.argv();
+        argv.first()
+            .is_some_and(|word| word.contains("/agent-supervisor"))
+    });
+    let held = daemons.filter_map(|process| PidFd::open(process.pid).expect("a descriptor"));
+    let held: Vec<PidFd> = held.collect();
+    assert_eq!(held.len(), 1, "one supervisor");
     first.signal(Signal::SIGKILL);
     let _status = first.ended();
+    for daemon in held {
+        assert!(daemon.wait_ended(GENEROUS).expect("readable"));
+    }
     let _second = start_apart(&world);
     let ended = world.ended(&task);
     assert_ended(&ended, "interrupted", "host_reboot", "inferred");

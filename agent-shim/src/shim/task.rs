@@ -257,9 +257,10 @@ impl Task {
         {
             empty = false;
             join(&mut survivors, inside);
-            let kind = AlarmKind::Unexpected;
-            let detail = format!("the container is not proven empty of the task: {why}");
-            desk.record(Record::Alarm { at, kind, detail });
+            if let Some(detail) = why {
+                let kind = AlarmKind::Unexpected;
+                desk.record(Record::Alarm { at, kind, detail });
+            }
         }
         let swept = match self.sweep {
             Sweep::NotYet => 0,

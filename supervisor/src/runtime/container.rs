@@ -59,8 +59,7 @@ pub(super) fn swept(
         Emptied::Left { why, survivors } => {
             join(&mut sweep.survivors, survivors);
             sweep.empty = false;
-            let why = format!("the container is not proven empty of the task: {why}");
-            (sweep, Some(why))
+            (sweep, why)
         }
     }
 }

@@ -67,8 +67,8 @@ pub enum Emptied {
     Empty,
     /// That is not proven.
     Left {
-        /// Why, in words.
-        why: String,
+        /// Why, in words; absent where they are left alone on purpose.
+        why: Option<String>,
         /// Who is known to be left: by the host's numbers where the host sees
         /// them, else by those of the container, which their names say.
         survivors: Vec<Survivor>,
@@ -234,8 +234,8 @@ impl Container {
             let why = match self.look("end", until, step) {
                 Ok(said) if is_empty(&said) => return Emptied::Empty,
                 Ok(said) if !found::left(&said).is_empty() => {
-                    let why = "processes in the container do not end";
-                    return self.left(why.to_owned(), found::left(&said));
+                    let why = "processes in it do not end";
+                    return self.left(Some(why.to_owned()), found::left(&said));
                 }
                 Ok(said) => self.client.says(&said),
                 Err(error) => self.client.silent(&error),
@@ -243,12 +243,12 @@ impl Container {
             match self.state(until, step) {
                 State::Without(_) => return Emptied::Empty,
                 State::With(state) if state == "paused" => {
-                    return self.left("the container is paused".to_owned(), Vec::new());
+                    return self.left(Some("it is paused".to_owned()), Vec::new());
                 }
                 State::With(_) | State::Unknown(_) => {}
             }
             if Instant::now() + PAUSE >= until {
-                return self.left(why, Vec::new());
+                return self.left(Some(why), Vec::new());
             }
             std::thread::sleep(PAUSE);
         }
@@ -260,16 +260,14 @@ impl Container {
         let until = Instant::now() + DEADLINE;
         match self.look("who", until, step) {
             Ok(said) if is_empty(&said) => Emptied::Empty,
-            Ok(said) if !found::left(&said).is_empty() => {
-                self.left("left alone".to_owned(), found::left(&said))
-            }
+            Ok(said) if !found::left(&said).is_empty() => self.left(None, found::left(&said)),
             Ok(said) => match self.state(until, step) {
                 State::Without(_) => Emptied::Empty,
                 State::With(_) | State::Unknown(_) => {
-                    self.left(self.client.says(&said), Vec::new())
+                    self.left(Some(self.client.says(&said)), Vec::new())
                 }
             },
-            Err(error) => self.left(self.client.silent(&error), Vec::new()),
+            Err(error) => self.left(Some(self.client.silent(&error)), Vec::new()),
         }
     }
 
@@ -306,7 +304,8 @@ impl Container {
         }
     }
 
-    fn left(&self, why: String, named: Vec<Survivor>) -> Emptied {
+    fn left(&self, why: Option<String>, named: Vec<Survivor>) -> Emptied {
+        let why = why.map(|why| format!("the container is not proven empty: {why}"));
         let on_host = found::on_host(&self.entry);
         let survivors = if on_host.is_empty() {
             named.into_iter().map(in_container).collect()
