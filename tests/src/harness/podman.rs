@@ -6,7 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::process::{Process, own_user};
+use nix::sys::signal::Signal;
+
+use super::process::{Process, own_user, processes};
 use super::run::Run;
 use super::wait::{GENEROUS, wait_for, wait_until};
 use super::world::World;
@@ -194,7 +196,7 @@ impl<'world> Podman<'world> {
                 && process.argv().iter().any(|word| word == "-i")
         });
         let client: Process = client.expect("an exec client");
-        client.signal(nix::sys::signal::Signal::SIGKILL);
+        client.signal(Signal::SIGKILL);
     }
 
     /// Does now what was written down under `late`, and gives what it said.
@@ -249,6 +251,18 @@ impl Drop for Podman<'_> {
             let _gone = service.kill();
             let _gone = service.wait();
         }
+        // Monitors of its processes clean up for a while, in the world's folder.
+        let store = self.world.path("podman/").display().to_string();
+        wait_until("podman's end", GENEROUS, || {
+            let of_store = |process: &Process| {
+                let argv = process.argv();
+                argv.iter().any(|word| word.contains(&store))
+            };
+            let left: Vec<Process> = processes().into_iter().filter(of_store).collect();
+            left.iter()
+                .for_each(|process| process.signal(Signal::SIGKILL));
+            left.is_empty()
+        });
     }
 }
 
