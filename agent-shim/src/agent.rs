@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use protocol::shim::{SpawnStage, Start};
 use protocol::vocab::Stream;
-use sys::container::{Container, VARIABLE};
+use sys::container::Container;
 use sys::hook::SHIM_EXEC;
 use sys::spawn::{Plan, SpawnError, Spawned, spawn};
 use sys::temp_folder::{self, TempFolder};
@@ -61,11 +61,7 @@ pub fn start(start: &mut Start) -> Result<Agent, SpawnError> {
 
 /// With a container the leader is the program around its exec client.
 fn enter(start: &mut Start, task_dir: &Path) -> Result<Option<Container>, SpawnError> {
-    let name = start.env.iter().find(|(name, _)| name == VARIABLE);
-    let name = name.map_or("", |(_, value)| value.lines().next().unwrap_or_default());
-    let place = PathBuf::from(format!("container {name}"));
-    let found = Container::take(&start.task_id, task_dir, &mut start.env)
-        .map_err(|error| failed(&error, &place))?;
+    let found = Container::take(&start.task_id, task_dir, &mut start.env)?;
     Ok(found.map(|(container, passed)| {
         start.argv = container.argv(passed, std::mem::take(&mut start.argv));
         container

@@ -77,6 +77,11 @@ pub enum Fact {
     },
     /// The supervisor looked for what a dead shim had left, and ended it.
     TreeSwept(SweepRecord),
+    /// The supervisor looked where it could not see enough: in a container.
+    TreeUnproven {
+        /// Why, in words.
+        detail: String,
+    },
     /// The machine was booted again since the shim was started.
     HostRebooted {
         /// What told it.

@@ -31,6 +31,9 @@ fn no_input_yields_an_event_after_the_end() {
             detail: String::new(),
         }),
         Input::Fact(Fact::TreeSwept(sweep(20))),
+        Input::Fact(Fact::TreeUnproven {
+            detail: String::new(),
+        }),
         Input::Fact(Fact::HostRebooted {
             detail: String::new(),
         }),

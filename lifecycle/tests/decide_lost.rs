@@ -2,7 +2,8 @@
 
 use lifecycle::event::Ending;
 use lifecycle::{Action, Effects, EventBody, Fact};
-use protocol::shim::{AlarmKind, Usage};
+use protocol::shim::{AlarmKind, SweepRecord, Usage};
+use protocol::view::Survivor;
 use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{ArchiveReason, Basis, Exit, FinishedBasis, Status, StopReason};
 
@@ -216,6 +217,35 @@ fn another_boot_ends_what_was_running() {
         run.fact(90, rebooted()),
         effects(vec![event(90, reboot), event(90, end)], farewell())
     );
+}
+
+/// What was left in a container is told before the end, and named in it.
+#[test]
+fn what_outlived_another_boot_in_a_container_is_named() {
+    let mut run = Run::running(spec());
+    let detail = String::from("the container is paused");
+    let alarm = EventBody::Alarm {
+        kind: AlarmKind::Unexpected,
+        detail: detail.clone(),
+    };
+    assert_eq!(
+        run.fact(80, Fact::TreeUnproven { detail }),
+        effects(vec![event(80, alarm)], vec![])
+    );
+    let left = Survivor {
+        pid: 7,
+        start_time: 1,
+        comm: "sleep".to_string(),
+    };
+    let sweep = SweepRecord {
+        empty: false,
+        survivors: vec![left.clone()],
+        ..sweep(81)
+    };
+    run.fact(81, Fact::TreeSwept(sweep));
+    run.fact(90, rebooted());
+    assert_eq!(run.ending().reason, ArchiveReason::HostReboot);
+    assert_eq!(run.ending().survivors, [left]);
 }
 
 #[test]

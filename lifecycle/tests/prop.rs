@@ -27,6 +27,7 @@ enum Step {
     ShimGone,
     NeverStarted,
     TreeSwept,
+    TreeUnproven,
     HostRebooted,
     ShimSilent(bool, Option<SupersededBy>),
     ExitLearned(Exit),
@@ -161,6 +162,7 @@ fn some_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::ShimGone),
         1 => Just(Step::NeverStarted),
         1 => Just(Step::TreeSwept),
+        1 => Just(Step::TreeUnproven),
         1 => Just(Step::HostRebooted),
         1 => (any::<bool>(), proptest::option::of(Just(SupersededBy::Zombie)))
             .prop_map(|(nothing_new, seen)| Step::ShimSilent(nothing_new, seen)),
@@ -244,6 +246,10 @@ fn take(run: &mut Run, ms: i64, step: &Step) {
         }
         Step::TreeSwept => {
             run.fact(ms, Fact::TreeSwept(sweep(ms)));
+        }
+        Step::TreeUnproven => {
+            let detail = String::from("why");
+            run.fact(ms, Fact::TreeUnproven { detail });
         }
         Step::HostRebooted => {
             let detail = String::from("b");
@@ -342,6 +348,9 @@ fn without_volatile(spec: &TaskSpec, steps: &[Step]) -> Vec<Input> {
             Step::ShimGone => Input::Fact(Fact::ShimGone),
             Step::TreeSwept => Input::Fact(Fact::TreeSwept(sweep(ms))),
             Step::ExitLearned(exit) => Input::Fact(Fact::ExitLearned(exit.clone())),
+            Step::TreeUnproven => Input::Fact(Fact::TreeUnproven {
+                detail: "why".to_string(),
+            }),
             Step::HostRebooted => Input::Fact(Fact::HostRebooted {
                 detail: "b".to_string(),
             }),

@@ -1,206 +1,188 @@
 //! Agents in a real container of podman: the exec client is never believed, and
 //! nothing of a task is left in the container (DESIGN §8).
 
-use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use nix::sys::signal::Signal;
-use tests::harness::{GENEROUS, World, own_user, wait_until};
-use tests::skip;
+use serde_json::Value;
+use tests::harness::{Podman, STUBBORN, World};
+use tests::needs_podman;
+use tests::scenarios::assert_ended;
 
-/// What the image's shell needs.
-const APPLETS: [&str; 11] = [
-    "sh", "tr", "grep", "cat", "kill", "sleep", "rm", "mv", "setsid", "mkdir", "env",
-];
+/// Ends with 5 in the image, with 6 elsewhere: it has no /usr.
+const WHERE_AM_I: &str = "[ -e /usr ] && exit 6; exit 5";
 
-/// A child in a session of its own that ignores TERM, below a leader that does, too.
-const STUBBORN: &str = "trap '' TERM; setsid sh -c 'trap \"\" TERM; \
-                        while :; do sleep 1; done' & echo up; while :; do sleep 1; done";
-
-/// A container of a private podman, removed with its storage.
-struct Box<'a> {
-    world: &'a World,
-    podman: PathBuf,
-}
-
-impl<'a> Box<'a> {
-    fn start(world: &'a World) -> Self {
-        let (podman, store) = (world.path("bin/podman"), world.path("podman"));
-        let text = format!(
-            "#!/bin/sh\nexec /usr/bin/podman --root {0}/s --runroot {0}/r --runtime runc \
-             --cgroup-manager=cgroupfs --events-backend=file --storage-driver vfs \"$@\"\n",
-            store.display()
-        );
-        fs::write(&podman, text).expect("written");
-        fs::set_permissions(&podman, fs::Permissions::from_mode(0o755)).expect("set");
-        let root = world.path("image");
-        for folder in ["bin", "tmp", "proc", "etc"] {
-            fs::create_dir_all(root.join(folder)).expect("made");
-        }
-        fs::copy("/bin/busybox", root.join("bin/busybox")).expect("copied");
-        for applet in APPLETS {
-            symlink("busybox", root.join("bin").join(applet)).expect("linked");
-        }
-        let tar = world.path("image.tar").display().to_string();
-        let root = root.display().to_string();
-        run(Path::new("tar"), &["-C", &root, "-cf", &tar, "."]);
-        let made = Self { world, podman };
-        run(&made.podman, &["import", "-q", &tar, "img"]);
-        let limits = [
-            "--ulimit",
-            "nofile=20000:20000",
-            "--ulimit",
-            "nproc=20000:20000",
-        ];
-        let begin = ["run", "-d", "--name", "box", "--network", "none"];
-        let line = [&begin[..], &limits, &["img", "sleep", "1000"]].concat();
-        run(&made.podman, &line);
-        made
-    }
-
-    /// The command lines of all processes in it.
-    fn processes(&self) -> String {
-        let script = "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done";
-        run(&self.podman, &["exec", "box", "sh", "-c", script])
-    }
-
-    fn task(&self, script: &str) -> String {
-        let run = self.world.run().option("--container", "box");
-        run.argv(["sh", "-c", script]).detached().id
-    }
-
-    fn wait_for_up(&self, task: &str) {
-        let log = self.world.task_dir(task).join("stdout.log");
-        wait_until("the agent's word", GENEROUS, || {
-            fs::read_to_string(&log).is_ok_and(|text| text.contains("up"))
-        });
-    }
-
-    fn is_empty(&self) {
-        let left = self.processes();
-        assert!(!left.contains("while :"), "{left}");
-    }
-}
-
-impl Drop for Box<'_> {
-    fn drop(&mut self) {
-        for line in [&["rm", "-f", "-t", "0", "box"][..], &["rmi", "-f", "img"]] {
-            let _gone = Command::new(&self.podman).args(line).output();
-        }
-    }
-}
-
-fn run(program: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("HOME", "/root")
-        .output()
-        .expect("it runs");
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn missing() -> Option<&'static str> {
-    if own_user() != 0 {
-        return Some("the tests' podman is root's");
-    }
-    ["/usr/bin/podman", "/usr/sbin/runc", "/bin/busybox"]
-        .into_iter()
-        .find(|path| !Path::new(path).exists())
+fn code(task: &Value) -> Option<i64> {
+    task["exit"]["code"].as_i64()
 }
 
 #[test]
 fn an_agent_in_a_container_ends_with_its_own_code() {
-    if let Some(missing) = missing() {
-        skip!("no container: {missing}");
-    }
+    needs_podman!();
     let world = World::running();
-    let inside = Box::start(&world);
-    let task = inside.task("echo up; exit 3");
-    let ended = world.ended(&task);
-    assert_eq!(ended["exit"]["code"], 3, "{ended:#}");
-    assert_eq!(ended["archive_reason"], "failed", "{ended:#}");
-    let run = world.run().option("--container", "none-such");
-    let missing = run.task_id().to_owned();
-    let _refused = run.argv(["true"]).try_detached().expect_code(10);
-    let why = world.ctl(&["why", &missing]).stdout;
-    assert!(why.contains("container none-such"), "{why}");
+    let inside = Podman::start(&world);
+    let ended = world.ended(&inside.task("echo up; exit 3"));
+    assert_eq!(code(&ended), Some(3), "{ended:#}");
+    assert_ended(&ended, "failure", "failed", "observed");
+    let ended = world.ended(&inside.task("exit 0"));
+    assert_eq!(code(&ended), Some(0), "{ended:#}");
+    assert_ended(&ended, "success", "completed", "observed");
+    // Nothing is left behind in it, either.
+    assert_eq!(inside.sh("ls -a /tmp | grep agent || true"), "");
+    world.check();
+}
+
+#[test]
+fn a_container_that_cannot_be_entered_is_refused_in_words() {
+    needs_podman!();
+    let world = World::running();
+    let inside = Podman::start(&world);
+    let refused = |name: &str| {
+        let run = world.run().option("--container", name);
+        let id = run.task_id().to_owned();
+        let _refused = run.argv(["true"]).try_detached().expect_code(10);
+        assert_ended(&world.show(&id), "failure", "spawn_failed", "observed");
+        world.ctl(&["why", &id]).ok().stdout
+    };
+    let why = refused("none-such");
+    assert!(why.contains("container none-such was not found"), "{why}");
+    inside.ctl(&["pause", "box"], &[]);
+    let why = refused("box");
+    assert!(why.contains("box does not run: it is paused"), "{why}");
+    inside.ctl(&["unpause", "box"], &[]);
+    inside.ctl(&["stop", "-t", "0", "box"], &[]);
+    let why = refused("box");
+    assert!(why.contains("box does not run: it is exited"), "{why}");
+    world.check();
 }
 
 #[test]
 fn a_stop_ends_what_ignores_it_in_a_session_of_its_own() {
-    if let Some(missing) = missing() {
-        skip!("no container: {missing}");
-    }
+    needs_podman!();
     let world = World::running();
-    let inside = Box::start(&world);
-    let task = inside.task(STUBBORN);
-    inside.wait_for_up(&task);
-    let _stopped = world.stop(&task, &["--grace", "500ms"]);
+    let inside = Podman::start(&world);
+    let task = inside.task_up(STUBBORN);
+    assert_eq!(world.stop(&task, &["--grace", "500ms"]), "stopped");
     inside.is_empty();
-    assert_eq!(world.ended(&task)["archive_reason"], "user");
+    assert_ended(&world.ended(&task), "cancelled", "user", "declared");
+    world.check();
+}
+
+/// As with docker: the shim is the subreaper of nothing in the container.
+#[test]
+fn a_stop_ends_what_is_no_descendant_of_the_shim() {
+    needs_podman!();
+    let world = World::running();
+    let inside = Podman::serve(&world);
+    let task = inside.task_up(STUBBORN);
+    assert_eq!(world.stop(&task, &["--grace", "500ms"]), "stopped");
+    inside.is_empty();
+    assert_ended(&world.ended(&task), "cancelled", "user", "declared");
+    let task = inside.task_up(STUBBORN);
+    world.kill(&world.shim_of(&task).expect("a shim"), Signal::SIGKILL);
+    assert_ended(&world.ended(&task), "interrupted", "shim_lost", "observed");
+    inside.is_empty();
+    world.check();
+}
+
+#[test]
+fn a_limit_ends_a_task_in_a_container() {
+    needs_podman!();
+    let world = World::running();
+    let inside = Podman::start(&world);
+    let run = inside.run(STUBBORN).option("--timeout", "1s");
+    let task = run.option("--grace", "200ms").detached().id;
+    assert_ended(&world.ended(&task), "cancelled", "timeout", "declared");
+    inside.is_empty();
+    world.check();
+}
+
+#[test]
+fn a_drain_ends_a_task_in_a_container() {
+    needs_podman!();
+    let world = World::running();
+    let inside = Podman::start(&world);
+    let task = inside.task_up(STUBBORN);
+    let _drained = world.ctl(&["drain", "--deadline", "0s"]).ok();
+    let ended = world.show(&task);
+    assert_ended(&ended, "interrupted", "hub_shutdown", "declared");
+    inside.is_empty();
+    world.check();
 }
 
 #[test]
 fn a_killed_exec_client_does_not_lose_the_task() {
-    if let Some(missing) = missing() {
-        skip!("no container: {missing}");
-    }
+    needs_podman!();
     let world = World::running();
-    let inside = Box::start(&world);
-    let task = inside.task("echo up; while [ ! -f /tmp/go ]; do sleep 0.1; done; exit 4");
-    inside.wait_for_up(&task);
-    let client = world.marked(&task).into_iter().find(|process| {
-        process.comm().as_deref() == Some("podman")
-            && process.argv().iter().any(|word| word == "-i")
-    });
-    client.expect("an exec client").signal(Signal::SIGKILL);
-    run(
-        &inside.podman,
-        &["exec", "box", "sh", "-c", "echo >/tmp/go"],
-    );
-    let ended = world.ended(&task);
-    assert_eq!(ended["exit"]["code"], 4, "{ended:#}");
+    let inside = Podman::start(&world);
+    let wait = "echo up; while [ ! -f /tmp/go ]; do sleep 0.1; done; exit 4";
+    let task = inside.task_up(wait);
+    inside.kill_client(&task);
+    inside.sh("echo >/tmp/go");
+    assert_eq!(code(&world.ended(&task)), Some(4));
+    world.check();
 }
 
 #[test]
 fn a_killed_shim_leaves_nothing_in_the_container() {
-    if let Some(missing) = missing() {
-        skip!("no container: {missing}");
-    }
+    needs_podman!();
     let world = World::running();
-    let inside = Box::start(&world);
-    let task = inside.task(STUBBORN);
-    inside.wait_for_up(&task);
+    let inside = Podman::start(&world);
+    let task = inside.task_up(STUBBORN);
     world.kill(&world.shim_of(&task).expect("a shim"), Signal::SIGKILL);
-    assert_eq!(world.ended(&task)["archive_reason"], "shim_lost");
+    assert_ended(&world.ended(&task), "interrupted", "shim_lost", "observed");
     inside.is_empty();
+    world.check();
 }
 
 #[test]
 fn a_container_outlives_a_killed_supervisor_and_is_stopped_by_the_next() {
-    if let Some(missing) = missing() {
-        skip!("no container: {missing}");
-    }
+    needs_podman!();
     let world = World::new();
     let first = world.start();
-    let inside = Box::start(&world);
-    let task = inside.task(STUBBORN);
-    inside.wait_for_up(&task);
+    let inside = Podman::start(&world);
+    let task = inside.task_up(STUBBORN);
     first.kill();
     let second = world.start();
-    let _stopped = world.stop(&task, &["--force"]);
+    assert_eq!(world.stop(&task, &["--force"]), "stopped");
     inside.is_empty();
-    let other = inside.task(STUBBORN);
-    inside.wait_for_up(&other);
+    let other = inside.task_up(STUBBORN);
     let shim = world.shim_of(&other).expect("a shim");
     second.kill();
     world.kill(&shim, Signal::SIGKILL);
     let _third = world.start();
     assert_eq!(world.ended(&other)["archive_reason"], "shim_lost");
     inside.is_empty();
+    world.check();
+}
+
+/// Bug: it was done again on the host.
+#[test]
+fn a_task_of_a_container_is_done_again_in_it() {
+    needs_podman!();
+    let world = World::running();
+    let inside = Podman::start(&world);
+    let first = inside.task(WHERE_AM_I);
+    assert_eq!(code(&world.ended(&first)), Some(5));
+    let again = |of: &str, options: &[&str]| {
+        let mut words = vec!["retry", of, "-d", "--json"];
+        words.extend(options);
+        let task = world.ctl(&words).ok().json();
+        world.ended(task["id"].as_str().expect("an id"))
+    };
+    let second = again(&first, &[]);
+    assert_eq!(code(&second), Some(5), "{second:#}");
+    // Of one that was itself done again.
+    let third = again(second["id"].as_str().expect("an id"), &[]);
+    assert_eq!(code(&third), Some(5), "{third:#}");
+    // Early versions did not keep it with what was asked for.
+    let spec = world.task_dir(&first).join("spec");
+    let text = std::fs::read(&spec).expect("readable");
+    let mut old: Value = serde_json::from_slice(&text).expect("JSON");
+    let kept = old["asked"].as_object_mut().expect("an object");
+    assert_eq!(kept.remove("container"), Some("box".into()));
+    std::fs::write(&spec, old.to_string()).expect("written");
+    let fourth = again(&first, &[]);
+    assert_eq!(code(&fourth), Some(5), "{fourth:#}");
+    let elsewhere = ["retry", &first, "-d", "--container", "none-such"];
+    let _refused = world.ctl(&elsewhere).expect_code(10);
+    world.check();
 }

@@ -1,23 +1,15 @@
 //! `orphans list|kill`: what lives on of tasks that have ended.
 
-use std::fs;
-
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tests::harness::{Delegated, Dispatched, GENEROUS, World, own_user, wait_until};
+use tests::scenarios::install_keeper;
 use tests::skip;
 
 /// A provider that leaves its processes alone: they are orphans by its wish.
 fn with_keeper() -> World {
     let world = World::new();
-    let provider = "name = \"keeper\"
-description = \"leaves processes behind\"
-command = [\"{argv}\", \"{args}\"]
-[process]
-leftovers = \"report\"
-";
-    fs::create_dir_all(world.providers_dir()).expect("a folder");
-    fs::write(world.providers_dir().join("keeper.toml"), provider).expect("a file");
+    install_keeper(&world);
     world
 }
 

@@ -126,6 +126,12 @@ impl Ladder {
         matches!(self.phase, Phase::Term { .. } | Phase::Kill { .. })
     }
 
+    /// Nobody ends the agent, and what outlives it is only named.
+    #[must_use]
+    pub fn leaves_alone(&self) -> bool {
+        self.policy.leftovers == Leftovers::Report && self.cause == Cause::None
+    }
+
     /// Takes one input at `now` and says what to do.
     #[must_use]
     pub fn step(&mut self, input: Input, now: u64) -> Vec<Command> {

@@ -4,7 +4,7 @@ use std::io;
 
 use protocol::Exit;
 use protocol::shim::{AlarmKind, IntentRecord, Record, SupersededBy, SweepRecord, Target};
-use sys::container::Container;
+use sys::container::{Container, Emptied, join};
 use sys::hook::{SHIM_REAP, SHIM_SIGNAL};
 use sys::pages::Pages;
 use sys::spawn::Spawned;
@@ -246,15 +246,22 @@ impl Task {
         }
         let at = sys::clock::now();
         desk.recorder.record_usage(self.scanner.usage(), at);
-        let (empty, survivors) = match conclusion {
+        let (mut empty, mut survivors) = match conclusion {
             Conclusion::Empty => (true, Vec::new()),
             Conclusion::LeftAlone | Conclusion::Unkillable => (false, tree::survivors()),
         };
-        let empty = empty
-            && self
-                .container
-                .as_ref()
-                .is_none_or(|container| container.end(&SHIM_SIGNAL));
+        if let Some(Emptied::Left {
+            why,
+            survivors: inside,
+        }) = self.empty_container()
+        {
+            empty = false;
+            join(&mut survivors, inside);
+            if let Some(detail) = why {
+                let kind = AlarmKind::Unexpected;
+                desk.record(Record::Alarm { at, kind, detail });
+            }
+        }
         let swept = match self.sweep {
             Sweep::NotYet => 0,
             Sweep::Ended(count) => count,
@@ -284,6 +291,16 @@ impl Task {
             temp.remove();
         }
         self.state = State::Over;
+    }
+
+    /// What became of the task in its container, if it has one.
+    fn empty_container(&self) -> Option<Emptied> {
+        let container = self.container.as_ref()?;
+        Some(if self.ladder.leaves_alone() {
+            container.who(&SHIM_SIGNAL)
+        } else {
+            container.end(&SHIM_SIGNAL)
+        })
     }
 
     /// Reads everything that was written before now.

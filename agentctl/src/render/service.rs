@@ -146,6 +146,7 @@ pub(crate) fn orphans(view: &OrphansView) -> String {
         let by = match orphan.found_by {
             FoundBy::Marker => "its marker",
             FoundBy::Cgroup => "its cgroup",
+            FoundBy::Container => "its marker, in its container",
         };
         let (pid, comm, task) = (orphan.pid, clean(&orphan.comm), &orphan.task_id);
         out.push_str(&format!(

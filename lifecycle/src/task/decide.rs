@@ -57,6 +57,7 @@ fn after_the_end(input: Input) -> Effects {
             | Fact::ShimGone
             | Fact::NeverStarted { .. }
             | Fact::TreeSwept(_)
+            | Fact::TreeUnproven { .. }
             | Fact::HostRebooted { .. }
             | Fact::Recovered
             | Fact::ShimSilent(_)
@@ -80,6 +81,7 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
         Fact::ShimGone => finish::shim_gone(task, presence, now),
         Fact::NeverStarted { detail } => finish::never_started(task, presence, detail, now),
         Fact::TreeSwept(sweep) => finish::tree_swept(task, presence, sweep, now),
+        Fact::TreeUnproven { detail } => finish::tree_unproven(task, detail, now),
         Fact::HostRebooted { detail } => finish::host_rebooted(task, presence, detail, now),
         Fact::Recovered => recovered(task, now),
         Fact::ShimSilent(look) => silence::looked_behind(task, look, now),

@@ -86,6 +86,15 @@ pub(super) fn tree_swept(
     with_conclusion(task, presence, event)
 }
 
+/// Why the sweep that follows proves nothing.
+pub(super) fn tree_unproven(task: &Task, detail: String, now: Now) -> Effects {
+    let kind = AlarmKind::Unexpected;
+    Effects {
+        events: vec![task.event(now.at, EventBody::Alarm { kind, detail })],
+        actions: Vec::new(),
+    }
+}
+
 /// Another boot: no process of the task can be alive.
 pub(super) fn host_rebooted(task: &Task, presence: &Presence, detail: String, now: Now) -> Effects {
     with_conclusion(

@@ -40,4 +40,7 @@ pub enum FoundBy {
     Marker,
     /// It sits in the task's cgroup.
     Cgroup,
+    /// It carries the task's marker in a container that the host cannot see into;
+    /// its number is that of the container.
+    Container,
 }

@@ -44,7 +44,7 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
                 problems: vec!["line 3: no".into()],
             },
         ),
-        ("orphans", Response::Orphans(orphans())),
+        ("orphans", Response::Orphans(orphans(FoundBy::Cgroup))),
         (
             "kept",
             Response::Kept {
@@ -60,6 +60,10 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
             },
         ),
         ("pruned", Response::Pruned(pruned())),
+        (
+            "orphans_in_container",
+            Response::Orphans(orphans(FoundBy::Container)),
+        ),
     ]);
     found
 }
@@ -118,13 +122,13 @@ fn of_streams() -> Vec<Named<Response>> {
     ]
 }
 
-fn orphans() -> OrphansView {
+fn orphans(found_by: FoundBy) -> OrphansView {
     let orphan = OrphanView {
         task_id: task_id("t-1"),
         pid: 4242,
         start_time: 1 << 40,
         comm: "sh".into(),
-        found_by: FoundBy::Cgroup,
+        found_by,
     };
     let survivor = Survivor {
         pid: 4242,

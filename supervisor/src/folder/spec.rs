@@ -85,6 +85,9 @@ pub struct Asked {
     pub unsafe_resume: bool,
     /// The key, if the caller gave one.
     pub key: Option<String>,
+    /// In which container; absent in files of early versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
 }
 
 /// How the agent was started.
@@ -127,6 +130,7 @@ impl SpecFile {
                 session: request.session.clone(),
                 unsafe_resume: request.unsafe_resume,
                 key: request.key.clone(),
+                container: sys::container::wished(&request.env).map(str::to_owned),
             },
             started: Started {
                 argv: start.argv.clone(),

@@ -1,9 +1,13 @@
-//! Every process that carries a marker of any task: one look over `/proc`.
+//! Every process that carries a marker of any task: one look over `/proc`, and one
+//! into each container that had tasks.
 
 use std::fs;
 use std::io;
 
 use protocol::TaskId;
+use protocol::view::Survivor;
+use sys::container::{Carrier, Container};
+use sys::hook::SUP_SIGNAL;
 use sys::process;
 
 use super::marker;
@@ -45,10 +49,10 @@ fn examine(pid: i32) -> Option<Marked> {
         return None;
     }
     let environment = process::environ(pid).ok()??;
-    let (task, nonce) = environment.iter().find_map(|entry| {
-        let (name, value) = entry.to_str()?.split_once('=')?;
-        Some((marker::parse_marker_name(name)?, value.to_owned()))
-    })?;
+    let entries = environment.iter();
+    let (task, nonce) = entries
+        .filter_map(|entry| marker_of(entry.to_str()?))
+        .next()?;
     let again = process::stat(pid).ok()??;
     let same = again.start_time == stat.start_time;
     same.then_some(Marked {
@@ -57,5 +61,45 @@ fn examine(pid: i32) -> Option<Marked> {
         pid,
         start_time: stat.start_time,
         comm: again.comm,
+    })
+}
+
+fn marker_of(entry: &str) -> Option<(TaskId, String)> {
+    let (name, value) = entry.split_once('=')?;
+    Some((marker::parse_marker_name(name)?, value.to_owned()))
+}
+
+/// Every process in the containers of `places` that carries a marker of any
+/// task. A container that cannot be looked into is passed over, and the log
+/// says so. Blocks, for as long as the engines take.
+#[must_use]
+pub fn inside(places: Vec<Container>) -> Vec<Marked> {
+    let (running, silent) = Container::running(places, &SUP_SIGNAL);
+    for why in silent {
+        tracing::warn!(why, "containers cannot be looked into for orphans");
+    }
+    let mut found = Vec::new();
+    for container in running {
+        match container.carriers(&SUP_SIGNAL) {
+            Ok(carriers) => found.extend(carriers.into_iter().filter_map(in_container)),
+            Err(why) => tracing::warn!(why, "a container cannot be looked into for orphans"),
+        }
+    }
+    found
+}
+
+fn in_container(carrier: Carrier) -> Option<Marked> {
+    let (task, nonce) = marker_of(&carrier.entry)?;
+    let Survivor {
+        pid,
+        start_time,
+        comm,
+    } = carrier.process;
+    Some(Marked {
+        task,
+        nonce,
+        pid,
+        start_time,
+        comm,
     })
 }

@@ -27,16 +27,17 @@ impl SpawnFailure<'_> {
     #[must_use]
     pub fn in_words(&self) -> String {
         let errno = Errno::from_raw(self.errno);
+        // Where the shim looked for it, as it says by this path.
+        if let (SpawnStage::Prepare, Some(name)) =
+            (self.stage, self.path.strip_prefix("container "))
+        {
+            return container(name, errno);
+        }
         let told = match self.stage {
             SpawnStage::Search => self.search(errno),
             SpawnStage::Chdir => self.chdir(errno),
             SpawnStage::Exec => self.exec(errno),
             SpawnStage::Fork => Some(fork(errno)),
-            // Where the shim looked for it, as it says by this path.
-            SpawnStage::Prepare if self.path.starts_with("container ") => Some(format!(
-                "“{}” is not known to podman or docker in PATH",
-                printable(self.path, MAX_PATH)
-            )),
             SpawnStage::Prepare => Some(format!(
                 "the pipes, the log files or the private TMPDIR could not be made{}: {}",
                 self.at(),
@@ -140,6 +141,19 @@ impl SpawnFailure<'_> {
     }
 }
 
+/// Its name, and behind a colon its state or why nobody knows.
+fn container(name: &str, errno: Errno) -> String {
+    let (name, more) = name.split_once(": ").unwrap_or((name, ""));
+    let (name, more) = (printable(name, MAX_PATH), printable(more, MAX_PATH));
+    if errno == Errno::ENOTCONN {
+        format!("container {name} does not run: it is {more}; start it, then dispatch again")
+    } else if errno == Errno::ETIMEDOUT {
+        format!("container {name} was not found: {more}")
+    } else {
+        format!("container {name} was not found: neither podman nor docker in PATH knows it")
+    }
+}
+
 fn fork(errno: Errno) -> String {
     let why = if errno == Errno::EAGAIN {
         "the limit of processes is reached"
@@ -187,6 +201,17 @@ mod tests {
                 Errno::ENOSPC,
                 "/state/tasks/t/stdout.log",
             ),
+            words(SpawnStage::Prepare, Errno::ENOENT, "container box"),
+            words(
+                SpawnStage::Prepare,
+                Errno::ENOTCONN,
+                "container box: exited",
+            ),
+            words(
+                SpawnStage::Prepare,
+                Errno::ETIMEDOUT,
+                "container box: docker says: no",
+            ),
         ];
         let expected = [
             "command “clade” was not found; searched in PATH /opt/bin:/bin (ENOENT)",
@@ -204,6 +229,9 @@ mod tests {
             "“/bin/a[2J” could not be started: I/O error (EIO)",
             "no process could be made for the agent: the limit of processes is reached (EAGAIN)",
             "the pipes, the log files or the private TMPDIR could not be made at “/state/tasks/t/stdout.log”: No space left on device (ENOSPC)",
+            "container box was not found: neither podman nor docker in PATH knows it",
+            "container box does not run: it is exited; start it, then dispatch again",
+            "container box was not found: docker says: no",
         ];
         for (words, expected) in table.iter().zip(expected) {
             assert_eq!(words, expected);

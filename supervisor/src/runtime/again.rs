@@ -2,9 +2,12 @@
 
 use protocol::SessionId;
 use protocol::control::SessionChoice;
-use protocol::control::{Again, AgainRequest, ErrorBody, ErrorCode, Response, RunRequest};
+use protocol::control::{
+    Again, AgainRequest, ErrorBody, ErrorCode, Response, RunOption, RunRequest,
+};
 use protocol::view::{Links, TaskView};
 
+use super::container;
 use super::core_loop::Core;
 use super::gateway::Asker;
 use super::naming::no_such_task;
@@ -27,7 +30,7 @@ impl Core {
             of,
             how,
             run,
-            options,
+            mut options,
         } = again;
         let before = match self.ended_task(&of).await? {
             Ok(before) => before,
@@ -38,7 +41,10 @@ impl Core {
         };
         let spec = self.service.folders.spec(&before.id);
         let request = match spec {
-            Ok(Some(spec)) => completed(run, &spec, &before, how),
+            Ok(Some(spec)) => {
+                options = self.in_its_container(options, &spec);
+                completed(run, &spec, &before, how)
+            }
             Ok(None) => Err(spec_lost(&before, "it is gone")),
             Err(error) => Err(spec_lost(&before, &error.to_string())),
         };
@@ -56,6 +62,21 @@ impl Core {
             ..Dispatch::new(request)
         };
         self.dispatch_with(dispatch, &options, asker, reply).await
+    }
+
+    /// A task of a container is done again in it, unless another is named: never
+    /// on the host. Early versions did not keep it in `spec`.
+    fn in_its_container(&self, mut options: Vec<RunOption>, spec: &SpecFile) -> Vec<RunOption> {
+        let given = |option: &RunOption| matches!(option, RunOption::Container(_));
+        if options.iter().any(given) {
+            return options;
+        }
+        let id = &spec.task.id;
+        let kept = || container::of(&self.service, id);
+        let before = spec.asked.container.clone();
+        let before = before.or_else(|| kept().map(|container| container.id().to_owned()));
+        options.extend(before.map(RunOption::Container));
+        options
     }
 
     async fn ended_task(&mut self, name: &str) -> Result<Result<TaskView, Response>, LedgerError> {

@@ -1,7 +1,14 @@
-//! `run --container`: the option on its way to the shim.
+//! `run --container`: the option on its way to the shim, and what a dead shim
+//! left in the container.
 
+use protocol::TaskId;
 use protocol::control::{ErrorBody, ErrorCode, RunOption, RunRequest};
-use sys::container::VARIABLE;
+use protocol::shim::SweepRecord;
+use sys::container::{Container, Emptied, VARIABLE, join};
+use sys::hook::SUP_SIGNAL;
+
+use super::service::Service;
+use crate::folder::Folders;
 
 /// The variable is ours: a caller inside a container task has it, too.
 pub(super) fn forget(request: &mut RunRequest) {
@@ -34,6 +41,44 @@ pub(super) fn take_options(
         }
     }
     Ok(())
+}
+
+/// Ends what is left of a task in its container, if it has one: `sweep` with that
+/// in it, and why nothing is proven, if so. Blocks, for half a minute at most.
+pub(super) fn swept(
+    mut sweep: SweepRecord,
+    container: Option<&Container>,
+) -> (SweepRecord, Option<String>) {
+    let Some(container) = container else {
+        return (sweep, None);
+    };
+    // Behind the container's wall only the marker tells.
+    sweep.marker_only = true;
+    match container.end(&SUP_SIGNAL) {
+        Emptied::Empty => (sweep, None),
+        Emptied::Left { why, survivors } => {
+            join(&mut sweep.survivors, survivors);
+            sweep.empty = false;
+            (sweep, why)
+        }
+    }
+}
+
+/// The container of a task, if it was ever in one.
+pub(super) fn of(service: &Service, id: &TaskId) -> Option<Container> {
+    Container::read(id, &service.folders.task_dir(id))
+}
+
+/// Those of all tasks.
+pub(super) fn places(folders: &Folders) -> Vec<Container> {
+    let tasks = folders.all().unwrap_or_else(|error| {
+        tracing::warn!(%error, "containers are not looked into");
+        Vec::new()
+    });
+    let tasks = tasks.iter();
+    tasks
+        .filter_map(|id| Container::read(id, &folders.task_dir(id)))
+        .collect()
 }
 
 /// As the engines allow it.

@@ -25,11 +25,10 @@ impl Core {
             CoreInput::Undecided(ids) => self.wipe_rowless(&ids).await?,
             CoreInput::TreeEnded(id, ended) => self.tree_ended(&id, ended),
             CoreInput::OrphansFound(search) => self.orphans_found(*search).await?,
-            CoreInput::Swept(id, sweep, exit) => {
-                if let Some(exit) = exit {
-                    self.step(&id, Input::Fact(Fact::ExitLearned(exit)));
-                }
-                self.step(&id, Input::Fact(Fact::TreeSwept(sweep)));
+            CoreInput::Swept(id, swept) => self.swept(&id, swept),
+            CoreInput::Rebooted(id, swept, detail) => {
+                self.swept(&id, swept);
+                self.step(&id, Input::Fact(Fact::HostRebooted { detail }));
             }
             CoreInput::Archive(aside) => self.put_aside(*aside).await?,
             CoreInput::Replace(replacing) => self.replaced(*replacing).await?,

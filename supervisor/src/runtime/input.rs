@@ -12,6 +12,16 @@ use crate::ledger::LedgerError;
 use crate::process::watchdog::Ended;
 use crate::shim::{AttachRequest, LinkDown, ShimGone, ShimMessage};
 
+/// What became of what a dead shim left.
+pub(super) struct Swept {
+    /// Of the tree.
+    pub(super) sweep: SweepRecord,
+    /// Why nothing is proven, where that is not plain.
+    pub(super) unproven: Option<String>,
+    /// So the leader had ended, if the kernel tells.
+    pub(super) exit: Option<Exit>,
+}
+
 /// One input of the loop.
 pub(super) enum CoreInput {
     /// A client asks.
@@ -26,9 +36,11 @@ pub(super) enum CoreInput {
     LinkDown(LinkDown),
     /// A shim's process is gone.
     ShimGone(ShimGone),
-    /// The sweep after a shim's death is done, and so the leader had ended, if
-    /// the kernel tells.
-    Swept(TaskId, SweepRecord, Option<Exit>),
+    /// The sweep after a shim's death is done.
+    Swept(TaskId, Swept),
+    /// The machine was booted again, as this tells, and what had outlived that in
+    /// the task's container was ended.
+    Rebooted(TaskId, Swept, String),
     /// What became of the tree of a shim that does not answer.
     TreeEnded(TaskId, Ended),
     /// Processes that carry a marker were looked for.

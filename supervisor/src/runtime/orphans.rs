@@ -2,18 +2,20 @@
 //!
 //! A process is ours if it carries the marker of a task that our ledger knows,
 //! with the nonce that the ledger has, or sits in the cgroup that we made for
-//! one. A process that carries the marker of another supervisor is not named.
+//! one. Containers that had tasks are asked as well. A process that carries the marker of another supervisor is not named.
 
 use std::collections::BTreeMap;
 
 use protocol::TaskId;
 use protocol::control::{ErrorBody, ErrorCode, OrphansRequest, Response};
 use protocol::view::{FoundBy, OrphanView, OrphansView, Survivor};
+use sys::container::{Container, Emptied, join};
+use sys::hook::SUP_SIGNAL;
 use sys::process;
 
 use super::core_loop::Core;
 use super::input::CoreInput;
-use super::{cgroups, claims};
+use super::{cgroups, claims, container};
 use crate::cgroup::Group;
 use crate::control::ReplySender;
 use crate::ledger::LedgerError;
@@ -29,6 +31,8 @@ pub(super) struct Search {
     request: OrphansRequest,
     reply: ReplySender,
     marked: Vec<Marked>,
+    /// In containers, by their numbers.
+    inside: Vec<Marked>,
     groups: Vec<(TaskId, Group)>,
 }
 
@@ -36,23 +40,27 @@ pub(super) struct Search {
 struct End {
     order: Option<SweepOrder>,
     group: Option<Group>,
+    container: Option<Container>,
 }
 
 impl Core {
     /// Looks over all processes, in a thread of its own.
     pub(super) fn look_for_orphans(&mut self, request: OrphansRequest, reply: ReplySender) {
         let (inputs, cgroups) = (self.inputs.clone(), self.service.managed.cgroups.clone());
+        let folders = self.service.folders.clone();
         self.jobs.spawn(async move {
             let look = move || {
                 let groups = cgroups.map_or_else(Vec::new, |base| base.populated());
-                orphans::marked().map(|marked| (marked, groups))
+                let inside = orphans::inside(container::places(&folders));
+                orphans::marked().map(|marked| (marked, inside, groups))
             };
             match tokio::task::spawn_blocking(look).await {
-                Ok(Ok((marked, groups))) => {
+                Ok(Ok((marked, inside, groups))) => {
                     let search = Search {
                         request,
                         reply,
                         marked,
+                        inside,
                         groups,
                     };
                     // Closed only when the supervisor leaves.
@@ -70,10 +78,11 @@ impl Core {
             request,
             reply,
             marked,
+            inside,
             groups,
         } = search;
         let mut nonces = BTreeMap::new();
-        for task in marked.iter().map(|found| &found.task) {
+        for task in marked.iter().chain(&inside).map(|found| &found.task) {
             if !nonces.contains_key(task) {
                 let (id, of) = (task.clone(), task.clone());
                 let secret = self.ledger.look(move |reader| reader.secret(&of)).await?;
@@ -82,15 +91,17 @@ impl Core {
         }
         let ours = |found: &Marked| nonces.get(&found.task) == Some(&Some(found.nonce.clone()));
         let lives = |task: &TaskId| self.tasks.contains_key(task);
-        let marked: Vec<Marked> = marked
-            .into_iter()
-            .filter(|found| ours(found) && !lives(&found.task))
-            .collect();
+        let orphaned = |all: Vec<Marked>| -> Vec<Marked> {
+            let all = all.into_iter();
+            all.filter(|found| ours(found) && !lives(&found.task))
+                .collect()
+        };
+        let (marked, inside) = (orphaned(marked), orphaned(inside));
         let groups: Vec<(TaskId, Group)> = groups
             .into_iter()
             .filter(|(task, _)| !lives(task))
             .collect();
-        let orphans = views(&marked, &groups);
+        let orphans = views(&marked, &inside, &groups);
         match request {
             OrphansRequest::List => {
                 let view = OrphansView {
@@ -99,7 +110,10 @@ impl Core {
                 };
                 self.batch.answer(reply, Response::Orphans(view));
             }
-            OrphansRequest::Kill => self.end_orphans(orphans, &marked, groups, reply),
+            OrphansRequest::Kill => {
+                let all = [marked, inside].concat();
+                self.end_orphans(orphans, &all, groups, reply);
+            }
         }
         Ok(())
     }
@@ -118,12 +132,15 @@ impl Core {
             ends.entry(found.task.clone()).or_insert_with(|| End {
                 order: Some(order),
                 group: cgroups::of(&self.service, &found.task),
+                container: container::of(&self.service, &found.task),
             });
         }
         for (task, group) in groups {
+            let container = container::of(&self.service, &task);
             let end = ends.entry(task).or_insert(End {
                 order: None,
                 group: None,
+                container,
             });
             end.group = Some(group);
         }
@@ -176,6 +193,13 @@ impl End {
             let swept = marker_sweep::run(&order);
             survivors.extend(swept.survivors);
         }
+        if let Some(container) = self.container
+            && let Emptied::Left {
+                survivors: inside, ..
+            } = container.end(&SUP_SIGNAL)
+        {
+            join(&mut survivors, inside);
+        }
         survivors.sort_by_key(|one| one.pid);
         survivors.dedup();
         survivors
@@ -183,17 +207,26 @@ impl End {
 }
 
 /// Each process once, by the way in which it was found first.
-fn views(marked: &[Marked], groups: &[(TaskId, Group)]) -> Vec<OrphanView> {
-    let mut views: Vec<OrphanView> = marked
-        .iter()
-        .map(|found| OrphanView {
-            task_id: found.task.clone(),
-            pid: found.pid,
-            start_time: found.start_time,
-            comm: printable(&found.comm, MAX_COMM),
-            found_by: FoundBy::Marker,
-        })
-        .collect();
+fn views(marked: &[Marked], inside: &[Marked], groups: &[(TaskId, Group)]) -> Vec<OrphanView> {
+    let view = |found: &Marked, found_by: FoundBy| OrphanView {
+        task_id: found.task.clone(),
+        pid: found.pid,
+        start_time: found.start_time,
+        comm: printable(&found.comm, MAX_COMM),
+        found_by,
+    };
+    // What the host sees has another number there, and the same start.
+    let is_seen = |found: &Marked| {
+        let same = |seen: &Marked| {
+            (&seen.task, seen.start_time, &seen.comm)
+                == (&found.task, found.start_time, &found.comm)
+        };
+        marked.iter().any(same)
+    };
+    let hidden = inside.iter().filter(|found| !is_seen(found));
+    let seen = marked.iter().map(|found| view(found, FoundBy::Marker));
+    let hidden = hidden.map(|found| view(found, FoundBy::Container));
+    let mut views: Vec<OrphanView> = seen.chain(hidden).collect();
     for (task, group) in groups {
         for one in group.members().into_iter().filter_map(identified) {
             let known = views.iter().any(|view| view.pid == one.pid);

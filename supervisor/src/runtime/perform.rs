@@ -4,23 +4,33 @@ use std::time::{Duration, Instant};
 
 use lifecycle::{Action, Fact, Input};
 use protocol::TaskId;
-use protocol::shim::{ProcessId, ToShim};
+use protocol::shim::{ProcessId, SweepRecord, ToShim};
 
 use super::cgroups;
 use super::claims::{self, Claiming};
 use super::clock;
+use super::container;
 use super::core_loop::Core;
-use super::input::CoreInput;
+use super::input::{CoreInput, Swept};
 use super::live::ShimEnd;
 use crate::process::marker_sweep::{self, SweepOrder};
 use crate::process::watchdog;
 use sys::claim::ClaimError;
 use sys::container::Container;
-use sys::hook::SUP_SIGNAL;
 use sys::process;
 
 /// A limit beyond this is none: instants end somewhere.
 const MAX_WAIT: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// Nothing is claimed.
+fn panicked(id: &TaskId, error: &tokio::task::JoinError) -> Swept {
+    tracing::error!(task = %id, %error, "the sweep panicked");
+    Swept {
+        sweep: marker_sweep::unproven(clock::now()),
+        unproven: None,
+        exit: None,
+    }
+}
 
 impl Core {
     /// Does one action of `id`. What cannot be done comes back as a fact.
@@ -104,7 +114,7 @@ impl Core {
             proven: live.proven(),
         };
         let agent = live.agent_fd.clone();
-        let container = Container::read(id, &self.service.folders.task_dir(id));
+        let container = container::of(&self.service, id);
         let group = cgroups::of(&self.service, id);
         let inputs = self.inputs.clone();
         let id = id.clone();
@@ -112,20 +122,56 @@ impl Core {
             let work = move || {
                 let by_group = group.map(|group| group.end());
                 let order = cgroups::with_proof(order, by_group);
-                let inside = container.map(|container| container.end(&SUP_SIGNAL));
-                let mut sweep = marker_sweep::run(&order);
-                sweep.empty &= inside.unwrap_or(true);
-                sweep.marker_only |= inside.is_some();
-                (sweep, agent.and_then(|agent| watchdog::told_exit(&agent)))
+                let sweep = marker_sweep::run(&order);
+                let (sweep, unproven) = container::swept(sweep, container.as_ref());
+                let exit = agent.and_then(|agent| watchdog::told_exit(&agent));
+                Swept {
+                    sweep,
+                    unproven,
+                    exit,
+                }
             };
             let swept = tokio::task::spawn_blocking(work).await;
-            let (sweep, exit) = swept.unwrap_or_else(|error| {
-                tracing::error!(task = %id, %error, "the sweep panicked");
-                (marker_sweep::unproven(clock::now()), None)
-            });
+            let swept = swept.unwrap_or_else(|error| panicked(&id, &error));
             // Closed only when the supervisor leaves; the next one sweeps again.
-            let _ = inputs.send(CoreInput::Swept(id, sweep, exit)).await;
+            let _ = inputs.send(CoreInput::Swept(id, swept)).await;
         });
+    }
+
+    /// Ends what is left of a task in its container after another boot: one of
+    /// another machine, or beside the one that we live in ourselves, goes on.
+    pub(super) fn empty_container(&mut self, id: &TaskId, container: Container, detail: String) {
+        let (inputs, id) = (self.inputs.clone(), id.clone());
+        self.jobs.spawn(async move {
+            let work = move || {
+                let nothing = SweepRecord {
+                    empty: true,
+                    ..marker_sweep::unproven(clock::now())
+                };
+                let (sweep, unproven) = container::swept(nothing, Some(&container));
+                Swept {
+                    sweep,
+                    unproven,
+                    exit: None,
+                }
+            };
+            let swept = tokio::task::spawn_blocking(work).await;
+            let swept = swept.unwrap_or_else(|error| panicked(&id, &error));
+            // Closed only when the supervisor leaves; the next one does it again.
+            let _ = inputs.send(CoreInput::Rebooted(id, swept, detail)).await;
+        });
+    }
+
+    /// What a dead shim left was looked for.
+    pub(super) fn swept(&mut self, id: &TaskId, swept: Swept) {
+        if let Some(exit) = swept.exit {
+            self.step(id, Input::Fact(Fact::ExitLearned(exit)));
+        }
+        if let Some(detail) = swept.unproven {
+            tracing::warn!(task = %id, detail, "the end of a task's processes is not proven");
+            self.step(id, Input::Fact(Fact::TreeUnproven { detail }));
+        }
+        self.step(id, Input::Fact(Fact::TreeSwept(swept.sweep)));
     }
 
     /// Makes the claim of a task of which no shim is known to have it, so that

@@ -10,6 +10,7 @@ use sys::hook::SUP_SIGNAL;
 use sys::process;
 
 use super::claims;
+use super::container;
 use super::core_loop::Core;
 use super::input::CoreInput;
 use super::live::{Live, ShimEnd};
@@ -213,7 +214,10 @@ impl Core {
                 shim.boot_id, ours.boot_id
             )
         };
-        self.step(id, Input::Fact(Fact::HostRebooted { detail }));
+        match container::of(&self.service, id) {
+            Some(container) => self.empty_container(id, container, detail),
+            None => self.step(id, Input::Fact(Fact::HostRebooted { detail })),
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod crash;
 mod expect;
+mod keeper;
 
 pub use crash::{Path, Strike, strike_at};
 pub use expect::{assert_ended, exit_code_of, signal_of};
+pub use keeper::install_keeper;
