@@ -23,6 +23,10 @@ const SWAP_LIMIT_1: &str = "memory.memsw.limit_in_bytes";
 /// How long KILL is repeated. What still lives then hangs in the kernel.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// How long an empty one is tried to be removed. What is left then goes at the
+/// next start.
+const REMOVED_WITHIN: Duration = Duration::from_secs(2);
+
 /// First and longest pause between two looks.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
@@ -146,6 +150,27 @@ impl Group {
     /// The kernel's answer, `EBUSY` above all.
     pub fn remove(&self) -> io::Result<()> {
         remove(&self.0)
+    }
+
+    /// The same for one that is known to be empty: the kernel may call it busy
+    /// while it takes the last process apart. Blocks for up to 2 s.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn remove_empty(&self) -> io::Result<()> {
+        let deadline = Instant::now() + REMOVED_WITHIN;
+        loop {
+            match self.remove() {
+                Err(error)
+                    if error.kind() == ErrorKind::ResourceBusy
+                        && Instant::now() < deadline
+                        && self.is_populated().is_ok_and(|populated| !populated) =>
+                {
+                    std::thread::sleep(PAUSE.1);
+                }
+                removed => return removed,
+            }
+        }
     }
 
     /// The processes in it and below it, as far as they can be read.

@@ -93,7 +93,7 @@ pub(super) fn remove(service: &Service, id: &TaskId) {
         let Some(group) = behind(service, id, link) else {
             continue;
         };
-        match group.remove() {
+        match group.remove_empty() {
             Ok(()) => {
                 let _ = fs::remove_file(service.folders.task_dir(id).join(link));
                 if let Some(parent) = group.path().parent() {

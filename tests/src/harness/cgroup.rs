@@ -143,6 +143,12 @@ impl Drop for Delegated {
             let _gone = fs::remove_dir(&task);
             let _gone = task.parent().map(fs::remove_dir);
         }
+        // A supervisor that lives on in it ends with its world.
+        let above = self.0.parent().map(|above| above.join("cgroup.procs"));
+        let listed = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+        for (pid, above) in listed.lines().zip(above.iter().cycle()) {
+            let _gone = fs::write(above, pid);
+        }
         let _gone = fs::remove_dir(&self.0);
     }
 }
