@@ -16,6 +16,7 @@ pub mod agent;
 pub mod clock;
 pub mod ladder;
 pub mod link;
+pub mod oom;
 pub mod opening;
 pub mod output;
 pub mod poller;

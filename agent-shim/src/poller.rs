@@ -19,15 +19,18 @@ pub enum Source {
     Stderr,
     /// The agent's stdin.
     Stdin,
+    /// The count of kills for want of memory.
+    Memory,
     /// The supervisor.
     Link,
 }
 
-const SOURCES: [Source; 5] = [
+const SOURCES: [Source; 6] = [
     Source::Signals,
     Source::Stdout,
     Source::Stderr,
     Source::Stdin,
+    Source::Memory,
     Source::Link,
 ];
 
@@ -40,6 +43,8 @@ pub enum Interest {
     Write,
     /// Both.
     ReadWrite,
+    /// A change of a file of the kernel's.
+    Change,
 }
 
 impl Interest {
@@ -48,6 +53,7 @@ impl Interest {
             Self::Read => EpollFlags::EPOLLIN,
             Self::Write => EpollFlags::EPOLLOUT,
             Self::ReadWrite => EpollFlags::EPOLLIN.union(EpollFlags::EPOLLOUT),
+            Self::Change => EpollFlags::EPOLLPRI,
         }
     }
 }

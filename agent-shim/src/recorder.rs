@@ -283,7 +283,8 @@ impl Recorder {
             | Record::Alarm { .. }
             | Record::Finished { .. }
             | Record::ModelSeen { .. }
-            | Record::FirstOutput { .. } => None,
+            | Record::FirstOutput { .. }
+            | Record::OutOfMemory(_) => None,
         }
     }
 

@@ -30,6 +30,15 @@ pub(crate) fn size_bytes(text: &str) -> Result<u64, String> {
     })
 }
 
+/// The same for a limit of memory, which has to leave room for a shim and a shell.
+pub(crate) fn memory_bytes(text: &str) -> Result<u64, String> {
+    const SMALLEST: u64 = 4 << 20;
+    match size_bytes(text)? {
+        bytes if bytes < SMALLEST => Err("it has to be 4M at least".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
 /// A point in time: a duration ago, or RFC 3339 in UTC.
 pub(crate) fn since(text: &str) -> Result<Timestamp, String> {
     if let Ok(at) = Timestamp::parse(text) {

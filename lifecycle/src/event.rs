@@ -4,8 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use protocol::shim::{
-    AlarmKind, ProcessId, ProviderError, ResultRecord, SenderRecord, SpawnStage, SupersededBy,
-    SweepRecord, Target, Usage,
+    AlarmKind, OomRecord, ProcessId, ProviderError, ResultRecord, SenderRecord, SpawnStage,
+    SupersededBy, SweepRecord, Target, Usage,
 };
 use protocol::signal_as_name;
 use protocol::view::Requester;
@@ -368,4 +368,7 @@ pub enum EventBody {
         /// Who wants it.
         by: Requester,
     },
+    /// The kernel killed processes of the task for want of memory.
+    #[serde(rename = "task.oom")]
+    OutOfMemory(OomRecord),
 }

@@ -95,6 +95,12 @@ pub enum Fact {
     ExitLearned(Exit),
     /// The supervisor itself goes away, or stays after all.
     Hub(HubWord),
+    /// The shim is dead, and so many kills for want of memory are in the kernel's
+    /// count.
+    OutOfMemory {
+        /// Kills so far.
+        kills: u64,
+    },
 }
 
 /// What a supervisor says of its own end.

@@ -75,7 +75,7 @@ impl SessionPlan {
     }
 }
 
-/// A task's limits, all in milliseconds.
+/// A task's limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Its whole run.
@@ -86,6 +86,9 @@ pub struct Limits {
     pub start_timeout_ms: Option<u64>,
     /// Between TERM and KILL.
     pub grace_ms: u64,
+    /// Memory of all its processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
 }
 
 /// What the verdict has to know of a provider.

@@ -9,7 +9,7 @@ use alloc::string::{String, ToString};
 use protocol::shim::{ProviderError, SenderRecord};
 use protocol::view::Requester;
 use protocol::vocab::Via;
-use protocol::{ArchiveReason, Basis, Exit, Status, StopReason};
+use protocol::{ArchiveReason, Basis, Exit, Status, StopReason, Timestamp};
 
 use crate::task::{Cause, Hub, Lost, Start, Task};
 
@@ -32,6 +32,11 @@ pub struct Verdict {
 
 /// Signals by which a program shows a fault of its own.
 pub(crate) const FAULT_SIGNALS: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
+
+/// A kill for want of memory explains a death so soon after it, in ms.
+pub(crate) const OOM_WITHIN_MS: u64 = 1_000;
+
+pub(crate) const SIGKILL: i32 = 9;
 
 /// `status = f(reason, basis)`. Every reason is named: a new one does not
 /// compile before it has its place here.
@@ -157,6 +162,11 @@ fn by_itself(task: &Task) -> (ArchiveReason, Basis, Option<String>) {
     }
     let supervisor = Some("supervisor".to_string());
     match (&task.exited, &task.lost, task.hub) {
+        (Some((at, exit)), _, _) if is_out_of_memory(task, *at, exit) => (
+            ArchiveReason::OomKilled,
+            Basis::Inferred,
+            Some("kernel".to_string()),
+        ),
         (Some((_, exit)), _, _) => by_exit(task, exit),
         (None, Some(Lost::Shim), Some(Hub::Gone(reason))) => {
             (ArchiveReason::from(reason), Basis::Inferred, supervisor)
@@ -174,6 +184,20 @@ fn by_itself(task: &Task) -> (ArchiveReason, Basis, Option<String>) {
         }
         (None, None, _) => (ArchiveReason::Unknown, Basis::Inferred, None),
     }
+}
+
+/// SIGKILL ended it, and the kernel's count of kills in the task's own cgroup
+/// rose right before. A kill that the leader lived through, or of which nobody
+/// knows when it was, explains nothing.
+fn is_out_of_memory(task: &Task, exited_at: Timestamp, exit: &Exit) -> bool {
+    let killed = match exit {
+        Exit::Signaled { signal, .. } => *signal == SIGKILL,
+        Exit::Exited { .. } | Exit::Unknown { .. } => false,
+    };
+    let rose = task
+        .oom
+        .is_some_and(|oom| !oom.leader_lives && exited_at.since_ms(oom.since) <= OOM_WITHIN_MS);
+    killed && rose
 }
 
 /// It ended by a call of `exit`, or nobody could see how.

@@ -11,6 +11,7 @@ const LIMITS: Limits = Limits {
     idle_timeout_ms: Some(1_000),
     start_timeout_ms: Some(500),
     grace_ms: 5_000,
+    memory_bytes: None,
 };
 
 fn limited() -> TaskSpec {

@@ -3,7 +3,7 @@
 use lifecycle::event::BindKind;
 use lifecycle::{Event, EventBody, SessionPlan, invariant};
 use protocol::vocab::IntentOutcome;
-use protocol::{ArchiveReason, Basis, FinishedBasis, Status, StopReason, TaskId};
+use protocol::{ArchiveReason, Basis, Exit, FinishedBasis, Status, StopReason, TaskId};
 
 use crate::support::*;
 
@@ -47,6 +47,24 @@ fn a_good_history_and_every_beginning_of_it_pass() {
     }
 }
 
+/// Ended for want of memory, as it says.
+fn out_of_memory(seen: i64, since: i64, lives: bool, exit: Exit) -> Vec<Event> {
+    let mut run = Run::running(spec());
+    run.record(oom(seen, since, lives));
+    run.finish(seen, exit);
+    let last = run.events.last_mut().expect("it has ended");
+    if let EventBody::Ended(ending) = &mut last.body {
+        (ending.status, ending.reason, ending.basis) = OOM_KILLED;
+    }
+    run.events
+}
+
+#[test]
+fn an_end_for_want_of_memory_passes() {
+    let events = out_of_memory(5, 1, false, signal(KILL));
+    assert_eq!(invariant::check(&events), Ok(()));
+}
+
 #[test]
 fn every_kind_of_damage_is_named() {
     let mut twice = history();
@@ -57,7 +75,7 @@ fn every_kind_of_damage_is_named() {
     let mut unsettled = without("session.quarantined");
     let again = event(1, bound("s-1", BindKind::Confirmed));
     unsettled.insert(2, again);
-    let cases: [(&str, Vec<Event>); 14] = [
+    let cases: [(&str, Vec<Event>); 17] = [
         ("begin", without("task.admitted")),
         ("end", twice),
         ("end", with_end(|end| end.status = Status::Success)),
@@ -83,6 +101,9 @@ fn every_kind_of_damage_is_named() {
             with_end(|end| end.intents[0].1 = IntentOutcome::Pending),
         ),
         ("journal", unordered),
+        ("oom", out_of_memory(5, 1, false, signal(TERM))),
+        ("oom", out_of_memory(5, 1, true, signal(KILL))),
+        ("oom", out_of_memory(1_005, 1, false, signal(KILL))),
         ("session", unsettled),
         (
             "times",

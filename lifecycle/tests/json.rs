@@ -173,6 +173,7 @@ fn of_ends() -> Vec<EventBody> {
             by: SignalledBy::Shim,
         },
         EventBody::ShimLost {},
+        EventBody::OutOfMemory(oom_of(2, 1, false)),
         EventBody::HostRebooted {
             detail: "x".to_string(),
         },
@@ -245,7 +246,7 @@ fn every_event_reads_back_and_its_tag_is_its_kind() {
 #[test]
 fn the_samples_hold_every_kind() {
     let kinds: std::collections::BTreeSet<_> = every_body().iter().map(EventBody::kind).collect();
-    assert_eq!(kinds.len(), 41);
+    assert_eq!(kinds.len(), 42);
 }
 
 #[test]

@@ -48,6 +48,7 @@ enum Said {
     Superseded(u8, SupersededBy),
     Signalled(Option<u8>),
     SignalSeen,
+    OutOfMemory(u8, bool),
     Exited(Exit),
     Swept,
     Finished,
@@ -88,6 +89,7 @@ impl Said {
             }
             Self::Signalled(which) => signalled_record(at(ms), which.and_then(committed), TERM),
             Self::SignalSeen => signal_seen(ms),
+            Self::OutOfMemory(ago, lives) => oom(ms, ms - 10 * i64::from(*ago), *lives),
             Self::Exited(exit) => exited(ms, exit.clone()),
             Self::Swept => swept(ms),
             Self::Finished => finished(ms),
@@ -137,6 +139,7 @@ fn something_said() -> impl Strategy<Value = Said> {
         1 => (any::<u8>(), by).prop_map(|(id, by)| Said::Superseded(id, by)),
         2 => any::<Option<u8>>().prop_map(Said::Signalled),
         1 => Just(Said::SignalSeen),
+        1 => any::<(u8, bool)>().prop_map(|(ago, lives)| Said::OutOfMemory(ago, lives)),
         2 => some_exit().prop_map(Said::Exited),
         1 => Just(Said::Swept),
         1 => Just(Said::Finished),
@@ -186,6 +189,7 @@ fn some_spec() -> impl Strategy<Value = TaskSpec> {
             idle_timeout_ms: limits.1,
             start_timeout_ms: limits.2,
             grace_ms: 5_000,
+            memory_bytes: None,
         },
         policy: Policy {
             promises_result: policy[0],

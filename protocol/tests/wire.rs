@@ -260,6 +260,7 @@ const fn last_record(any: &Record) -> u8 {
         | Record::Alarm { .. }
         | Record::Finished { .. }
         | Record::ModelSeen { .. }
-        | Record::FirstOutput { .. } => 16,
+        | Record::FirstOutput { .. }
+        | Record::OutOfMemory(_) => 17,
     }
 }

@@ -22,6 +22,7 @@ pub mod ipc;
 pub mod journal;
 pub mod lock;
 pub mod netfs;
+pub mod oom;
 pub mod pages;
 pub mod pidfd;
 pub mod prctl;

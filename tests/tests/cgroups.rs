@@ -1,8 +1,11 @@
 //! A cgroup for each task, where one can be had.
 
 use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tests::harness::{Delegated, Dispatched, GENEROUS, Process, World, wait_for, wait_until};
@@ -101,6 +104,36 @@ fn a_cgroup_that_is_killed_from_outside_is_a_lost_shim() {
     // The key is free, and nothing is resumed.
     let next = world.run().key("k").steps(["exit:0"]).detached();
     assert_eq!(world.ended(&next.id)["status"], "success");
+    world.check();
+}
+
+/// What a shim waits for instead of looking at its count now and then, shown with
+/// the one file of this kind that every cgroup of version 2 has.
+#[test]
+fn the_kernel_tells_of_a_change_in_a_cgroups_file_until_it_is_read() {
+    let world = World::new();
+    let Some(delegated) = Delegated::new(&world) else {
+        skip!("only root can make a cgroup of version 2 here");
+    };
+    let events = fs::File::open(delegated.path().join("cgroup.events")).expect("it has them");
+    let read = || {
+        let mut buffer = [0; 256];
+        let length = events.read_at(&mut buffer, 0).expect("readable");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let told = |timeout: PollTimeout| {
+        let mut waited = [PollFd::new(events.as_fd(), PollFlags::POLLPRI)];
+        poll(&mut waited, timeout).expect("it can be waited for") == 1
+    };
+    assert!(read().contains("populated 0"));
+    assert!(!told(PollTimeout::ZERO), "nothing has changed");
+    let supervisor = delegated.start(&world);
+    assert!(told(PollTimeout::NONE));
+    assert!(told(PollTimeout::ZERO), "until it is read");
+    assert!(read().contains("populated 1"));
+    assert!(!told(PollTimeout::ZERO), "it was read");
+    supervisor.kill();
+    assert!(told(PollTimeout::NONE));
     world.check();
 }
 

@@ -43,9 +43,51 @@ fn is_adopted(guest: &Guest, before: &Value) {
 
 /// Nothing was left over, refused or complained about.
 fn journal_is_clean(guest: &Guest) {
-    let journal = guest.journal(UNIT);
-    for word in ["left-over", "219/CGROUP", "ERROR", "Unknown key"] {
-        assert!(!journal.contains(word), "{word} in the journal:\n{journal}");
+    for unit in [UNIT, "agents.service"] {
+        let journal = guest.journal(unit);
+        for word in ["left-over", "219/CGROUP", "ERROR", "Unknown key", "denied"] {
+            assert!(!journal.contains(word), "{word} in the journal:\n{journal}");
+        }
+    }
+}
+
+/// The holder's own cgroup holds no process, and so could pass controllers on.
+fn holder_is_out_of_the_way(guest: &Guest) {
+    let own = "/sys/fs/cgroup/system.slice/agents.service";
+    assert_eq!(guest.sh(&format!("cat {own}/cgroup.procs")), "");
+    let holder = guest.sh(&format!("cat {own}/holder/cgroup.procs"));
+    let main = guest.main_pid("agents.service");
+    assert_eq!(holder.trim(), main.to_string());
+}
+
+/// Where the guest's hierarchy has no memory controller (the host may have it in
+/// version 1), a limit is refused in words that say so.
+fn limits_memory_or_says_why_not(guest: &Guest) {
+    let offered = guest.sh("cat /sys/fs/cgroup/system.slice/agents.service/cgroup.controllers");
+    let words = [
+        "--memory",
+        "64M",
+        "--id",
+        "limited",
+        "--",
+        "fake_agent",
+        "forever",
+    ];
+    let output = guest.run(&[&["agentctl", "run", "-d"], &words[..]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    if offered.split_whitespace().any(|name| name == "memory") {
+        assert!(output.status.success(), "{said}");
+        let limit = guest.sh(
+            "cat /sys/fs/cgroup/system.slice/agents.service/agent-supervisor-*/limited/memory.max",
+        );
+        assert_eq!(limit.trim(), (64 << 20).to_string());
+        guest.ctl(&["stop-session", "limited"]);
+    } else {
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        assert!(
+            said.contains("agents.service has no memory controller"),
+            "{said}"
+        );
     }
 }
 
@@ -72,6 +114,9 @@ fn agents_in_the_holder_live_through_everything_that_happens_to_the_unit() {
     assert_eq!(unit["survives_restart"], true, "{unit:#}");
     let cgroup = guest.sh(&format!("cat /proc/{}/cgroup", pid(&task, "agent_pid")));
     assert!(cgroup.contains("agents.service/"), "{cgroup}");
+
+    holder_is_out_of_the_way(&guest);
+    limits_memory_or_says_why_not(&guest);
 
     let before = guest.main_pid(UNIT);
     guest.ok(&["systemctl", "restart", UNIT]);

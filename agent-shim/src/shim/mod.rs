@@ -5,6 +5,7 @@ mod pace;
 mod task;
 
 use std::io;
+use std::path::Path;
 
 use protocol::shim::{ProcessId, Record, Start};
 use sys::heap::CompactHeap;
@@ -15,6 +16,7 @@ use crate::agent::{self, Agent};
 use crate::clock::Clock;
 use crate::ladder::{Input, Ladder, Policy};
 use crate::link::{Identity, Link, News};
+use crate::oom::OomWatch;
 use crate::opening::Opening;
 use crate::output::BUFFER_BYTES;
 use crate::poller::{Interest, Poller, Source};
@@ -145,13 +147,14 @@ impl Shim {
                 let news = self.desk.link.receive(self.desk.clock.now());
                 return self.heed(news);
             }
-            Source::Stdout | Source::Stderr | Source::Stdin => {}
+            Source::Stdout | Source::Stderr | Source::Stdin | Source::Memory => {}
         }
         if let Some(task) = &mut self.task {
             match source {
                 Source::Stdout => task.read_output(0, &mut self.desk),
                 Source::Stderr => task.read_output(1, &mut self.desk),
                 Source::Stdin => task.write_prompt(),
+                Source::Memory => task.look_at_memory(&mut self.desk),
                 Source::Signals | Source::Link => {}
             }
         }
@@ -222,6 +225,9 @@ impl Shim {
         {
             task.act(Input::Tick, &mut self.desk)?;
         }
+        if let Some(task) = &mut self.task {
+            task.tick_memory(&mut self.desk);
+        }
         self.forget_task();
         self.desk.tick();
         Ok(())
@@ -264,11 +270,12 @@ impl Shim {
 
     fn deadline(&self) -> Option<u64> {
         let ladder = self.task.as_ref().and_then(|task| task.ladder.deadline());
+        let memory = self.task.as_ref().and_then(Task::memory_deadline);
         let leaving = match self.leaving {
             Leaving::By(at) => Some(at),
             Leaving::WhenSettled | Leaving::Soon | Leaving::AtOnce => None,
         };
-        [ladder, leaving, self.desk.deadline()]
+        [ladder, memory, leaving, self.desk.deadline()]
             .into_iter()
             .flatten()
             .min()
@@ -316,8 +323,11 @@ fn running(agent: Agent, start: Start, desk: &Desk) -> io::Result<Task> {
         grace_ms: start.grace_ms,
         leftovers: start.leftovers,
     };
-    let task = Task {
+    let task_dir = Path::new(&start.task_dir);
+    let at = sys::clock::now();
+    let mut task = Task {
         leader: Some(leader),
+        oom: OomWatch::begin(&start.task_id, task_dir, at, desk.clock.now()),
         outputs,
         prompt,
         temp: Some(temp),

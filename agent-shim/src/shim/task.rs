@@ -6,13 +6,16 @@ use protocol::Exit;
 use protocol::shim::{AlarmKind, IntentRecord, Record, SupersededBy, SweepRecord, Target};
 use sys::container::{Container, Emptied, join};
 use sys::hook::{SHIM_REAP, SHIM_SIGNAL};
+use sys::oom::News;
 use sys::pages::Pages;
+use sys::process;
 use sys::spawn::Spawned;
 
 use super::desk::{self, Desk};
 use super::pace::{self, Pace};
 use crate::agent::{PrivateFolder, Prompt};
 use crate::ladder::{Command, Conclusion, Input, Ladder, Tree};
+use crate::oom::{Leader, OomWatch};
 use crate::output::{MAX_DRAIN, Output, Until};
 use crate::poller::{Interest, Source};
 use crate::scan::{Finding, Scanner};
@@ -31,6 +34,8 @@ const SMALL_OUTPUT: usize = 4 << 10;
 pub(super) struct Task {
     /// Until it is taken away.
     pub(super) leader: Option<Spawned>,
+    /// Until then as well.
+    pub(super) oom: Option<OomWatch>,
     pub(super) outputs: [Output; 2],
     pub(super) prompt: Option<Prompt>,
     /// Until it is removed.
@@ -66,11 +71,20 @@ impl Task {
     ///
     /// # Errors
     /// The kernel's answer.
-    pub(super) fn watch(&self, desk: &Desk) -> io::Result<()> {
+    pub(super) fn watch(&mut self, desk: &Desk) -> io::Result<()> {
         for (output, source) in self.outputs.iter().zip([Source::Stdout, Source::Stderr]) {
             if let Some(pipe) = output.pipe() {
                 desk.poller.add(source, pipe, Interest::Read)?;
             }
+        }
+        if let Some(watch) = &mut self.oom
+            && watch.news() == News::Told
+            && desk
+                .poller
+                .add(Source::Memory, &*watch, Interest::Change)
+                .is_err()
+        {
+            watch.look_now_and_then(desk.clock.now());
         }
         match &self.prompt {
             Some(prompt) => desk.poller.add(Source::Stdin, prompt, Interest::Write),
@@ -81,6 +95,35 @@ impl Task {
     /// The agent reads its stdin.
     pub(super) fn write_prompt(&mut self) {
         self.prompt = self.prompt.take().and_then(Prompt::write);
+    }
+
+    /// When the count of kills for want of memory is to be looked at.
+    pub(super) fn memory_deadline(&self) -> Option<u64> {
+        self.oom.as_ref().and_then(OomWatch::deadline)
+    }
+
+    /// Looks if it is due.
+    pub(super) fn tick_memory(&mut self, desk: &mut Desk) {
+        if self
+            .memory_deadline()
+            .is_some_and(|at| desk.clock.now() >= at)
+        {
+            self.look_at_memory(desk);
+        }
+    }
+
+    /// Looks whether the kernel killed one of the task for want of memory.
+    pub(super) fn look_at_memory(&mut self, desk: &mut Desk) {
+        let Some(watch) = &mut self.oom else { return };
+        let leader = self.leader.as_ref().map(|leader| leader.process.pid);
+        // Nothing is concluded from a failure to look.
+        let lives = || match leader.map(process::is_exiting) {
+            Some(Ok(false)) => Leader::Lives,
+            Some(Ok(true) | Err(_)) | None => Leader::MayDie,
+        };
+        if let Some(record) = watch.look(sys::clock::now(), desk.clock.now(), lives) {
+            desk.record(record);
+        }
     }
 
     /// There is output. Under a flood the pipe is left to fill between two
@@ -207,6 +250,10 @@ impl Task {
     fn leader_ended(&mut self, exit: Exit, desk: &mut Desk) -> io::Result<()> {
         self.read_all(desk);
         let exit = self.container.as_ref().map_or(exit, Container::exit);
+        let at_exit = self.oom.take();
+        if let Some(record) = at_exit.and_then(|watch| watch.at_exit(sys::clock::now())) {
+            desk.record(record);
+        }
         self.record_exit(exit.clone(), desk);
         if let Some(leader) = self.leader.take() {
             leader.pidfd.reap(&SHIM_REAP)?;

@@ -361,6 +361,7 @@ pub(crate) fn kind(record: &Record) -> &'static str {
         Record::Finished { .. } => "finished",
         Record::ModelSeen { .. } => "model",
         Record::FirstOutput { .. } => "output",
+        Record::OutOfMemory(_) => "oom",
     }
 }
 

@@ -9,6 +9,7 @@ mod crashes;
 mod endings;
 mod harness;
 mod links;
+mod memory;
 mod outputs;
 mod starts;
 mod stops;

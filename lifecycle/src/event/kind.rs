@@ -49,6 +49,7 @@ impl EventBody {
             Self::Archived { .. } => "task.archived",
             Self::Unarchived { .. } => "task.unarchived",
             Self::Renamed { .. } => "task.renamed",
+            Self::OutOfMemory(_) => "task.oom",
         }
     }
 }

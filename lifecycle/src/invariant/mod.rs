@@ -12,6 +12,7 @@ pub mod exit;
 pub mod figures;
 pub mod intents;
 pub mod journal;
+pub mod oom;
 pub mod session;
 pub mod times;
 
@@ -47,7 +48,7 @@ impl core::error::Error for Violation {}
 type Check = fn(&[Event]) -> Result<(), Violation>;
 
 /// Every invariant of one task.
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     begin::check,
     end::check,
     declared::check,
@@ -55,6 +56,7 @@ const CHECKS: [Check; 9] = [
     figures::check,
     intents::check,
     journal::check,
+    oom::check,
     session::check,
     times::check,
 ];

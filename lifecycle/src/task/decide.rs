@@ -62,7 +62,8 @@ fn after_the_end(input: Input) -> Effects {
             | Fact::Recovered
             | Fact::ShimSilent(_)
             | Fact::ExitLearned(_)
-            | Fact::Hub(_),
+            | Fact::Hub(_)
+            | Fact::OutOfMemory { .. },
         )
         | Input::Command(_)
         | Input::Timer(_) => Vec::new(),
@@ -87,6 +88,7 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
         Fact::ShimSilent(look) => silence::looked_behind(task, look, now),
         Fact::ExitLearned(exit) => finish::exit_learned(task, exit, now),
         Fact::Hub(word) => hub_said(task, word, now),
+        Fact::OutOfMemory { kills } => finish::out_of_memory(task, kills, now),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::string::ToString;
 
-use protocol::shim::{ProviderError, SupersededBy, Usage};
+use protocol::shim::{OomRecord, ProviderError, SupersededBy, Usage};
 use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{Exit, SessionId, Timestamp};
 
@@ -75,6 +75,7 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         }
         EventBody::SignalSeen { .. } => signal_seen(&mut task, event),
         EventBody::Exited { exit } => exited(&mut task, event.at, exit),
+        EventBody::OutOfMemory(oom) => out_of_memory(&mut task, *oom),
         EventBody::Swept { sweep, .. } => task.swept = Some(sweep.clone()),
         EventBody::ExitLearned { exit } => {
             task.learned_exit.get_or_insert(exit.clone());
@@ -122,6 +123,13 @@ fn exited(task: &mut Task, at: Timestamp, exit: &Exit) {
     if task.exited.is_none() {
         task.exited = Some((at, exit.clone()));
         ended_unsignalled(task, SupersededBy::Exited);
+    }
+}
+
+/// What is seen behind an exit does not explain it.
+fn out_of_memory(task: &mut Task, seen: OomRecord) {
+    if task.exited.is_none() {
+        task.oom = Some(seen);
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use protocol::shim::{AlarmKind, ProviderError, SweepRecord};
+use protocol::shim::{AlarmKind, OomRecord, ProviderError, SweepRecord};
 use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{ArchiveReason, Exit, FinishedBasis, Status, Timestamp};
 
@@ -41,6 +41,25 @@ pub(super) fn exit_learned(task: &Task, exit: Exit, now: Now) -> Effects {
     }
     Effects {
         events: vec![task.event(now.at, EventBody::ExitLearned { exit })],
+        actions: Vec::new(),
+    }
+}
+
+/// The kernel's count, behind a shim that died before it had seen an exit. What
+/// it had seen is in its journal. Which process it was is not known any more.
+pub(super) fn out_of_memory(task: &Task, kills: u64, now: Now) -> Effects {
+    let known = task.oom.map_or(0, |oom| oom.kills);
+    if kills <= known || task.exited.is_some() || task.lost.is_some() {
+        return Effects::default();
+    }
+    let oom = OomRecord {
+        at: now.at,
+        kills,
+        since: task.heard_at,
+        leader_lives: false,
+    };
+    Effects {
+        events: vec![task.event(now.at, EventBody::OutOfMemory(oom))],
         actions: Vec::new(),
     }
 }

@@ -15,8 +15,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use protocol::shim::{
-    ProcessId, ProgressReport, ProviderError, ResultRecord, SenderRecord, SpawnStage, SupersededBy,
-    SweepRecord, Usage,
+    OomRecord, ProcessId, ProgressReport, ProviderError, ResultRecord, SenderRecord, SpawnStage,
+    SupersededBy, SweepRecord, Usage,
 };
 use protocol::view::Requester;
 use protocol::vocab::{IntentOutcome, SignalledBy};
@@ -63,6 +63,8 @@ pub struct Task {
     pub superseded: Option<SupersededBy>,
     /// How and when the leader ended.
     pub exited: Option<(Timestamp, Exit)>,
+    /// The newest kill for want of memory before the leader's exit was seen.
+    pub oom: Option<OomRecord>,
     /// How the leader ended, told by the kernel after the shim's death.
     pub learned_exit: Option<Exit>,
     /// What became of the tree.
@@ -241,6 +243,7 @@ impl Task {
             cause: None,
             superseded: None,
             exited: None,
+            oom: None,
             learned_exit: None,
             swept: None,
             overruled_at: None,

@@ -101,6 +101,7 @@ fn timers_after(task: &Task, events: &[Event], now: Now) -> Vec<Action> {
             | EventBody::Archived { .. }
             | EventBody::Unarchived { .. }
             | EventBody::Renamed { .. }
+            | EventBody::OutOfMemory(_)
             | EventBody::Draining { .. }
             | EventBody::Drained { .. }
             | EventBody::Admitting {}
@@ -190,6 +191,7 @@ fn translate(task: &Task, number: u64, record: Record) -> Vec<Event> {
         ),
         Record::ModelSeen { at, model } => (at, EventBody::ModelSeen { model }),
         Record::FirstOutput { at } => (at, EventBody::FirstOutput {}),
+        Record::OutOfMemory(oom) => (oom.at, EventBody::OutOfMemory(oom)),
     };
     vec![Event {
         record: Some(number),

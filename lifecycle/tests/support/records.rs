@@ -1,7 +1,8 @@
 //! The records of a shim's journal in few words.
 
 use protocol::shim::{
-    IntentRecord, Record, ResultRecord, SpawnStage, SupersededBy, SweepRecord, Target, Usage,
+    IntentRecord, OomRecord, Record, ResultRecord, SpawnStage, SupersededBy, SweepRecord, Target,
+    Usage,
 };
 use protocol::vocab::Stream;
 use protocol::{Exit, StopReason, Timestamp};
@@ -95,6 +96,20 @@ pub(crate) fn signal_seen(ms: i64) -> Record {
         signal: TERM,
         sender: sender(),
     }
+}
+
+/// The first kill; there was none at `since`.
+pub(crate) fn oom_of(ms: i64, since: i64, leader_lives: bool) -> OomRecord {
+    OomRecord {
+        at: at(ms),
+        kills: 1,
+        since: at(since),
+        leader_lives,
+    }
+}
+
+pub(crate) fn oom(ms: i64, since: i64, leader_lives: bool) -> Record {
+    Record::OutOfMemory(oom_of(ms, since, leader_lives))
 }
 
 pub(crate) fn exited(ms: i64, exit: Exit) -> Record {

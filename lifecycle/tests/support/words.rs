@@ -315,6 +315,11 @@ pub(crate) const KILLED: (Status, ArchiveReason, Basis) = (
     ArchiveReason::ExternalSignal,
     Basis::Observed,
 );
+pub(crate) const OOM_KILLED: (Status, ArchiveReason, Basis) = (
+    Status::Interrupted,
+    ArchiveReason::OomKilled,
+    Basis::Inferred,
+);
 pub(crate) const CRASHED: (Status, ArchiveReason, Basis) =
     (Status::Failure, ArchiveReason::Crashed, Basis::Observed);
 pub(crate) const SHIM_LOST: (Status, ArchiveReason, Basis) = (

@@ -14,7 +14,9 @@ pub(super) const FACTS: [(&str, &[&str]); 7] = [
     ("error", &["none", "transient", "not found", "no skill"]),
     (
         "exit",
-        &["none", "0", "3", "143", "TERM", "KILL", "SEGV", "unknown"],
+        &[
+            "none", "0", "3", "143", "TERM", "KILL", "OOM KILL", "SEGV", "unknown",
+        ],
     ),
     ("lost", &["no", "shim", "host"]),
     ("promises a result", &["no", "yes"]),
@@ -23,7 +25,7 @@ pub(super) const FACTS: [(&str, &[&str]); 7] = [
 /// When is this the reason, known on this basis?
 pub(super) type Rule = (ArchiveReason, Basis, fn(&Case) -> bool);
 
-pub(super) const RULES: [Rule; 14] = [
+pub(super) const RULES: [Rule; 15] = [
     (ArchiveReason::SpawnFailed, Basis::Observed, |case| {
         case.start == "failed"
     }),
@@ -63,6 +65,9 @@ pub(super) const RULES: [Rule; 14] = [
     }),
     (ArchiveReason::ExternalSignal, Basis::Observed, |case| {
         case.undisturbed() && case.result == "none" && ["TERM", "KILL"].contains(&case.exit)
+    }),
+    (ArchiveReason::OomKilled, Basis::Inferred, |case| {
+        case.undisturbed() && case.result == "none" && case.exit == "OOM KILL"
     }),
     (ArchiveReason::ShimLost, Basis::Observed, |case| {
         case.undisturbed() && case.left_no_trace() && case.lost == "shim"
@@ -143,7 +148,7 @@ pub(super) fn expected(facts: &Facts) -> String {
         (Status::Success | Status::Failure | Status::AbortedNoSkill, ..) => "agent",
         (_, _, "intent") => "who asked",
         (_, _, "signal at the shim") => "its sender",
-        (_, "shim_lost", _) => "kernel",
+        (_, "shim_lost" | "oom_killed", _) => "kernel",
         (_, _other, _none) => "null",
     };
     format!("{status} | {reason} | {basis} | {by}")

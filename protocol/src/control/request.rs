@@ -63,6 +63,8 @@ pub enum RunOption {
     Replace,
     /// The agent runs inside this container.
     Container(String),
+    /// Most memory of all its processes, in bytes.
+    Memory(u64),
 }
 
 /// One dispatch.

@@ -20,8 +20,8 @@ mod start;
 
 pub use link::{Attach, FromShim, ProgressReport, RejectReason, StopOrder, ToShim};
 pub use record::{
-    AlarmKind, IntentRecord, ProcessId, ProviderError, Record, ResultRecord, SenderRecord,
-    SpawnStage, SupersededBy, SweepRecord, Target, Usage,
+    AlarmKind, IntentRecord, OomRecord, ProcessId, ProviderError, Record, ResultRecord,
+    SenderRecord, SpawnStage, SupersededBy, SweepRecord, Target, Usage,
 };
 pub use scan::{
     Condition, Field, LinePattern, PatternMeaning, Scalar, ScanFormat, ScanRule, ScanSpec, Take,

@@ -139,6 +139,8 @@ pub enum Record {
         /// When.
         at: Timestamp,
     },
+    /// The kernel killed processes of the task for want of memory.
+    OutOfMemory(OomRecord),
 }
 
 /// A process, identified for ever.
@@ -259,6 +261,19 @@ pub struct SenderRecord {
     pub comm: Option<String>,
     /// Its program, if it could be read.
     pub exe: Option<String>,
+}
+
+/// Kills by the kernel for want of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OomRecord {
+    /// When it was seen.
+    pub at: Timestamp,
+    /// So many so far.
+    pub kills: u64,
+    /// There were fewer then.
+    pub since: Timestamp,
+    /// The leader lived on: it was another process.
+    pub leader_lives: bool,
 }
 
 /// What became of the tree.

@@ -208,6 +208,13 @@ fn keep_ones() -> Vec<Named<Request>> {
             ),
         ),
         (
+            "run_with_memory",
+            Request::RunWith(
+                Box::new(bare_run(SessionChoice::Auto)),
+                vec![RunOption::Memory(1 << 30)],
+            ),
+        ),
+        (
             "run_with",
             Request::RunWith(
                 Box::new(bare_run(SessionChoice::Auto)),

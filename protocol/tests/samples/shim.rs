@@ -1,7 +1,7 @@
 //! The shim link and the journal.
 
 use protocol::shim::{
-    AlarmKind, Attach, Condition, Field, FromShim, IntentRecord, Leftovers, LinePattern,
+    AlarmKind, Attach, Condition, Field, FromShim, IntentRecord, Leftovers, LinePattern, OomRecord,
     PatternMeaning, ProcessId, ProgressReport, ProviderError, Record, RejectReason, ResultRecord,
     Scalar, ScanFormat, ScanRule, ScanSpec, SenderRecord, SpawnStage, Start, StopOrder,
     SupersededBy, SweepRecord, Take, Target, Test, ToShim, Token, Usage,
@@ -302,7 +302,17 @@ fn of_the_end() -> Vec<Named<Record>> {
         survivors: vec![survivor()],
         marker_only: true,
     };
+    let oom = |leader_lives| {
+        Record::OutOfMemory(OomRecord {
+            at: AT,
+            kills: 300,
+            since: AT,
+            leader_lives,
+        })
+    };
     vec![
+        ("out_of_memory", oom(false)),
+        ("out_of_memory_of_a_child", oom(true)),
         ("exited_code", exited(Exit::Exited { code: 143 })),
         ("exited_signal", exited(core)),
         ("exited_unknown", exited(unknown)),

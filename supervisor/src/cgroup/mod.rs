@@ -10,6 +10,7 @@
 //! could not start the unit again (`219/CGROUP`).
 
 mod group;
+mod memory;
 mod place;
 
 use std::fs;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use protocol::TaskId;
 
 pub use group::{Ended, Group};
+pub use memory::{Memory, SMALLEST};
 
 /// What the name of our cgroup begins with.
 const NAME: &str = "agent-supervisor";
@@ -27,9 +29,24 @@ const NAME: &str = "agent-supervisor";
 /// Tries to make a task's cgroup: an empty parent may be removed in between.
 const TRIES: u32 = 3;
 
+/// Says which controllers the cgroups below have.
+const ENABLED: &str = "cgroup.subtree_control";
+
 /// Where the cgroups of our tasks are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Base(PathBuf);
+pub struct Base {
+    path: PathBuf,
+    controllers: Controllers,
+}
+
+/// Which controllers the tasks' cgroups have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Controllers {
+    /// As they are found.
+    Inherited,
+    /// That of memory is enabled by us (version 2).
+    Memory,
+}
 
 impl Base {
     /// Below the cgroup that this process lives in, if it may be divided.
@@ -62,19 +79,22 @@ impl Base {
     pub fn below(ours: &Path, state_dir: &Path) -> io::Result<Self> {
         let state = fs::metadata(state_dir)?;
         let name = format!("{NAME}-{:x}-{:x}", state.dev(), state.ino());
-        let base = Self(ours.join(name));
+        let base = Self {
+            path: ours.join(name),
+            controllers: Controllers::Inherited,
+        };
         base.make_parent()?;
         // Writable, too: processes can be moved there.
         fs::OpenOptions::new()
             .write(true)
-            .open(base.0.join(group::PROCS))?;
+            .open(base.path.join(group::PROCS))?;
         Ok(base)
     }
 
     /// Where.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// A cgroup for `task`, empty.
@@ -82,7 +102,7 @@ impl Base {
     /// # Errors
     /// The kernel's answer.
     pub fn make(&self, task: &TaskId) -> io::Result<Group> {
-        let path = self.0.join(task.as_str());
+        let path = self.path.join(task.as_str());
         let mut tries = TRIES;
         loop {
             tries -= 1;
@@ -98,7 +118,7 @@ impl Base {
     /// Removes every cgroup of ended tasks that is empty, and our own if none
     /// is left. `lives` tells which tasks are not to be touched.
     pub fn remove_empty(&self, lives: impl Fn(&TaskId) -> bool) {
-        let Ok(entries) = fs::read_dir(&self.0) else {
+        let Ok(entries) = fs::read_dir(&self.path) else {
             return;
         };
         for entry in entries.flatten() {
@@ -111,13 +131,13 @@ impl Base {
                 let _ = Group::new(entry.path()).remove();
             }
         }
-        let _ = fs::remove_dir(&self.0);
+        let _ = fs::remove_dir(&self.path);
     }
 
     /// The cgroups in which something lives, with their tasks.
     #[must_use]
     pub fn populated(&self) -> Vec<(TaskId, Group)> {
-        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
         let of_tasks = entries.filter_map(|entry| {
             let task = TaskId::new(entry.file_name().to_str()?).ok()?;
             Some((task, Group::existing(&entry.path())?))
@@ -128,10 +148,85 @@ impl Base {
             .collect()
     }
 
-    fn make_parent(&self) -> io::Result<()> {
-        match fs::create_dir(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            made => made,
+    /// From now on tasks' cgroups have the memory controller of version 2.
+    ///
+    /// # Errors
+    /// In words, why they cannot. It can be only where no process lives beside
+    /// us in the cgroup above.
+    fn enable_memory(&mut self) -> Result<(), String> {
+        let above = self.path.parent().unwrap_or(&self.path);
+        let shown = above.display();
+        let offered = fs::read_to_string(above.join("cgroup.controllers")).unwrap_or_default();
+        if !offered.split_whitespace().any(|name| name == "memory") {
+            return Err(format!("the cgroup {shown} has no memory controller"));
         }
+        enable(above).map_err(|error| {
+            let busy = error.kind() == io::ErrorKind::ResourceBusy;
+            let why = if busy {
+                "processes live in it".to_owned()
+            } else {
+                error.to_string()
+            };
+            format!("the memory controller cannot be passed on by the cgroup {shown}: {why}")
+        })?;
+        self.controllers = Controllers::Memory;
+        self.make_parent()
+            .map_err(|error| format!("cgroups cannot be made in {shown}: {error}"))
+    }
+
+    fn make_parent(&self) -> io::Result<()> {
+        match fs::create_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        match self.controllers {
+            Controllers::Inherited => Ok(()),
+            Controllers::Memory => enable(&self.path),
+        }
+    }
+}
+
+/// The cgroups below `path` get the memory controller.
+fn enable(path: &Path) -> io::Result<()> {
+    fs::write(path.join(ENABLED), "+memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sys::temp_folder::TempFolder;
+
+    fn base_in(offered: &str) -> (TempFolder, Base) {
+        let folder = TempFolder::create(&[std::env::temp_dir()]).expect("a folder");
+        fs::write(folder.path().join("cgroup.controllers"), offered).expect("ours");
+        let base = Base {
+            path: folder.path().join("ours"),
+            controllers: Controllers::Inherited,
+        };
+        (folder, base)
+    }
+
+    #[test]
+    fn the_memory_controller_is_passed_on_to_the_tasks_wherever_their_parent_is_made_anew() {
+        let (folder, mut base) = base_in("cpu memory pids\n");
+        base.enable_memory().expect("offered");
+        let read = |path: &Path| fs::read_to_string(path.join(ENABLED)).expect("written");
+        assert_eq!(read(folder.path()), "+memory");
+        assert_eq!(read(&folder.path().join("ours")), "+memory");
+        fs::remove_dir_all(folder.path().join("ours")).expect("ours");
+        let task = TaskId::new("t1").expect("a legal id");
+        base.make(&task).expect("a folder can be made");
+        assert_eq!(read(&folder.path().join("ours")), "+memory");
+    }
+
+    #[test]
+    fn without_the_controller_nothing_is_written_and_it_is_said() {
+        let (folder, mut base) = base_in("cpu pids\n");
+        let why = base.enable_memory().expect_err("not offered");
+        assert!(why.ends_with("has no memory controller"), "{why}");
+        assert!(!folder.path().join(ENABLED).exists());
+        let task = TaskId::new("t1").expect("a legal id");
+        base.make(&task).expect("a folder can be made");
+        assert!(!folder.path().join("ours").join(ENABLED).exists());
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn own_and_ours() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let folder = folder_of(&mounts, &own)?;
+    let folder = folder_in(Hierarchy::Unified, &mounts, &own)?;
     let ours = if Path::new("/run/systemd/system").is_dir() {
         is_delegated(&folder)
     } else {
@@ -19,10 +19,64 @@ pub(super) fn own_and_ours() -> Option<PathBuf> {
     ours.then_some(folder)
 }
 
+/// The memory cgroup (version 1) that this process lives in, if it is ours to
+/// divide.
+///
+/// # Errors
+/// In words, why not.
+pub(super) fn own_memory() -> Result<PathBuf, String> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let (mounts, own) = (read("/proc/self/mountinfo"), read("/proc/self/cgroup"));
+    let folder = folder_in(Hierarchy::Memory, &mounts, &own)
+        .ok_or("there is no memory controller of version 1")?;
+    if Path::new("/run/systemd/system").is_dir() {
+        return Err("systemd manages the memory cgroups of version 1".to_owned());
+    }
+    // Only the root of a hierarchy has it, whatever a namespace calls root.
+    if folder.join("release_agent").exists() {
+        return Err("the supervisor lives in the root of the memory cgroups".to_owned());
+    }
+    Ok(folder)
+}
+
 /// The folder of the cgroup that others name `group`.
 pub(super) fn folder_of_group(group: &str) -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    folder_of(&mounts, &format!("0::{group}"))
+    folder_in(Hierarchy::Unified, &mounts, &format!("0::{group}"))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hierarchy {
+    /// Version 2.
+    Unified,
+    /// That of the memory controller, version 1.
+    Memory,
+}
+
+impl Hierarchy {
+    /// The path in a line of `/proc/self/cgroup` about it.
+    fn path(self, line: &str) -> Option<&str> {
+        let (_, named) = line.split_once(':')?;
+        let (controllers, path) = named.split_once(':')?;
+        self.is_named(controllers).then_some(path)
+    }
+
+    fn is_named(self, controllers: &str) -> bool {
+        match self {
+            Self::Unified => controllers.is_empty(),
+            Self::Memory => controllers.split(',').any(|name| name == "memory"),
+        }
+    }
+
+    /// Is this the end of a line of `/proc/self/mountinfo` about it?
+    fn is_mounted(self, mount: &str) -> bool {
+        let mut words = mount.split(' ');
+        let (kind, options) = (words.next(), words.nth(1).unwrap_or_default());
+        match self {
+            Self::Unified => kind == Some("cgroup2"),
+            Self::Memory => kind == Some("cgroup") && self.is_named(options),
+        }
+    }
 }
 
 /// systemd marks what it delegated, for root and for others.
@@ -32,19 +86,19 @@ fn is_delegated(folder: &Path) -> bool {
         .any(|name| sys::attribute::read(folder, name).is_ok_and(|value| value == b"1"))
 }
 
-/// The folder of the cgroup of version 2 that `/proc/self/cgroup` names, below
-/// the mount point that `/proc/self/mountinfo` tells.
-fn folder_of(mounts: &str, own: &str) -> Option<PathBuf> {
-    let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let (root, point) = mounts.lines().find_map(unified)?;
+/// The folder of the cgroup that `/proc/self/cgroup` names, below the mount point
+/// that `/proc/self/mountinfo` tells.
+fn folder_in(hierarchy: Hierarchy, mounts: &str, own: &str) -> Option<PathBuf> {
+    let path = own.lines().find_map(|line| hierarchy.path(line))?;
+    let (root, point) = mounts.lines().find_map(|line| mount(hierarchy, line))?;
     let below = Path::new(path).strip_prefix(root).ok()?;
     Some(point.join(below))
 }
 
-/// Root and mount point of a line about a cgroup of version 2.
-fn unified(line: &str) -> Option<(PathBuf, PathBuf)> {
+/// Root and mount point of a line about `hierarchy`.
+fn mount(hierarchy: Hierarchy, line: &str) -> Option<(PathBuf, PathBuf)> {
     let (mount, kind) = line.split_once(" - ")?;
-    if kind.split(' ').next()? != "cgroup2" {
+    if !hierarchy.is_mounted(kind) {
         return None;
     }
     let mut fields = mount.split(' ').skip(3);
@@ -86,11 +140,11 @@ mod tests {
     #[test]
     fn the_own_cgroup_is_found_below_its_mount() {
         let own = "4:memory:/x\n0::/system.slice/a.service\n";
-        let folder = folder_of(HYBRID, own).expect("there is one");
+        let folder = folder_in(Hierarchy::Unified, HYBRID, own).expect("there is one");
         let expected = "/sys/fs/cgroup/unified/system.slice/a.service";
         assert_eq!(folder, Path::new(expected));
         assert_eq!(
-            folder_of(HYBRID, "0::/\n").as_deref(),
+            folder_in(Hierarchy::Unified, HYBRID, "0::/\n").as_deref(),
             Some(Path::new("/sys/fs/cgroup/unified"))
         );
     }
@@ -98,15 +152,32 @@ mod tests {
     #[test]
     fn a_part_of_the_tree_may_be_mounted_at_a_strange_place() {
         let mounts = "31 25 0:27 /pod/a /mnt/c\\040g rw - cgroup2 cgroup2 rw\n";
-        let folder = folder_of(mounts, "0::/pod/a/b\n");
+        let folder = folder_in(Hierarchy::Unified, mounts, "0::/pod/a/b\n");
         assert_eq!(folder.as_deref(), Some(Path::new("/mnt/c g/b")));
-        assert_eq!(folder_of(mounts, "0::/other\n"), None, "not to be seen");
+        assert_eq!(
+            folder_in(Hierarchy::Unified, mounts, "0::/other\n"),
+            None,
+            "not to be seen"
+        );
     }
 
     #[test]
     fn without_version_two_there_is_none() {
         let first = HYBRID.lines().next().expect("a line");
-        assert_eq!(folder_of(first, "0::/\n"), None);
-        assert_eq!(folder_of(HYBRID, "4:memory:/x\n"), None);
+        assert_eq!(folder_in(Hierarchy::Unified, first, "0::/\n"), None);
+        assert_eq!(folder_in(Hierarchy::Unified, HYBRID, "4:memory:/x\n"), None);
+    }
+
+    #[test]
+    fn the_memory_cgroup_of_version_one_is_found_as_well() {
+        let own = "5:cpu,memory:/a\n4:xmemory:/no\n0::/x\n";
+        let folder = folder_in(Hierarchy::Memory, HYBRID, own);
+        assert_eq!(
+            folder.as_deref(),
+            Some(Path::new("/sys/fs/cgroup/memory/a"))
+        );
+        assert_eq!(folder_in(Hierarchy::Memory, HYBRID, "0::/x\n"), None);
+        let unified = HYBRID.lines().nth(1).expect("a line");
+        assert_eq!(folder_in(Hierarchy::Memory, unified, own), None);
     }
 }

@@ -62,6 +62,7 @@ pub(super) struct RunBody {
     provider_arg: Vec<String>,
     on_conflict: OnConflict,
     container: Option<String>,
+    memory: Size,
 }
 
 /// What to do while the key has a live task.
@@ -81,6 +82,7 @@ impl RunBody {
             OnConflict::Replace => vec![RunOption::Replace],
         };
         options.extend(self.container.clone().map(RunOption::Container));
+        options.extend(self.memory.0.map(RunOption::Memory));
         options
     }
 
@@ -252,7 +254,9 @@ mod tests {
     #[test]
     fn options_have_their_long_names() {
         let text = r#"{"argv":["true"],"cwd":"/","env":{"A":"b"},"timeout":"1m","max_log":"1K",
-            "issue":7,"fresh":true,"provider_arg":["x"]}"#;
+            "issue":7,"fresh":true,"provider_arg":["x"],"memory":"64M"}"#;
+        let body: RunBody = serde_json::from_str(text).expect("good");
+        assert_eq!(body.options(), [RunOption::Memory(64 << 20)]);
         let request = request(text, Some("t1")).expect("good");
         assert_eq!(request.id.as_str(), "t1");
         assert_eq!(request.env, [("A".to_owned(), "b".to_owned())]);

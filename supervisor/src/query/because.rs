@@ -41,7 +41,8 @@ pub(super) fn because(task: &Task, ending: &Ending, search_path: Option<&str>) -
             Some(Lost::Shim) | None => "the machine was booted again".to_owned(),
         },
         ArchiveReason::OomKilled => {
-            "SIGKILL ended it while the kernel's count of out-of-memory kills of this task rose"
+            "SIGKILL ended it, the kernel's count of out-of-memory kills in the task's own cgroup \
+                had just risen, and nobody had declared a stop"
                 .to_owned()
         }
         ArchiveReason::HubRestart

@@ -40,6 +40,7 @@ type Seen = Option<(&'static str, String)>;
 fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> Seen {
     use EventBody as E;
     match body {
+        E::OutOfMemory(oom) => Some(("oom", facts::out_of_memory(oom))),
         E::Exited { exit } => exited(exit),
         E::Result(result) => Some((
             "result",

@@ -2,7 +2,7 @@
 
 use lifecycle::{Event, Task};
 use protocol::Exit;
-use protocol::shim::{AlarmKind, ProviderError, SupersededBy, SweepRecord, Target};
+use protocol::shim::{AlarmKind, OomRecord, ProviderError, SupersededBy, SweepRecord, Target};
 use protocol::view::Survivor;
 use protocol::vocab::SignalName;
 
@@ -56,6 +56,19 @@ pub(super) const fn superseded(by: SupersededBy) -> &'static str {
         SupersededBy::Exiting => "the agent had already ended by itself: it was exiting",
         SupersededBy::Exited => "the agent had already ended by itself: its exit was on record",
     }
+}
+
+pub(super) fn out_of_memory(oom: &OomRecord) -> String {
+    let count = match oom.kills {
+        1 => "1 process of the task".to_owned(),
+        kills => format!("{kills} processes of the task so far"),
+    };
+    let leader = if oom.leader_lives {
+        "; the agent itself lived on"
+    } else {
+        ""
+    };
+    format!("the kernel killed {count} for want of memory{leader}")
 }
 
 pub(super) fn exit_learned(exit: &Exit) -> String {

@@ -3,7 +3,8 @@
 use lifecycle::event::BindKind;
 use lifecycle::{EventBody, SessionPlan, TaskSpec};
 use protocol::shim::{
-    AlarmKind, ProviderError, ResultRecord, SenderRecord, SupersededBy, SweepRecord, Target,
+    AlarmKind, OomRecord, ProviderError, ResultRecord, SenderRecord, SupersededBy, SweepRecord,
+    Target,
 };
 use protocol::view::Requester;
 use protocol::vocab::{SignalName, SignalledBy};
@@ -15,6 +16,7 @@ use super::who;
 
 const NOBODY: &str = "";
 const AGENT: &str = "the agent";
+const KERNEL: &str = "the kernel";
 pub(super) const SHIM: &str = "the shim";
 pub(super) const SUPERVISOR: &str = "the supervisor";
 
@@ -199,12 +201,16 @@ pub(super) fn signal_seen(signal: i32, sender: &SenderRecord) -> Option<Step> {
     step("shim signalled", &who::sender(sender), detail)
 }
 
+pub(super) fn out_of_memory(oom: &OomRecord) -> Option<Step> {
+    step("out of memory", KERNEL, facts::out_of_memory(oom))
+}
+
 pub(super) fn exited(exit: &Exit) -> Option<Step> {
     step("exit", AGENT, quote(&exit.to_string()))
 }
 
 pub(super) fn exit_learned(exit: &Exit) -> Option<Step> {
-    step("exit", "the kernel", facts::exit_learned(exit))
+    step("exit", KERNEL, facts::exit_learned(exit))
 }
 
 pub(super) fn swept(sweep: &SweepRecord, by: SignalledBy) -> Option<Step> {

@@ -40,7 +40,7 @@ impl Core {
         dispatch: &Dispatch,
     ) -> Result<Result<Admitted, ErrorBody>, LedgerError> {
         let request = &dispatch.request;
-        let digest = super::digest::of_request(request);
+        let digest = super::digest::of_request(request, dispatch.memory_bytes);
         let (provider, key) = match self.identify(request) {
             Ok(found) => found,
             Err(refusal) => return Ok(Err(refusal)),
@@ -65,6 +65,9 @@ impl Core {
             return Ok(Err(pruned(&request.id)));
         }
         if let Err(refusal) = self.refuse_while_draining() {
+            return Ok(Err(refusal));
+        }
+        if let Err(refusal) = self.refuse_limit(dispatch.memory_bytes) {
             return Ok(Err(refusal));
         }
         if self.ledger.room().await? == Room::Short {

@@ -40,16 +40,17 @@ impl Core {
             }
         };
         let spec = self.service.folders.spec(&before.id);
-        let request = match spec {
+        let done_again = match spec {
             Ok(Some(spec)) => {
                 options = self.in_its_container(options, &spec);
                 completed(run, &spec, &before, how)
+                    .map(|request| (request, spec.task.limits.memory_bytes))
             }
             Ok(None) => Err(spec_lost(&before, "it is gone")),
             Err(error) => Err(spec_lost(&before, &error.to_string())),
         };
-        let request = match request {
-            Ok(request) => request,
+        let (request, memory_bytes) = match done_again {
+            Ok(found) => found,
             Err(refusal) => {
                 self.batch.answer(reply, Response::Error(refusal));
                 return Ok(());
@@ -58,6 +59,7 @@ impl Core {
         let unarchives = how == Again::Reopen && before.archived;
         let dispatch = Dispatch {
             links: links(&before, how),
+            memory_bytes,
             unarchives: unarchives.then(|| (before.id, asker.look_up())),
             ..Dispatch::new(request)
         };

@@ -115,6 +115,7 @@ fn touched_key(body: &EventBody) -> Option<Key> {
         | EventBody::Archived { .. }
         | EventBody::Unarchived { .. }
         | EventBody::Renamed { .. }
+        | EventBody::OutOfMemory(_)
         | EventBody::Draining { .. }
         | EventBody::Drained { .. }
         | EventBody::Admitting {}

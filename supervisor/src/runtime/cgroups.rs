@@ -1,44 +1,82 @@
 //! Tasks and their cgroups.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::symlink;
 
+use lifecycle::{Fact, Input};
 use protocol::TaskId;
+use sys::oom::{GROUP_LINK, MEMORY_LINK, OomCount};
 
 use super::core_loop::Core;
 use super::service::Service;
-use crate::cgroup::{Ended, Group};
+use crate::cgroup::{Base, Ended, Group, Memory};
 use crate::process::marker_sweep::SweepOrder;
 
-/// The name in a task's folder that points at its cgroup.
-const LINK_NAME: &str = "cgroup";
+/// Where a task may have cgroups: its own, and one for its memory. The first
+/// that is there proves that its tree is gone.
+const LINKS: [&str; 2] = [GROUP_LINK, MEMORY_LINK];
 
 /// Moves a shim that has no order yet into a cgroup of its task, where there
-/// can be one. Without it the task is as it would be without cgroups.
-pub(super) fn place(service: &Service, id: &TaskId, shim: i32) {
-    let Some(base) = &service.managed.cgroups else {
-        return;
-    };
-    let placed = base.make(id).and_then(|group| {
-        let entered = group.enter(shim).and_then(|()| {
-            let link = service.folders.task_dir(id).join(LINK_NAME);
-            symlink(group.path(), link)
-        });
-        if entered.is_err() {
-            // Busy if the shim is in it: then it stays until the next start.
-            let _ = group.remove();
+/// can be one, and one that limits its memory, if that is `limited`.
+///
+/// # Errors
+/// The limit cannot be kept. Whatever else fails, the task is as it would be
+/// without cgroups.
+pub(super) fn place(
+    service: &Service,
+    id: &TaskId,
+    shim: i32,
+    limited: Option<u64>,
+) -> io::Result<()> {
+    let managed = &service.managed;
+    let of_own = match (&managed.memory, limited) {
+        (Memory::Unified, limited) => limited,
+        (Memory::Separate(base), Some(limit)) => {
+            enter(service, id, shim, (base, MEMORY_LINK, Some(limit)))?;
+            None
         }
-        entered
-    });
-    if let Err(error) = placed {
-        tracing::warn!(task = %id, %error, "the task gets no cgroup of its own");
+        (Memory::Missing(why), Some(_)) => return Err(io::Error::other(why.clone())),
+        (Memory::Separate(_) | Memory::Missing(_), None) => None,
+    };
+    let Some(base) = &managed.cgroups else {
+        return Ok(());
+    };
+    match enter(service, id, shim, (base, GROUP_LINK, of_own)) {
+        Err(error) if of_own.is_none() => {
+            tracing::warn!(task = %id, %error, "the task gets no cgroup of its own");
+            Ok(())
+        }
+        entered => entered,
     }
+}
+
+fn enter(
+    service: &Service,
+    id: &TaskId,
+    shim: i32,
+    (base, link, limit): (&Base, &str, Option<u64>),
+) -> io::Result<()> {
+    let group = base.make(id)?;
+    let limited = limit.map_or(Ok(()), |bytes| group.limit_memory(bytes));
+    let entered = limited.and_then(|()| group.enter(shim)).and_then(|()| {
+        let link = service.folders.task_dir(id).join(link);
+        symlink(group.path(), link)
+    });
+    if entered.is_err() {
+        // Busy if the shim is in it: then it stays until the next start.
+        let _ = group.remove();
+    }
+    entered
 }
 
 /// The cgroup that a task was placed in, if it is still there.
 pub(super) fn of(service: &Service, id: &TaskId) -> Option<Group> {
-    let link = service.folders.task_dir(id).join(LINK_NAME);
-    let path = fs::read_link(link).ok()?;
+    LINKS.iter().find_map(|link| behind(service, id, link))
+}
+
+fn behind(service: &Service, id: &TaskId, link: &str) -> Option<Group> {
+    let path = fs::read_link(service.folders.task_dir(id).join(link)).ok()?;
     // The name of the cgroup is the task's id, whoever wrote the link.
     let is_of_task = path.file_name().is_some_and(|name| name == id.as_str());
     if is_of_task {
@@ -48,20 +86,24 @@ pub(super) fn of(service: &Service, id: &TaskId) -> Option<Group> {
     }
 }
 
-/// Removes the cgroup of a task that has ended. One in which something lives on
+/// Removes the cgroups of a task that has ended. One in which something lives on
 /// stays.
 pub(super) fn remove(service: &Service, id: &TaskId) {
-    let Some(group) = of(service, id) else { return };
-    match group.remove() {
-        Ok(()) => {
-            let _ = fs::remove_file(service.folders.task_dir(id).join(LINK_NAME));
-            if let Some(parent) = group.path().parent() {
-                // Not while other tasks have theirs in it.
-                let _ = fs::remove_dir(parent);
+    for link in LINKS {
+        let Some(group) = behind(service, id, link) else {
+            continue;
+        };
+        match group.remove_empty() {
+            Ok(()) => {
+                let _ = fs::remove_file(service.folders.task_dir(id).join(link));
+                if let Some(parent) = group.path().parent() {
+                    // Not while other tasks have theirs in it.
+                    let _ = fs::remove_dir(parent);
+                }
             }
-        }
-        Err(error) => {
-            tracing::debug!(task = %id, %error, "its cgroup stays for now");
+            Err(error) => {
+                tracing::debug!(task = %id, %error, "its cgroup stays for now");
+            }
         }
     }
 }
@@ -80,8 +122,21 @@ impl Core {
     /// After a start: cgroups of tasks that ended while nobody was there.
     /// Before anything is dispatched: a fresh one is empty as well.
     pub(super) fn remove_empty_cgroups(&self) {
-        if let Some(base) = &self.service.managed.cgroups {
+        for base in self.service.managed.bases() {
             base.remove_empty(|task| self.tasks.contains_key(task));
+        }
+    }
+
+    /// Behind a shim that died: did the kernel kill processes of the task that it
+    /// had not told of?
+    pub(super) fn look_at_memory(&mut self, id: &TaskId) {
+        let count = OomCount::of_task(id, &self.service.folders.task_dir(id));
+        let Some(count) = count else { return };
+        match count.read() {
+            Ok(kills) => self.step(id, Input::Fact(Fact::OutOfMemory { kills })),
+            Err(error) => {
+                tracing::debug!(task = %id, %error, "its kills for want of memory cannot be counted");
+            }
         }
     }
 }

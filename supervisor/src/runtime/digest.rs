@@ -10,11 +10,15 @@ use crate::ledger::TaskSecret;
 /// The digest of everything that the caller chose. What the caller merely has
 /// around itself (its environment) is left out: a repeated `run --id` from
 /// another shell is the same dispatch. So is what it wants to wait for.
-pub(super) fn of_request(request: &RunRequest) -> String {
+pub(super) fn of_request(request: &RunRequest, memory_bytes: Option<u64>) -> String {
     let mut chosen = request.clone();
     chosen.client_env.clear();
     chosen.wait_for_exec = true;
-    let bytes = postcard::to_allocvec(&chosen).unwrap_or_default();
+    let mut bytes = postcard::to_allocvec(&chosen).unwrap_or_default();
+    if let Some(limit) = memory_bytes {
+        // Without one, as it always was.
+        bytes.extend(format!("memory {limit}").as_bytes());
+    }
     hex(&Sha256::digest(&bytes))
 }
 

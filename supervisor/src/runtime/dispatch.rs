@@ -5,7 +5,7 @@ use lifecycle::{Limits, SessionPlan, TaskSpec};
 use protocol::control::{ErrorBody, ErrorCode, Response, RunRequest};
 use protocol::limits;
 use protocol::shim::{Start, Token};
-use protocol::view::{Links, Requester};
+use protocol::view::Requester;
 use protocol::{Key, ProviderName, SessionId, TaskId};
 use tokio::sync::oneshot;
 
@@ -82,8 +82,7 @@ impl Core {
         if let Some(id) = answer.plan.known_id() {
             check_session_id(provider, id)?;
         }
-        let links = dispatch.links.clone();
-        let spec = self.spec_of(request, provider, key, (answer.plan, links));
+        let spec = self.spec_of(dispatch, provider, key, answer.plan);
         let (secret, token) = super::digest::new_secret(&request.id, digest)
             .map_err(|error| ErrorBody::new(ErrorCode::Internal, error.to_string()))?;
         let (start, shown) = self.start_of(request, provider, &spec, &secret, token)?;
@@ -115,11 +114,12 @@ impl Core {
 
     fn spec_of(
         &self,
-        request: &RunRequest,
+        dispatch: &Dispatch,
         provider: &Provider,
         key: Key,
-        (session, links): (SessionPlan, Links),
+        session: SessionPlan,
     ) -> TaskSpec {
+        let request = &dispatch.request;
         let defaults = &self.service.config.defaults;
         TaskSpec {
             id: request.id.clone(),
@@ -148,9 +148,10 @@ impl Core {
                     .or(provider.grace_ms())
                     .or(defaults.grace_ms)
                     .unwrap_or(limits::DEFAULT_GRACE_MS),
+                memory_bytes: dispatch.memory_bytes,
             },
             policy: provider.policy(),
-            links,
+            links: dispatch.links.clone(),
         }
     }
 

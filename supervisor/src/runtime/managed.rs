@@ -5,13 +5,15 @@ use std::path::Path;
 
 use protocol::view::UnitView;
 
-use crate::cgroup::Base;
+use crate::cgroup::{Base, Memory};
 use crate::systemd::{Job, Manager, Unit};
 
 /// Found out at the start.
 pub(super) struct Managed {
     /// Where tasks get cgroups of their own, if they can.
     pub(super) cgroups: Option<Base>,
+    /// Where their memory can be limited.
+    pub(super) memory: Memory,
     /// Who runs us, if a service manager does.
     pub(super) manager: Option<Manager>,
     fate: Fate,
@@ -39,7 +41,8 @@ pub(super) async fn find(state_dir: &Path) -> Managed {
         Some(manager) => in_the_holder(manager, state_dir).await,
         None => None,
     };
-    let cgroups = held.or_else(|| Base::find(state_dir));
+    let mut cgroups = held.or_else(|| Base::find(state_dir));
+    let memory = Memory::find(cgroups.as_mut(), state_dir);
     if let Some(base) = &cgroups {
         tracing::info!(cgroup = %base.path().display(), "each task gets a cgroup of its own");
     }
@@ -50,14 +53,24 @@ pub(super) async fn find(state_dir: &Path) -> Managed {
         }
         fate
     });
+    match &memory {
+        Memory::Unified | Memory::Separate(_) => {}
+        Memory::Missing(why) => tracing::debug!(why, "no task can have a limit of memory here"),
+    }
     Managed {
         cgroups,
+        memory,
         manager,
         fate,
     }
 }
 
 impl Managed {
+    /// Wherever tasks have cgroups.
+    pub(super) fn bases(&self) -> impl Iterator<Item = &Base> {
+        self.cgroups.iter().chain(self.memory.base())
+    }
+
     /// Does a stop of our unit end the agents?
     pub(super) fn kills_agents(&self) -> bool {
         self.fate == Fate::Killed

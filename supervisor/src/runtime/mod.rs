@@ -31,6 +31,7 @@ mod keep;
 mod leave;
 mod live;
 mod managed;
+mod memory;
 mod naming;
 mod offline;
 mod orphans;

@@ -16,7 +16,7 @@ use sys::process;
 use super::core_loop::Core;
 use super::input::CoreInput;
 use super::{cgroups, claims, container};
-use crate::cgroup::Group;
+use crate::cgroup::{Base, Group};
 use crate::control::ReplySender;
 use crate::ledger::LedgerError;
 use crate::process::marker_sweep::{self, SweepOrder};
@@ -46,11 +46,12 @@ struct End {
 impl Core {
     /// Looks over all processes, in a thread of its own.
     pub(super) fn look_for_orphans(&mut self, request: OrphansRequest, reply: ReplySender) {
-        let (inputs, cgroups) = (self.inputs.clone(), self.service.managed.cgroups.clone());
+        let bases: Vec<Base> = self.service.managed.bases().cloned().collect();
+        let inputs = self.inputs.clone();
         let folders = self.service.folders.clone();
         self.jobs.spawn(async move {
             let look = move || {
-                let groups = cgroups.map_or_else(Vec::new, |base| base.populated());
+                let groups = bases.iter().flat_map(Base::populated).collect();
                 let inside = orphans::inside(container::places(&folders));
                 orphans::marked().map(|marked| (marked, inside, groups))
             };

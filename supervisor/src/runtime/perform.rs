@@ -15,6 +15,7 @@ use super::input::{CoreInput, Swept};
 use super::live::ShimEnd;
 use crate::process::marker_sweep::{self, SweepOrder};
 use crate::process::watchdog;
+use crate::shim::{Kinship, SpawnedShim};
 use sys::claim::ClaimError;
 use sys::container::Container;
 use sys::process;
@@ -82,12 +83,13 @@ impl Core {
         let Some(start) = self.tasks.get_mut(id).and_then(|live| live.start.take()) else {
             return;
         };
+        let limit = self.memory_limit(id);
         match self.service.shim_program.spawn(id) {
-            Ok(shim) => {
-                // Before its order: what it starts is born there.
-                cgroups::place(&self.service, id, shim.pid);
-                self.attend(id, shim, start);
-            }
+            // Before its order: what it starts is born there.
+            Ok(shim) => match cgroups::place(&self.service, id, shim.pid, limit) {
+                Ok(()) => self.attend(id, shim, start),
+                Err(error) => self.withhold_order(id, shim, &error),
+            },
             Err(error) => {
                 tracing::error!(task = %id, %error, "the shim could not be spawned");
                 if let Some(live) = self.tasks.get_mut(id) {
@@ -97,6 +99,19 @@ impl Core {
                 self.claim_against_shims(id, detail);
             }
         }
+    }
+
+    fn memory_limit(&self, id: &TaskId) -> Option<u64> {
+        self.tasks.get(id)?.task.spec.limits.memory_bytes
+    }
+
+    /// A task with a limit that cannot be kept is not started. A shim without an
+    /// order ends by itself.
+    fn withhold_order(&mut self, id: &TaskId, shim: SpawnedShim, error: &std::io::Error) {
+        tracing::error!(task = %id, %error, "its memory cannot be limited");
+        self.watch_shim(id.clone(), shim.pidfd, Kinship::Child);
+        let detail = format!("its memory could not be limited: {error}");
+        self.claim_against_shims(id, detail);
     }
 
     /// The shim is dead: what is in the task's cgroup and what carries its marker

@@ -13,6 +13,7 @@ use super::container;
 use super::core_loop::Core;
 use super::gateway::Asker;
 use super::input::CoreInput;
+use super::memory;
 use crate::control::ReplySender;
 use crate::ledger::LedgerError;
 
@@ -20,6 +21,8 @@ use crate::ledger::LedgerError;
 pub(super) struct Dispatch {
     pub(super) request: RunRequest,
     pub(super) links: Links,
+    /// Most memory of all its processes.
+    pub(super) memory_bytes: Option<u64>,
     pub(super) on_conflict: OnConflict,
     /// This one is no longer put aside, at somebody's word, when the new one has
     /// its row.
@@ -46,6 +49,7 @@ impl Dispatch {
         Self {
             request,
             links: Links::default(),
+            memory_bytes: None,
             on_conflict: OnConflict::Refuse,
             unarchives: None,
         }
@@ -62,7 +66,9 @@ impl Core {
         reply: ReplySender,
     ) -> Result<(), LedgerError> {
         container::forget(&mut dispatch.request);
-        if let Err(refusal) = container::take_options(&mut dispatch.request, options) {
+        let taken = container::take_options(&mut dispatch.request, options)
+            .and_then(|()| memory::take_option(&mut dispatch.memory_bytes, options));
+        if let Err(refusal) = taken {
             self.batch.answer(reply, Response::Error(refusal));
             return Ok(());
         }

@@ -265,6 +265,7 @@ impl Core {
             return;
         }
         if live.task.shim.is_some() {
+            self.look_at_memory(id);
             self.step(id, Input::Fact(Fact::ShimGone));
         } else {
             // It may have died before its claim: then it never started anything.

@@ -258,13 +258,16 @@ fn room(record: &Record) -> Room {
         Record::Intent(intent) if !intent.joined => Room::Reserved,
         // A result is a fact, its text is a luxury.
         Record::Result(result) if result.text.is_none() => Room::Reserved,
+        // What may explain the end.
+        Record::OutOfMemory(oom) if !oom.leader_lives => Room::Reserved,
         Record::Intent(_)
         | Record::Result(_)
         | Record::SessionSeen { .. }
         | Record::ProviderError { .. }
         | Record::Usage { .. }
         | Record::ModelSeen { .. }
-        | Record::FirstOutput { .. } => Room::Common,
+        | Record::FirstOutput { .. }
+        | Record::OutOfMemory(_) => Room::Common,
     }
 }
 

@@ -59,6 +59,77 @@ impl Delegated {
     }
 }
 
+/// A cgroup in the memory hierarchy of version 1, for a supervisor to divide.
+#[derive(Debug)]
+pub struct MemoryHome(Delegated);
+
+impl MemoryHome {
+    /// None where memory is not counted by version 1, or somebody manages it.
+    #[must_use]
+    pub fn new(world: &World) -> Option<Self> {
+        let own = memory_root()?.join(own_memory_path()?);
+        let path = own.join(world.dir().file_name()?);
+        let may = own_user() == 0 && !Path::new("/run/systemd/system").exists();
+        (may && fs::create_dir(&path).is_ok()).then_some(Self(Delegated(path)))
+    }
+
+    /// A supervisor that lives in it.
+    #[must_use]
+    pub fn start(&self, world: &World) -> Arc<Supervisor> {
+        self.0.start(world)
+    }
+
+    /// The memory cgroup of a task.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    pub fn of(&self, world: &World, task: &str) -> PathBuf {
+        let path = fs::read_link(world.task_dir(task).join("cgroup-memory")).expect("it has one");
+        assert!(path.starts_with(&self.0.0), "{}", path.display());
+        path
+    }
+
+    /// What is below it.
+    #[must_use]
+    pub fn below(&self) -> Vec<PathBuf> {
+        self.0.below()
+    }
+}
+
+/// The kernel's own count of kills for want of memory in a cgroup.
+///
+/// # Panics
+/// When the kernel does not count.
+#[must_use]
+pub fn kernel_kills(cgroup: &Path) -> u64 {
+    let text = fs::read_to_string(cgroup.join("memory.oom_control")).expect("it counts");
+    let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+    count
+        .expect("Linux 4.13 and later")
+        .parse()
+        .expect("a count")
+}
+
+/// Where the root of the memory hierarchy of version 1 is mounted.
+#[must_use]
+pub fn memory_root() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    mounts.lines().find_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let (point, kind, options) = (words.next()?, words.next()?, words.next()?);
+        let is_memory = kind == "cgroup" && options.split(',').any(|option| option == "memory");
+        is_memory.then(|| PathBuf::from(point))
+    })
+}
+
+/// Ours in it, below that.
+fn own_memory_path() -> Option<PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = own.lines().find_map(|line| line.split_once(":memory:"))?.1;
+    Some(PathBuf::from(path.trim_start_matches('/')))
+}
+
 fn folders(path: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     entries
@@ -71,6 +142,12 @@ impl Drop for Delegated {
         for task in self.below() {
             let _gone = fs::remove_dir(&task);
             let _gone = task.parent().map(fs::remove_dir);
+        }
+        // A supervisor that lives on in it ends with its world.
+        let above = self.0.parent().map(|above| above.join("cgroup.procs"));
+        let listed = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+        for (pid, above) in listed.lines().zip(above.iter().cycle()) {
+            let _gone = fs::write(above, pid);
         }
         let _gone = fs::remove_dir(&self.0);
     }

@@ -48,6 +48,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "cannot exist: there is no live agent, or it has its KILL already",
     ),
     (
+        "F9, F10, F11",
+        "tests/tests/memory.rs: the kernel kills leader, child and shim, by its own count",
+    ),
+    (
         "F22, F23",
         "supervisor/tests/transport: strangers, half frames, slow readers on both sockets",
     ),

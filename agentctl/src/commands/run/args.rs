@@ -89,6 +89,9 @@ pub(crate) struct Args {
     /// Time between TERM and KILL, whenever it is stopped
     #[arg(long, value_name = "DUR", value_parser = values::duration_ms, help_heading = "Limits")]
     pub(super) grace: Option<u64>,
+    /// Most memory of all its processes; the kernel kills what needs more
+    #[arg(long, value_name = "SIZE", value_parser = values::memory_bytes, help_heading = "Limits")]
+    pub(super) memory: Option<u64>,
     /// Output kept per stream
     #[arg(long, value_name = "SIZE", value_parser = values::size_bytes, help_heading = "Limits")]
     pub(super) max_log: Option<u64>,
@@ -125,9 +128,6 @@ pub(crate) struct Later {
     /// Stop it when it has cost so much (not in this version yet)
     #[arg(long, value_name = "USD", help_heading = "Not in this version yet")]
     max_cost: Option<String>,
-    /// Most memory (not in this version yet)
-    #[arg(long, value_name = "SIZE", help_heading = "Not in this version yet")]
-    memory: Option<String>,
     /// Run as another user (not in this version yet)
     #[arg(
         long = "as",
@@ -148,6 +148,7 @@ impl Args {
             OnConflict::Replace => vec![RunOption::Replace],
         };
         options.extend(self.container.clone().map(RunOption::Container));
+        options.extend(self.memory.map(RunOption::Memory));
         options
     }
 
@@ -161,7 +162,6 @@ impl Args {
         let later = &self.later;
         let named = [
             (later.max_cost.is_some(), "--max-cost"),
-            (later.memory.is_some(), "--memory"),
             (later.as_user.is_some(), "--as"),
             (later.on_not_found.is_some(), "--on-not-found"),
         ];
@@ -198,7 +198,6 @@ mod tests {
         for line in [
             ["--on-conflict", "queue"],
             ["--max-cost", "1.5"],
-            ["--memory", "2G"],
             ["--as", "u"],
             ["--on-not-found", "fail"],
         ] {
@@ -235,6 +234,9 @@ mod tests {
         assert!(words(&["--id", "a/b"]).contains("'/' is not allowed"));
         assert!(words(&["--timeout", "5"]).contains("90s, 10m"));
         assert!(words(&["--max-log", "5X"]).contains("512K"));
+        assert!(words(&["--memory", "5X"]).contains("512K"));
+        assert!(words(&["--memory", "4095K"]).contains("4M at least"));
+        parse(&["--memory", "4M"]).expect("enough");
         assert!(words(&["--resume=--x"]).contains("begins with `-`"));
     }
 

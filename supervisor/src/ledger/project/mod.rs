@@ -74,6 +74,7 @@ pub(super) fn apply(
         | EventBody::Finished { .. }
         | EventBody::SupervisorStarted { .. }
         | EventBody::SupervisorStopped { .. }
+        | EventBody::OutOfMemory(_)
         | EventBody::HubDraining { .. }
         | EventBody::HubGone { .. }
         | EventBody::HubAdmitting {}

@@ -3,8 +3,8 @@
 use lifecycle::event::{BindKind, Ending};
 use lifecycle::{EventBody, SessionPlan, SessionRow, TaskSpec};
 use protocol::shim::{
-    AlarmKind, ProcessId, ProviderError, ResultRecord, SenderRecord, SpawnStage, SupersededBy,
-    SweepRecord, Target, Usage,
+    AlarmKind, OomRecord, ProcessId, ProviderError, ResultRecord, SenderRecord, SpawnStage,
+    SupersededBy, SweepRecord, Target, Usage,
 };
 use protocol::view::{Links, Survivor};
 use protocol::vocab::{IntentOutcome, SessionState, SignalledBy};
@@ -81,6 +81,7 @@ fn of_the_agent(values: &Values) -> Vec<EventBody> {
             shim: process(values),
         },
         EventBody::FirstOutput {},
+        EventBody::OutOfMemory(oom(values)),
         EventBody::ModelSeen { model: text() },
         EventBody::Result(ResultRecord {
             at: Timestamp(values.at),
@@ -114,6 +115,15 @@ fn of_the_agent(values: &Values) -> Vec<EventBody> {
             left_running: values.number,
         },
     ]
+}
+
+const fn oom(values: &Values) -> OomRecord {
+    OomRecord {
+        at: Timestamp(values.at),
+        kills: values.number,
+        since: Timestamp(values.at),
+        leader_lives: values.small > 0,
+    }
 }
 
 fn of_the_drain(values: &Values) -> Vec<EventBody> {

@@ -1,10 +1,13 @@
 //! What a test does to the tasks of its world.
 
+use std::path::Path;
+
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::World;
 use crate::harness::background::Background;
+use crate::harness::cgroup::kernel_kills;
 use crate::harness::ctl::Output;
 use crate::harness::process::Process;
 use crate::harness::wait::{GENEROUS, wait_explained};
@@ -130,5 +133,16 @@ impl World {
     pub fn kill(&self, process: &Process, signal: Signal) {
         self.oracle().killed.push((process.clone(), signal));
         process.signal(signal);
+    }
+
+    /// The kernel killed this process of a task with this cgroup for want of
+    /// memory: by its own count, remembered for the invariants.
+    ///
+    /// # Panics
+    /// When the kernel did not.
+    pub fn killed_by_kernel(&self, process: &Process, cgroup: &Path) {
+        assert_eq!(kernel_kills(cgroup), 1, "{}", cgroup.display());
+        let kill = (process.clone(), Signal::SIGKILL);
+        self.oracle().killed.push(kill);
     }
 }
