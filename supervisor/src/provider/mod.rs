@@ -11,7 +11,7 @@
 //! | `[prompt]` | `via` = `stdin`, `argument` or `none`; `args`, `required` |
 //! | `[model]` | `args` |
 //! | `[session]` | `pattern`, `resume`, `choose`, `new_id` |
-//! | `[env]` | `set`, `strip`, `require` |
+//! | `[env]` | `set`, `strip`, `allow`, `require` |
 //! | `[process]` | `stop_signal`, `term_exit`, `leftovers` |
 //! | `[limits]` | `idle_timeout`, `start_timeout`, `grace` |
 //! | `[counters]` | `cumulative` |
@@ -116,6 +116,8 @@ enum NewId {
 struct EnvRules {
     set: Vec<(String, String)>,
     strip: Vec<String>,
+    /// Nothing else is inherited, where there is such a list.
+    allow: Option<Vec<String>>,
     require: Vec<String>,
 }
 

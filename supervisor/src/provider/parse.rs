@@ -276,6 +276,12 @@ fn env(section: &mut Section<'_>) -> EnvRules {
         check_variable(section, &name, &name.value, "*");
         rules.strip.push(name.value);
     }
+    if let Some(names) = section.words("allow") {
+        for name in &names {
+            check_variable(section, name, &name.value, "*");
+        }
+        rules.allow = Some(names.into_iter().map(|name| name.value).collect());
+    }
     for name in section.words("require").unwrap_or_default() {
         check_variable(section, &name, &name.value, "");
         rules.require.push(name.value);

@@ -15,9 +15,18 @@ use super::{Provider, parse};
 use crate::document::{MAX_DOCUMENT_BYTES, nearest};
 
 /// Built-in files: name for messages, text.
-const BUILT_IN: [(&str, &str); 2] = [
+pub(super) const BUILT_IN: [(&str, &str); 8] = [
     ("exec.toml", include_str!("../../providers/exec.toml")),
     ("claude.toml", include_str!("../../providers/claude.toml")),
+    ("codex.toml", include_str!("../../providers/codex.toml")),
+    ("cursor.toml", include_str!("../../providers/cursor.toml")),
+    ("gemini.toml", include_str!("../../providers/gemini.toml")),
+    ("kimi.toml", include_str!("../../providers/kimi.toml")),
+    (
+        "opencode.toml",
+        include_str!("../../providers/opencode.toml"),
+    ),
+    ("qwen.toml", include_str!("../../providers/qwen.toml")),
 ];
 
 /// Most files that are read from the folder: far more than there are agents,

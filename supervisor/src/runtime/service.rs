@@ -104,6 +104,7 @@ impl Service {
             },
             strip: &self.config.env.strip,
             provider_strip: &launch.env_strip,
+            provider_allow: launch.env_allow.as_deref(),
             provider_add: &launch.env_add,
             provider_require: &launch.env_require,
             requested: &request.env,

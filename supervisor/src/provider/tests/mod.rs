@@ -6,6 +6,7 @@ mod launch;
 mod messages;
 mod reader;
 mod registry;
+mod transcripts;
 
 use super::{Provider, parse};
 
