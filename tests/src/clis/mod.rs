@@ -1,0 +1,145 @@
+//! The real agent CLIs that `tests/install-clis` installs, and what is done to
+//! each of them. A CLI is a [`Kit`]: what keeps it on loopback and quiet. The
+//! scenarios know none of them.
+
+mod conversation;
+mod kits;
+mod stops;
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::harness::{Dispatched, Run, Stub, World, cli_dir};
+
+pub use conversation::conversation;
+pub use kits::{CLAUDE, CODEX, GEMINI, OPENCODE, QWEN};
+pub use stops::{killed_leader, stopped_in_mid_answer, stopped_with_its_tool};
+
+/// One CLI.
+#[derive(Clone, Copy, Debug)]
+pub struct Kit {
+    /// Its provider, its program and its folder.
+    pub name: &'static str,
+    /// Variables; `{url}` stands for the stub.
+    variables: &'static [(&'static str, &'static str)],
+    /// Further arguments: it may use its tools.
+    arguments: &'static [&'static str],
+    /// A file below HOME: path and text, with `{url}` in it.
+    home_file: Option<(&'static str, &'static str)>,
+    /// A file in its working folder.
+    work_file: Option<(&'static str, &'static str)>,
+    /// A prompt on which the API fails at once, after its own few tries.
+    failure: &'static str,
+    /// Output tokens of one plain answer.
+    output_tokens: u64,
+    /// It says what it costs.
+    cost: Cost,
+}
+
+/// Whether a CLI says what it costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cost {
+    Said,
+    Unsaid,
+}
+
+/// The conversation of all scenarios.
+const KEY: &str = "forge:repo:42";
+
+/// A CLI in a world, with a stub of its model's API.
+#[derive(Debug)]
+pub struct Scene<'world> {
+    kit: Kit,
+    world: &'world World,
+    stub: Stub,
+    path: String,
+}
+
+/// The search path with a CLI of `tests/install-clis` on it, if it is there.
+#[must_use]
+pub fn installed(name: &str) -> Option<String> {
+    let dir = cli_dir()?;
+    let bins: [PathBuf; 2] = [
+        dir.join("node-bin"),
+        dir.join(name).join("node_modules/.bin"),
+    ];
+    bins[1].join(name).exists().then(|| {
+        format!(
+            "{}:{}:/usr/local/bin:/usr/bin:/bin",
+            bins[0].display(),
+            bins[1].display()
+        )
+    })
+}
+
+impl<'world> Scene<'world> {
+    /// Starts the stub and writes the files of the CLI.
+    #[must_use]
+    pub fn new(kit: Kit, world: &'world World, path: String) -> Self {
+        let scene = Self {
+            kit,
+            world,
+            stub: Stub::start(world),
+            path,
+        };
+        scene.furnish("home");
+        if let Some((name, text)) = kit.work_file {
+            scene.write(&format!("work/{name}"), text);
+        }
+        scene
+    }
+
+    /// A HOME for the CLI, with its settings and nothing else.
+    fn furnish(&self, home: &str) {
+        fs::create_dir_all(self.world.path(home)).expect("the world can be written");
+        if let Some((name, text)) = self.kit.home_file {
+            self.write(&format!("{home}/{name}"), text);
+        }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.world.path(name);
+        let folder = path.parent().expect("it is in a folder");
+        fs::create_dir_all(folder).expect("the world can be written");
+        let text = text.replace("{url}", &self.stub.url());
+        fs::write(path, text).expect("the world can be written");
+    }
+
+    /// A dispatch whose CLI stays on loopback and quiet.
+    fn run(&self, prompt: &str) -> Run<'world> {
+        let run = self
+            .world
+            .run()
+            .provider(self.kit.name)
+            .key(KEY)
+            .prompt(prompt)
+            .option("--env", &format!("PATH={}", self.path));
+        let run = self.kit.variables.iter().fold(run, |run, (name, value)| {
+            let value = value.replace("{url}", &self.stub.url());
+            run.option("--env", &format!("{name}={value}"))
+        });
+        let arguments = self.kit.arguments.iter();
+        arguments.fold(run, |run, argument| run.option("--provider-arg", argument))
+    }
+
+    /// Its row when it has ended; nothing of it is left.
+    fn ended(&self, task: &Dispatched) -> Value {
+        let ended = self.world.ended(&task.id);
+        assert_eq!(self.world.marked(&task.id), [], "{}", self.kit.name);
+        ended
+    }
+
+    /// State and reason of the task's session.
+    fn session_of(&self, task: &Value) -> (String, Option<String>) {
+        let id = task["session_id"].as_str().expect("a session");
+        let rows = self.world.ledger().sessions_of(KEY);
+        let row = rows
+            .iter()
+            .find(|row| row.text("session_id") == Some(id))
+            .unwrap_or_else(|| panic!("no row of {id} in {rows:?}"));
+        let state = row.text("state").expect("a state").to_string();
+        (state, row.text("quarantine_reason").map(str::to_string))
+    }
+}
