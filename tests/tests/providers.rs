@@ -193,6 +193,41 @@ fn a_list_of_what_is_allowed_keeps_the_callers_secrets_out() {
     world.check();
 }
 
+#[test]
+fn the_doctor_says_what_each_provider_lacks() {
+    let world = World::running();
+    world.install_fake("claude");
+    let wrapper = world.path("bin/qwen");
+    std::fs::write(&wrapper, "#!/usr/bin/env no-such-interpreter\n").expect("a file");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&wrapper, mode).expect("ours");
+    let details = |key: Option<&str>| {
+        let mut command = world.ctl_command(&["doctor", "--json"]);
+        command.envs(key.map(|key| (key, "k")));
+        let checks = world.finish(command).ok().json()["checks"].clone();
+        let checks = checks.as_array().expect("a list").clone();
+        let ours = checks
+            .into_iter()
+            .filter(|check| check["name"] == "provider");
+        ours.map(|check| format!("{}: {}", check["state"], check["detail"]))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let all = details(None);
+    for expected in [
+        "\"warning\": \"claude: it is perhaps not logged in: there is none of ANTHROPIC_API_KEY, ",
+        "\"warning\": \"codex: codex is not on the PATH: install it; it is perhaps not logged in: ",
+        "\"warning\": \"cursor (untested): cursor-agent is not on the PATH: install it\"",
+        "bin/qwen needs no-such-interpreter, which is not on the PATH",
+    ] {
+        assert!(all.contains(expected), "{expected} is not in\n{all}");
+    }
+    assert!(!all.contains("exec"), "it runs anything");
+    let all = details(Some("ANTHROPIC_API_KEY"));
+    assert!(all.contains("\"ok\": \"claude: claude is ready\""), "{all}");
+    world.check();
+}
+
 /// A file of a CLI that says what it should.
 const TRIED: &str = r#"name = "tried"
 description = "A shell"

@@ -10,6 +10,6 @@ mod response;
 pub use request::{
     Again, AgainRequest, DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter,
     LogsRequest, OrphansRequest, ProvidersRequest, Request, RunOption, RunRequest, SessionAct,
-    SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
+    SessionChange, SessionChoice, SessionsRequest, StopRequest, Surroundings, WaitRequest,
 };
 pub use response::{ErrorBody, ErrorCode, LogChunk, Response};

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use protocol::ProviderName;
+use protocol::control::Surroundings;
 use protocol::view::ProviderView;
 
 use super::{Provider, parse};
@@ -183,6 +184,14 @@ impl Registry {
         })
     }
 
+    /// What the provider of this name lacks to be run.
+    ///
+    /// # Errors
+    /// As [`Registry::get`].
+    pub fn lacks(&self, name: &str, around: &Surroundings) -> Result<Vec<String>, LookupError> {
+        Ok(self.good(name)?.provider.lacks(around))
+    }
+
     fn good(&self, name: &str) -> Result<&Good, LookupError> {
         match self.entries.get(name) {
             Some(Entry::Good(good)) => Ok(good),
@@ -323,7 +332,7 @@ fn read_bounded(path: &Path) -> io::Result<String> {
 }
 
 /// Where `program` is found: itself, if it is a path.
-fn find_program(program: &str, path_var: Option<&str>) -> Option<String> {
+pub(super) fn find_program(program: &str, path_var: Option<&str>) -> Option<String> {
     if program.contains('/') {
         return is_executable(Path::new(program)).then(|| program.to_owned());
     }

@@ -9,6 +9,8 @@ use crate::scenarios::assert_ended;
 
 /// The whole of it.
 pub fn conversation(scene: &Scene<'_>) {
+    let diagnosis = scene.diagnosis();
+    assert_eq!(diagnosis["state"], "ok", "{diagnosis:#}");
     let (first, session) = fresh(scene);
     resumed(scene, &first, &session);
     api_failure(scene, &session);

@@ -91,6 +91,24 @@ impl<'world> Scene<'world> {
         scene
     }
 
+    /// What `doctor` says of the CLI, with its variables and where it is.
+    #[must_use]
+    pub fn diagnosis(&self) -> Value {
+        let mut command = self.world.ctl_command(&["doctor", "--json"]);
+        command.env("PATH", &self.path);
+        for (name, value) in self.kit.variables {
+            command.env(name, value);
+        }
+        let checks = self.world.finish(command).ok().json()["checks"].clone();
+        let begins = format!("{}: ", self.kit.name);
+        let checks = checks.as_array().expect("a list");
+        let of_it = |check: &&Value| {
+            let detail = check["detail"].as_str().unwrap_or_default();
+            check["name"] == "provider" && detail.starts_with(&begins)
+        };
+        checks.iter().find(of_it).expect("it is looked at").clone()
+    }
+
     /// A HOME for the CLI, with its settings and nothing else.
     fn furnish(&self, home: &str) {
         fs::create_dir_all(self.world.path(home)).expect("the world can be written");

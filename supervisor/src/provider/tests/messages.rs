@@ -161,6 +161,8 @@ set = { "A=B" = "x" }
 strip = ["*"]
 allow = ["A=B"]
 require = ["X_*"]
+[login]
+files = ["auth.json"]
 "#;
     assert_eq!(
         behind_head(text),
@@ -177,6 +179,7 @@ require = ["X_*"]
             "test.toml:14: env.strip[0]: `*` is not a variable's name",
             "test.toml:15: env.allow[0]: `A=B` is not a variable's name",
             "test.toml:16: env.require[0]: `X_*` is not a variable's name",
+            "test.toml:18: login.files[0]: `auth.json` is neither absolute nor below `~/`",
         ]
     );
 }

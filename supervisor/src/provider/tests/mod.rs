@@ -2,6 +2,7 @@
 
 mod built_in;
 mod documents;
+mod lacks;
 mod launch;
 mod messages;
 mod reader;
