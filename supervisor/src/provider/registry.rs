@@ -15,19 +15,16 @@ use protocol::view::ProviderView;
 use super::{Provider, parse};
 use crate::document::{MAX_DOCUMENT_BYTES, nearest};
 
-/// Built-in files: name for messages, text.
-pub(super) const BUILT_IN: [(&str, &str); 8] = [
-    ("exec.toml", include_str!("../../providers/exec.toml")),
-    ("claude.toml", include_str!("../../providers/claude.toml")),
-    ("codex.toml", include_str!("../../providers/codex.toml")),
-    ("cursor.toml", include_str!("../../providers/cursor.toml")),
-    ("gemini.toml", include_str!("../../providers/gemini.toml")),
-    ("kimi.toml", include_str!("../../providers/kimi.toml")),
-    (
-        "opencode.toml",
-        include_str!("../../providers/opencode.toml"),
-    ),
-    ("qwen.toml", include_str!("../../providers/qwen.toml")),
+/// The built-in files' texts.
+pub(super) const BUILT_IN: [&str; 8] = [
+    include_str!("../../providers/exec.toml"),
+    include_str!("../../providers/claude.toml"),
+    include_str!("../../providers/codex.toml"),
+    include_str!("../../providers/cursor.toml"),
+    include_str!("../../providers/gemini.toml"),
+    include_str!("../../providers/kimi.toml"),
+    include_str!("../../providers/opencode.toml"),
+    include_str!("../../providers/qwen.toml"),
 ];
 
 /// Most files that are read from the folder: far more than there are agents,
@@ -116,8 +113,9 @@ impl Registry {
     #[must_use]
     pub fn load(providers_dir: &Path) -> Self {
         let mut registry = Self::default();
-        for (file, text) in BUILT_IN {
-            registry.add(file, Source::BuiltIn, text.to_owned());
+        for text in BUILT_IN {
+            let name = parse::declared_name(text).unwrap_or_default();
+            registry.add(&format!("{name}.toml"), Source::BuiltIn, text.to_owned());
         }
         let files = match toml_files(providers_dir) {
             Ok(files) => files,

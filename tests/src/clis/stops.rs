@@ -4,15 +4,15 @@
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::Scene;
-use crate::harness::{Dispatched, GENEROUS, Process, Records, wait_until};
+use super::{SLOW, Scene};
+use crate::harness::{Dispatched, Process, Records, wait_until};
 use crate::scenarios::assert_ended;
 
 /// Its answer has begun, and its session is known.
 fn in_mid_answer(scene: &Scene<'_>) -> Dispatched {
     let before = scene.stub.requests().len();
     let task = scene.run("SLOW 300 GAMMA").detached();
-    wait_until("the answer begins", GENEROUS, || {
+    wait_until("the answer begins", SLOW, || {
         let bound = scene.world.show(&task.id)["session_id"].is_string();
         bound && scene.stub.requests().len() > before
     });
@@ -53,7 +53,7 @@ pub fn stopped_with_its_tool(scene: &Scene<'_>) {
         .run(&format!("TOOL sh {}", script.display()))
         .detached();
     let records = Records::new(record);
-    wait_until("the tool runs", GENEROUS, || records.has_mark("up"));
+    wait_until("the tool runs", SLOW, || records.has_mark("up"));
     assert_ne!(records.alive(), []);
     assert_eq!(scene.world.stop(&task.id, &[]), "stopped");
     assert_eq!(records.alive(), []);

@@ -299,8 +299,9 @@ fn pieces_of_an_answer_are_put_together_and_begin_again_behind_a_tool() {
 #[test]
 fn every_built_in_provider_has_transcripts_but_the_one_that_runs_anything() {
     let names: Vec<&str> = ALL.iter().map(|(it, _, _)| it.name().as_str()).collect();
-    for (file, _) in super::super::registry::BUILT_IN {
-        let name = file.trim_end_matches(".toml");
-        assert!(name == "exec" || names.contains(&name), "{name}");
+    for text in super::super::registry::BUILT_IN {
+        let name = super::super::parse::declared_name(text).expect("it has a name");
+        let known = name == "exec" || names.contains(&name.as_str());
+        assert!(known, "{name}");
     }
 }
