@@ -73,7 +73,32 @@ pub(crate) fn start(client: &Client, permission: Permission) -> Result<(), CliEr
             "set HOME, or name a place with --state-dir",
         ));
     };
-    spawn(place)
+    let child = spawn(place)?;
+    if let Some(child) = child {
+        eprintln!(
+            "agentctl: no supervisor was running; started one (pid {}, state in {})",
+            child.id(),
+            place.places.state_dir
+        );
+    }
+    Ok(())
+}
+
+/// Starts a supervisor at the one place that `client` was given: for a trial,
+/// apart from everybody else's. Its caller ends it.
+///
+/// # Errors
+/// Exit code 5 with the reason where none can be started.
+pub(crate) fn start_apart(client: &Client) -> Result<Child, CliError> {
+    if inside_a_task() {
+        return Err(refused(
+            "inside a task no supervisor is started: it would be ended together with the task",
+            "try it outside of the task",
+        ));
+    }
+    let place = client.candidates().startable();
+    let child = place.map(spawn).transpose()?.flatten();
+    child.ok_or_else(|| not_ready("its place is taken"))
 }
 
 /// The supervisor's program: `AGENT_SUPERVISOR_BIN`, else beside this one,
@@ -105,7 +130,8 @@ fn is_program(file: &Path) -> bool {
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-fn spawn(place: &Place) -> Result<(), CliError> {
+/// None where another process was faster.
+fn spawn(place: &Place) -> Result<Option<Child>, CliError> {
     let binary = supervisor_binary()?;
     let mut command = Command::new(&binary);
     command
@@ -124,14 +150,10 @@ fn spawn(place: &Place) -> Result<(), CliError> {
         None => return Err(not_ready("it has no stdout")),
     };
     if answer.lines().any(|line| line == "READY") {
-        eprintln!(
-            "agentctl: no supervisor was running; started one (pid {}, state in {})",
-            child.id(),
-            place.places.state_dir
-        );
-        return Ok(());
+        return Ok(Some(child));
     }
-    failed(place, &mut child, &answer)
+    failed(place, &mut child, &answer)?;
+    Ok(None)
 }
 
 /// A child inherits what this thread blocks, and a supervisor that blocks TERM

@@ -32,7 +32,8 @@ fn the_samples_do_carry_secrets() {
             "request.run",
             "response.log",
             "to_shim.start",
-            "to_shim.start_bare"
+            "to_shim.start_bare",
+            "to_shim.start_pieces"
         ]
     );
 }

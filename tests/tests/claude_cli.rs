@@ -1,27 +1,15 @@
 //! The real Claude Code CLI, against a stub of its model API.
 
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
-use tests::harness::{
-    Dispatched, GENEROUS, Records, Run, Stub, StubRequest, World, cli_dir, wait_until,
-};
+use tests::harness::{Dispatched, GENEROUS, Records, Run, Stub, StubRequest, World, wait_until};
 use tests::scenarios::assert_ended;
 use tests::skip;
 
 const KEY: &str = "forge:repo:42";
 
-/// The folders that `tests/install-clis` filled, as a search path.
+/// The search path with the CLI on it.
 fn installed() -> Option<String> {
-    let dir = cli_dir()?;
-    let bins: [PathBuf; 2] = [dir.join("node-bin"), dir.join("clis/node_modules/.bin")];
-    bins[1].join("claude").exists().then(|| {
-        format!(
-            "{}:{}:/usr/local/bin:/usr/bin:/bin",
-            bins[0].display(),
-            bins[1].display()
-        )
-    })
+    tests::clis::installed("claude")
 }
 
 /// A dispatch whose CLI stays on loopback and quiet.

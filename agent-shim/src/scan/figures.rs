@@ -22,6 +22,8 @@ pub(super) fn count(totals: &mut Usage, field: Field, slot: &Slot) {
         | Field::Model
         | Field::Progress
         | Field::ResultText
+        | Field::ResultTextAdd
+        | Field::ResultTextRestart
         | Field::ErrorText => {}
     }
 }

@@ -108,6 +108,13 @@ impl Findings {
         self.found.push(Finding::Session { id, stream });
     }
 
+    /// A session id that counts only while none is known.
+    pub(super) fn first_session(&mut self, id: String, stream: Stream) {
+        if self.last_session.is_none() {
+            self.session(id, stream);
+        }
+    }
+
     pub(super) fn model(&mut self, model: String) {
         let seen = model.is_empty() || self.last_model.as_ref() == Some(&model);
         if seen || self.models >= MAX_MODELS {

@@ -175,7 +175,11 @@ pub(super) fn wanted_by_field(field: Field) -> Wanted {
         Field::SessionId => (protocol::limits::MAX_SESSION_ID + 1, Keep::Last),
         Field::Model | Field::ErrorText => (protocol::limits::MAX_TEXT_FIELD, Keep::Last),
         Field::Progress => (protocol::limits::MAX_PROGRESS_TEXT, Keep::Joined),
-        Field::ResultText => (protocol::limits::MAX_RESULT_TEXT, Keep::Joined),
+        Field::ResultText | Field::ResultTextAdd => {
+            (protocol::limits::MAX_RESULT_TEXT, Keep::Joined)
+        }
+        // Its presence is all that counts.
+        Field::ResultTextRestart => (NUMBER_CAP, Keep::Nothing),
         Field::Turns
         | Field::InputTokens
         | Field::InputTokensAdd

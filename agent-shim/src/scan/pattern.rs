@@ -221,9 +221,11 @@ impl Following {
     fn take(&mut self, bytes: &[u8]) -> Line {
         let (cap, ends): (_, fn(u8) -> bool) = match self.meaning {
             PatternMeaning::Error(_) => (MAX_ERROR_TEXT, |byte| byte == b'\n'),
-            PatternMeaning::SessionIdFollows => (protocol::limits::MAX_SESSION_ID + 1, |byte| {
-                byte.is_ascii_whitespace()
-            }),
+            PatternMeaning::SessionIdFollows | PatternMeaning::FirstSessionIdFollows => {
+                (protocol::limits::MAX_SESSION_ID + 1, |byte| {
+                    byte.is_ascii_whitespace()
+                })
+            }
         };
         let end = bytes.iter().position(|byte| ends(*byte));
         let piece = &bytes[..end.unwrap_or(bytes.len())];
@@ -242,6 +244,7 @@ impl Following {
         match self.meaning {
             PatternMeaning::Error(error) => findings.error(error, text.trim().to_owned()),
             PatternMeaning::SessionIdFollows => findings.session(text, stream),
+            PatternMeaning::FirstSessionIdFollows => findings.first_session(text, stream),
         }
     }
 }

@@ -152,6 +152,10 @@ impl Rules {
         for (slot, field) in &rule.take {
             let slot_at = *slot;
             let slot = &self.slots[slot_at];
+            if *field == Field::ResultTextRestart && slot.seen {
+                self.spare_text.clear();
+                continue;
+            }
             let Some(text) = slot.text() else {
                 count(&mut self.totals, *field, slot);
                 continue;
@@ -165,6 +169,8 @@ impl Rules {
                 Field::Model => self.findings.model_bytes(&text.bytes),
                 Field::Progress => self.progress.set(text),
                 Field::ResultText => result_text = Some(slot_at),
+                Field::ResultTextAdd => self.spare_text.append(&text.bytes, text.extent),
+                Field::ResultTextRestart => {}
                 Field::ErrorText => error_text = Some(slot_at),
                 Field::Turns
                 | Field::InputTokens

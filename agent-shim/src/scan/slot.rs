@@ -84,9 +84,17 @@ impl Text {
 
     /// Joins another element's text, on a line of its own.
     pub(super) fn join(&mut self, more: &[u8], extent: Extent) {
+        if !self.bytes.is_empty() {
+            self.append(b"\n", Extent::Whole);
+        }
+        self.append(more, extent);
+    }
+
+    /// Puts `more` behind the text. What comes behind a cut is left away.
+    pub(super) fn append(&mut self, more: &[u8], extent: Extent) {
         const CAP: usize = protocol::limits::MAX_RESULT_TEXT;
-        if !self.bytes.is_empty() && self.bytes.len() < CAP {
-            self.bytes.push(b'\n');
+        if self.extent == Extent::Cut {
+            return;
         }
         let fitting = more.len().min(CAP - self.bytes.len());
         self.bytes.extend_from_slice(&more[..fitting]);

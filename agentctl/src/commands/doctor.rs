@@ -1,6 +1,6 @@
 //! `doctor`: what is well, and what should be looked at. Reads only.
 
-use protocol::control::{OrphansRequest, ProvidersRequest, Request, Response};
+use protocol::control::{OrphansRequest, ProvidersRequest, Request, Response, Surroundings};
 use protocol::view::{OrphansView, ProviderView, StatusView, UnitView};
 use serde::Serialize;
 use serde_json::json;
@@ -97,7 +97,10 @@ fn examined(client: &Client) -> Result<Vec<Check>, CliError> {
         restart(status.unit.as_ref(), status.tasks.running),
         leftovers(&orphans),
     ];
-    checks.extend(providers.iter().filter_map(provider));
+    let around = surroundings();
+    for view in &providers {
+        checks.extend(provider(client, view, &around)?);
+    }
     Ok(checks)
 }
 
@@ -148,16 +151,44 @@ fn leftovers(view: &OrphansView) -> Check {
     }
 }
 
-fn provider(view: &ProviderView) -> Option<Check> {
-    let command = view.command.as_deref()?;
-    Some(match &view.found {
-        Some(path) => Check::ok("provider", format!("{}: {path}", view.name)),
-        None => Check::warning(
+/// Would its agent run from here? Nothing is asked of one that runs anything.
+fn provider(
+    client: &Client,
+    view: &ProviderView,
+    around: &Surroundings,
+) -> Result<Option<Check>, CliError> {
+    let (name, Some(command)) = (&view.name, &view.command) else {
+        return Ok(None);
+    };
+    let request = Request::Providers(ProvidersRequest::Lacks {
+        name: name.to_string(),
+        around: around.clone(),
+    });
+    let Response::ProviderChecked { problems } = client.ask(&request)? else {
+        return Err(CliError::wrong_answer());
+    };
+    let tested = if view.tested { "" } else { " (untested)" };
+    Ok(Some(if problems.is_empty() {
+        Check::ok("provider", format!("{name}{tested}: {command} is ready"))
+    } else {
+        Check::warning(
             "provider",
-            format!("{}: {command} is not on the supervisor's PATH", view.name),
-            format!("install it, if {} is to be used", view.name),
-        ),
-    })
+            format!("{name}{tested}: {}", problems.join("; ")),
+            format!("only if {name} is to be used"),
+        )
+    }))
+}
+
+/// This process's own; a system service puts its own in the place of it.
+fn surroundings() -> Surroundings {
+    let variables = std::env::vars_os()
+        .filter(|(_, value)| !value.is_empty())
+        .filter_map(|(name, _)| name.into_string().ok());
+    Surroundings {
+        path: std::env::var("PATH").ok(),
+        home: std::env::var("HOME").ok(),
+        variables: variables.collect(),
+    }
 }
 
 fn table(checks: &[Check], screen: Screen) -> String {

@@ -1,4 +1,6 @@
-//! `providers [list|show NAME|check FILE]`.
+//! `providers [list|show NAME|check FILE [--try]]`.
+
+mod trial;
 
 use std::fs;
 
@@ -34,6 +36,12 @@ enum Verb {
     Check {
         /// The file
         file: String,
+        /// Run it once, apart from your own supervisor, and show what was
+        /// recognised in its output
+        #[arg(long = "try")]
+        attempt: bool,
+        #[command(flatten)]
+        trial: trial::Args,
     },
 }
 
@@ -41,7 +49,17 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
     match args.verb.unwrap_or(Verb::List) {
         Verb::List => list(cx),
         Verb::Show { name } => show(name, cx),
-        Verb::Check { file } => check(file, cx),
+        Verb::Check {
+            file,
+            attempt,
+            trial,
+        } => {
+            if attempt {
+                trial::execute(&file, &trial, cx)
+            } else {
+                check(&file, cx)
+            }
+        }
     }
 }
 
@@ -84,20 +102,36 @@ fn show(name: String, cx: &Context) -> Result<Code, CliError> {
     Ok(Code::OK)
 }
 
-fn check(file: String, cx: &Context) -> Result<Code, CliError> {
-    let text = fs::read_to_string(&file)
-        .map_err(|error| CliError::usage(format!("cannot read {file}: {error}")))?;
-    let request = ProvidersRequest::Check {
-        file: file.clone(),
-        text,
-    };
-    let answer = cx.client()?.ask_or_read(&Request::Providers(request))?;
+fn check(file: &str, cx: &Context) -> Result<Code, CliError> {
+    let text = text_of(file)?;
+    let request = check_request(file, &text);
+    let problems = problems_in(cx.client()?.ask_or_read(&request)?)?;
+    tell(file, &problems, cx.format)
+}
+
+fn text_of(file: &str) -> Result<String, CliError> {
+    fs::read_to_string(file)
+        .map_err(|error| CliError::usage(format!("cannot read {file}: {error}")))
+}
+
+fn check_request(file: &str, text: &str) -> Request {
+    Request::Providers(ProvidersRequest::Check {
+        file: file.to_owned(),
+        text: text.to_owned(),
+    })
+}
+
+fn problems_in(answer: Response) -> Result<Vec<String>, CliError> {
     let Response::ProviderChecked { problems } = answer else {
         return Err(CliError::wrong_answer());
     };
-    match cx.format {
+    Ok(problems)
+}
+
+fn tell(file: &str, problems: &[String], format: Format) -> Result<Code, CliError> {
+    match format {
         Format::Json => out::json(&json!({ "file": file, "problems": problems }))?,
-        Format::Text if problems.is_empty() => out::text(&format!("{}: ok\n", clean(&file)))?,
+        Format::Text if problems.is_empty() => out::text(&format!("{}: ok\n", clean(file)))?,
         Format::Text => {
             let lines = problems
                 .iter()

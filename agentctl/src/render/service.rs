@@ -131,7 +131,11 @@ pub(crate) fn providers(providers: &[ProviderView], screen: Screen) -> String {
             Cell::new(Ink::Bold, provider.name.as_str()),
             installed,
             Cell::plain(yes(provider.resumes)),
-            Cell::plain(yes(provider.tested)),
+            if provider.tested {
+                Cell::plain("yes")
+            } else {
+                Cell::new(Ink::Yellow, "untested")
+            },
             Cell::new(Ink::Dim, &provider.source),
             Cell::plain(&provider.description),
         ]);

@@ -10,6 +10,7 @@ mod response;
 pub use request::{
     Again, AgainRequest, DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter,
     LogsRequest, OrphansRequest, ProvidersRequest, PruneRequest, Request, RunOption, RunRequest,
-    SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
+    SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest, Surroundings,
+    WaitRequest,
 };
 pub use response::{ErrorBody, ErrorCode, LogChunk, Response};

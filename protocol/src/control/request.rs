@@ -345,4 +345,22 @@ pub enum ProvidersRequest {
         /// The file's text.
         text: String,
     },
+    /// What is missing for a run from here? → `ProviderChecked`.
+    Lacks {
+        /// Its name.
+        name: String,
+        /// Where the caller stands.
+        around: Surroundings,
+    },
+}
+
+/// As much of a caller's environment as says whether a program would run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// The search path.
+    pub path: Option<String>,
+    /// The home folder.
+    pub home: Option<String>,
+    /// The names of all variables that are set and not empty; never a value.
+    pub variables: Vec<String>,
 }

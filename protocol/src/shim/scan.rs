@@ -122,6 +122,12 @@ pub enum Field {
     ResultText,
     /// What went wrong, for people.
     ErrorText,
+    /// A piece of the final text: put behind the text that is kept, without
+    /// anything between them.
+    ResultTextAdd,
+    /// Where there is such a value, the kept text is over, and the next piece
+    /// begins a new one.
+    ResultTextRestart,
 }
 
 /// A text in a raw line.
@@ -142,4 +148,7 @@ pub enum PatternMeaning {
     Error(ProviderError),
     /// The session id follows the text, up to a space or the line's end.
     SessionIdFollows,
+    /// As before, but only while no session id is known: later ones are those
+    /// of others, e.g. of agents that this one starts.
+    FirstSessionIdFollows,
 }

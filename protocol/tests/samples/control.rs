@@ -3,7 +3,8 @@
 use protocol::control::{
     Again, AgainRequest, DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter,
     LogsRequest, OrphansRequest, ProvidersRequest, PruneRequest, Request, RunOption, RunRequest,
-    SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
+    SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest, Surroundings,
+    WaitRequest,
 };
 use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, StopReason};
@@ -232,9 +233,18 @@ fn provider_ones() -> Vec<Named<Request>> {
         file: "x.toml".into(),
         text: "a = 1".into(),
     };
+    let lacks = ProvidersRequest::Lacks {
+        name: "claude".into(),
+        around: Surroundings {
+            path: some("/bin"),
+            home: None,
+            variables: vec!["A".into()],
+        },
+    };
     vec![
         ("providers_list", Request::Providers(ProvidersRequest::List)),
         ("providers_show", Request::Providers(show)),
         ("providers_check", Request::Providers(check)),
+        ("providers_lacks", Request::Providers(lacks)),
     ]
 }

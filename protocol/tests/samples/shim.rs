@@ -84,6 +84,30 @@ fn scan() -> ScanSpec {
     }
 }
 
+/// What was appended to the first version's fields and meanings.
+fn scan_in_pieces() -> ScanSpec {
+    let take = |field| Take {
+        path: vec!["a".into()],
+        field,
+    };
+    ScanSpec {
+        format: ScanFormat::JsonLines,
+        rules: vec![ScanRule {
+            when: vec![],
+            take: vec![take(Field::ResultTextAdd), take(Field::ResultTextRestart)],
+            is_result: false,
+            success_when: vec![],
+            error: None,
+        }],
+        patterns: vec![LinePattern {
+            stream: Stream::Stderr,
+            contains: "created id=".into(),
+            meaning: PatternMeaning::FirstSessionIdFollows,
+        }],
+        promises_result: true,
+    }
+}
+
 pub(crate) fn start() -> Start {
     Start {
         task_id: task_id("t-1"),
@@ -111,6 +135,10 @@ pub(crate) fn to_shim() -> Vec<Named<ToShim>> {
         leftovers: Leftovers::Report,
         ..start()
     };
+    let pieces = Start {
+        scan: scan_in_pieces(),
+        ..start()
+    };
     let order = StopOrder {
         intent_id: 3,
         reason: StopReason::IdleTimeout,
@@ -128,6 +156,7 @@ pub(crate) fn to_shim() -> Vec<Named<ToShim>> {
         ("rejected_ended", ToShim::Rejected(RejectReason::Ended)),
         ("stop", ToShim::Stop(order)),
         ("ack", ToShim::Ack { upto: 300 }),
+        ("start_pieces", ToShim::Start(Box::new(pieces))),
     ]
 }
 

@@ -45,6 +45,23 @@ const NEVER_INHERITED: [&str; 23] = [
     "AGENT_HOOKS*",
 ];
 
+/// What every program needs, whatever its provider allows: where it is at home,
+/// what it speaks, where programs and certificates are.
+const ALWAYS_ALLOWED: [&str; 12] = [
+    "HOME",
+    "PATH",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_*",
+    "TERM",
+    "TZ",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "XDG_*",
+];
+
 /// Where an environment begins.
 #[derive(Clone, Copy)]
 pub enum Base<'a> {
@@ -77,6 +94,9 @@ pub struct EnvironmentInput<'a> {
     pub strip: &'a [String],
     /// The provider's `strip`: not taken from the base.
     pub provider_strip: &'a [String],
+    /// The provider's `allow`: nothing else is taken from the base, but what
+    /// every program needs.
+    pub provider_allow: Option<&'a [String]>,
     /// The provider's `set`.
     pub provider_add: &'a [(String, String)],
     /// The provider's `require`: must be set at the end.
@@ -136,6 +156,12 @@ pub fn compose(input: &EnvironmentInput<'_>) -> Result<Vec<(String, String)>, En
                 .chain(input.provider_strip)
                 .any(|rule| matches(rule, name))
     };
+    let allowed = |name: &str| {
+        input.provider_allow.is_none_or(|allow| {
+            ALWAYS_ALLOWED.iter().any(|rule| matches(rule, name))
+                || allow.iter().any(|rule| matches(rule, name))
+        })
+    };
     let layers: [&[(String, String)]; 2] = match input.base {
         Base::Client(environment) => [environment, &[]],
         Base::System {
@@ -145,7 +171,7 @@ pub fn compose(input: &EnvironmentInput<'_>) -> Result<Vec<(String, String)>, En
     };
     for (name, value) in layers.into_iter().flatten() {
         // What nobody asked for and no variable can be is left out silently.
-        if is_name(name) && !value.contains('\0') && !stripped(name) {
+        if is_name(name) && !value.contains('\0') && !stripped(name) && allowed(name) {
             environment.insert(name, value);
         }
     }

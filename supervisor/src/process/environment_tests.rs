@@ -13,6 +13,7 @@ fn input<'a>(base: Base<'a>, task: &'a TaskId) -> EnvironmentInput<'a> {
         base,
         strip: &[],
         provider_strip: &[],
+        provider_allow: None,
         provider_add: &[],
         provider_require: &[],
         requested: &[],
@@ -41,6 +42,41 @@ fn with_ours(list: &[(&str, &str)]) -> Vec<(String, String)> {
     all.extend(pairs(&OURS));
     all.sort();
     all
+}
+
+#[test]
+fn a_list_of_what_is_allowed_keeps_everything_else_out() {
+    let task = task();
+    let client = pairs(&[
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+        ("HOME", "/h"),
+        ("LC_ALL", "C"),
+        ("PATH", "/bin"),
+        ("WORDY_KEY", "k"),
+        ("WORDY_KEYS", "no"),
+        ("X_1", "x"),
+        ("X_2", "stripped"),
+    ]);
+    let (allow, strip) = (
+        ["WORDY_KEY".to_owned(), "X_*".to_owned()],
+        ["X_2".to_owned()],
+    );
+    let requested = pairs(&[("ASKED", "for")]);
+    let composed = compose(&EnvironmentInput {
+        provider_allow: Some(&allow),
+        provider_strip: &strip,
+        requested: &requested,
+        ..input(Base::Client(&client), &task)
+    });
+    let expected = with_ours(&[
+        ("ASKED", "for"),
+        ("HOME", "/h"),
+        ("LC_ALL", "C"),
+        ("PATH", "/bin"),
+        ("WORDY_KEY", "k"),
+        ("X_1", "x"),
+    ]);
+    assert_eq!(composed, Ok(expected));
 }
 
 #[test]

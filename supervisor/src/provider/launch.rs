@@ -54,6 +54,9 @@ pub struct Launch {
     pub env_add: Vec<(String, String)>,
     /// Variables that it must not inherit; `*` at the end for any rest.
     pub env_strip: Vec<String>,
+    /// The only ones that it inherits, besides those that every program needs;
+    /// none = all.
+    pub env_allow: Option<Vec<String>>,
     /// Variables without which it cannot run.
     pub env_require: Vec<String>,
 }
@@ -190,6 +193,7 @@ impl Provider {
             stdin,
             env_add: self.env.set.clone(),
             env_strip: self.env.strip.clone(),
+            env_allow: self.env.allow.clone(),
             env_require: self.env.require.clone(),
         })
     }

@@ -11,7 +11,8 @@
 //! | `[prompt]` | `via` = `stdin`, `argument` or `none`; `args`, `required` |
 //! | `[model]` | `args` |
 //! | `[session]` | `pattern`, `resume`, `choose`, `new_id` |
-//! | `[env]` | `set`, `strip`, `require` |
+//! | `[env]` | `set`, `strip`, `allow`, `require` |
+//! | `[login]` | `variables`, `files` |
 //! | `[process]` | `stop_signal`, `term_exit`, `leftovers` |
 //! | `[limits]` | `idle_timeout`, `start_timeout`, `grace` |
 //! | `[counters]` | `cumulative` |
@@ -22,11 +23,13 @@
 //! `{session}` or `{prompt}` is replaced by the words of that section, or by
 //! nothing. So a file says where each goes, and the order is never guessed.
 
+mod lacks;
 mod launch;
 mod output;
 mod parse;
 mod path;
 mod registry;
+mod surroundings;
 #[cfg(test)]
 mod tests;
 
@@ -50,6 +53,7 @@ pub struct Provider {
     model: Vec<Template>,
     session: Option<Session>,
     env: EnvRules,
+    login: Option<Login>,
     process: ProcessRules,
     limits: LimitRules,
     cumulative: Cumulative,
@@ -116,7 +120,17 @@ enum NewId {
 struct EnvRules {
     set: Vec<(String, String)>,
     strip: Vec<String>,
+    /// Nothing else is inherited, where there is such a list.
+    allow: Option<Vec<String>>,
     require: Vec<String>,
+}
+
+/// Signs of a login, of which one is enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Login {
+    variables: Vec<String>,
+    /// Absolute, or below `~/`.
+    files: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ const ERRORS: [(&str, ProviderError); 3] = [
     ("missing_skill", ProviderError::MissingSkill),
 ];
 
-const PATTERN_MEANINGS: [(&str, PatternMeaning); 4] = [
+const PATTERN_MEANINGS: [(&str, PatternMeaning); 5] = [
     (
         "session_not_found",
         PatternMeaning::Error(ProviderError::SessionNotFound),
@@ -35,11 +35,15 @@ const PATTERN_MEANINGS: [(&str, PatternMeaning); 4] = [
         PatternMeaning::Error(ProviderError::MissingSkill),
     ),
     ("session_id_follows", PatternMeaning::SessionIdFollows),
+    (
+        "first_session_id_follows",
+        PatternMeaning::FirstSessionIdFollows,
+    ),
 ];
 
 const STREAMS: [(&str, Stream); 2] = [("stdout", Stream::Stdout), ("stderr", Stream::Stderr)];
 
-const FIELDS: [(&str, Field); 12] = [
+const FIELDS: [(&str, Field); 14] = [
     ("session_id", Field::SessionId),
     ("model", Field::Model),
     ("turns", Field::Turns),
@@ -52,6 +56,8 @@ const FIELDS: [(&str, Field); 12] = [
     ("progress", Field::Progress),
     ("result_text", Field::ResultText),
     ("error_text", Field::ErrorText),
+    ("result_text_add", Field::ResultTextAdd),
+    ("result_text_restart", Field::ResultTextRestart),
 ];
 
 const TESTS: [&str; 5] = ["equals", "contains", "present", "absent", "null"];

@@ -8,8 +8,8 @@ use regex_lite::Regex;
 use toml::de::DeTable;
 
 use super::{
-    Cumulative, EnvRules, LimitRules, NewId, Place, ProcessRules, Prompt, PromptVia, Provider,
-    Session, Template, Word, output,
+    Cumulative, LimitRules, NewId, Place, ProcessRules, Prompt, PromptVia, Provider, Session,
+    Template, Word, output, surroundings,
 };
 use crate::document::{self, Problem, Section, Value};
 
@@ -42,7 +42,8 @@ pub(super) fn provider(file: &str, text: &str) -> Result<Provider, Vec<Problem>>
             prompt,
             model,
             session,
-            env: env(&mut top.section("env")),
+            env: surroundings::env(&mut top.section("env")),
+            login: surroundings::login(&mut top.section("login")),
             process: process(&mut top.section("process")),
             limits: limits(&mut top.section("limits")),
             cumulative: counters(&mut top.section("counters")),
@@ -263,31 +264,6 @@ fn whole_match(section: &Section<'_>, pattern: &Value<String>) -> Option<Regex> 
             section.complain_about(pattern, &what);
             None
         }
-    }
-}
-
-fn env(section: &mut Section<'_>) -> EnvRules {
-    let mut rules = EnvRules::default();
-    for (name, value) in section.pairs("set").unwrap_or_default() {
-        check_variable(section, &value, &name, "");
-        rules.set.push((name, value.value));
-    }
-    for name in section.words("strip").unwrap_or_default() {
-        check_variable(section, &name, &name.value, "*");
-        rules.strip.push(name.value);
-    }
-    for name in section.words("require").unwrap_or_default() {
-        check_variable(section, &name, &name.value, "");
-        rules.require.push(name.value);
-    }
-    rules
-}
-
-/// A variable's name, which may end in `wildcard`.
-fn check_variable(section: &Section<'_>, at: &Value<String>, name: &str, wildcard: &str) {
-    let stem = name.strip_suffix(wildcard).unwrap_or(name);
-    if stem.is_empty() || stem.contains(['=', '\0', '*']) {
-        section.complain_about(at, &format!("`{name}` is not a variable's name"));
     }
 }
 

@@ -9,15 +9,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use protocol::ProviderName;
+use protocol::control::Surroundings;
 use protocol::view::ProviderView;
 
 use super::{Provider, parse};
 use crate::document::{MAX_DOCUMENT_BYTES, nearest};
 
-/// Built-in files: name for messages, text.
-const BUILT_IN: [(&str, &str); 2] = [
-    ("exec.toml", include_str!("../../providers/exec.toml")),
-    ("claude.toml", include_str!("../../providers/claude.toml")),
+/// The built-in files' texts.
+pub(super) const BUILT_IN: [&str; 8] = [
+    include_str!("../../providers/exec.toml"),
+    include_str!("../../providers/claude.toml"),
+    include_str!("../../providers/codex.toml"),
+    include_str!("../../providers/cursor.toml"),
+    include_str!("../../providers/gemini.toml"),
+    include_str!("../../providers/kimi.toml"),
+    include_str!("../../providers/opencode.toml"),
+    include_str!("../../providers/qwen.toml"),
 ];
 
 /// Most files that are read from the folder: far more than there are agents,
@@ -106,8 +113,9 @@ impl Registry {
     #[must_use]
     pub fn load(providers_dir: &Path) -> Self {
         let mut registry = Self::default();
-        for (file, text) in BUILT_IN {
-            registry.add(file, Source::BuiltIn, text.to_owned());
+        for text in BUILT_IN {
+            let name = parse::declared_name(text).unwrap_or_default();
+            registry.add(&format!("{name}.toml"), Source::BuiltIn, text.to_owned());
         }
         let files = match toml_files(providers_dir) {
             Ok(files) => files,
@@ -172,6 +180,14 @@ impl Registry {
             text: Some(good.text.clone()),
             ..good.view(path_var)
         })
+    }
+
+    /// What the provider of this name lacks to be run.
+    ///
+    /// # Errors
+    /// As [`Registry::get`].
+    pub fn lacks(&self, name: &str, around: &Surroundings) -> Result<Vec<String>, LookupError> {
+        Ok(self.good(name)?.provider.lacks(around))
     }
 
     fn good(&self, name: &str) -> Result<&Good, LookupError> {
@@ -314,7 +330,7 @@ fn read_bounded(path: &Path) -> io::Result<String> {
 }
 
 /// Where `program` is found: itself, if it is a path.
-fn find_program(program: &str, path_var: Option<&str>) -> Option<String> {
+pub(super) fn find_program(program: &str, path_var: Option<&str>) -> Option<String> {
     if program.contains('/') {
         return is_executable(Path::new(program)).then(|| program.to_owned());
     }

@@ -240,11 +240,16 @@ impl Core {
     }
 
     fn providers(&mut self, request: &ProvidersRequest, reply: ReplySender) {
-        let response = super::service::providers(
-            &self.service.registry,
-            self.service.path.as_deref(),
-            request,
-        );
+        let (registry, path) = (&self.service.registry, self.service.path.as_deref());
+        let response = if let ProvidersRequest::Lacks { name, around } = request {
+            let request = ProvidersRequest::Lacks {
+                name: name.clone(),
+                around: self.service.around(around),
+            };
+            super::service::providers(registry, path, &request)
+        } else {
+            super::service::providers(registry, path, request)
+        };
         self.batch.answer(reply, response);
     }
 }

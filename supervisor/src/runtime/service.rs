@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use protocol::control::{ErrorBody, ErrorCode, ProvidersRequest, Response, RunRequest};
+use protocol::control::{
+    ErrorBody, ErrorCode, ProvidersRequest, Response, RunRequest, Surroundings,
+};
 use protocol::hello;
 use protocol::shim::ProcessId;
 use protocol::view::{LedgerView, ProtocolRange, StatusView, TaskCounts, UnitView};
@@ -84,6 +86,24 @@ impl Service {
         self.registry.get(name).ok()
     }
 
+    /// Where an agent would stand: its caller's place, or that of a system
+    /// service.
+    pub(super) fn around(&self, caller: &Surroundings) -> Surroundings {
+        if self.mode == Mode::User {
+            return caller.clone();
+        }
+        let all: Vec<_> = self.account.iter().chain(&self.config.env.base).collect();
+        let value = |name: &str| {
+            let found = all.iter().rev().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.clone())
+        };
+        Surroundings {
+            path: value("PATH"),
+            home: value("HOME"),
+            variables: all.iter().map(|(name, _)| name.clone()).collect(),
+        }
+    }
+
     /// The whole environment of an agent.
     ///
     /// # Errors
@@ -104,6 +124,7 @@ impl Service {
             },
             strip: &self.config.env.strip,
             provider_strip: &launch.env_strip,
+            provider_allow: launch.env_allow.as_deref(),
             provider_add: &launch.env_add,
             provider_require: &launch.env_require,
             requested: &request.env,
@@ -163,6 +184,13 @@ pub(super) fn providers(
         ProvidersRequest::List => Response::Providers(registry.views(path)),
         ProvidersRequest::Show { name } => match registry.show(name, path) {
             Ok(view) => Response::Providers(vec![view]),
+            Err(error) => Response::Error(
+                ErrorBody::new(ErrorCode::NotFound, error.to_string())
+                    .with_hint(lookup_hint(&error)),
+            ),
+        },
+        ProvidersRequest::Lacks { name, around } => match registry.lacks(name, around) {
+            Ok(problems) => Response::ProviderChecked { problems },
             Err(error) => Response::Error(
                 ErrorBody::new(ErrorCode::NotFound, error.to_string())
                     .with_hint(lookup_hint(&error)),

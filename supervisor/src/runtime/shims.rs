@@ -99,6 +99,7 @@ impl Core {
         let fits = SessionId::new(session_id.clone())
             .is_ok_and(|id| provider.is_none_or(|provider| provider.accepts_session_id(&id)));
         if fits {
+            self.warn_of_another(id, session_id);
             return record;
         }
         let detail =
@@ -107,6 +108,20 @@ impl Core {
             at: *at,
             kind: AlarmKind::InvalidSessionId,
             detail,
+        }
+    }
+
+    /// A CLI that does not know the id that it was given may begin a new
+    /// conversation and say nothing.
+    fn warn_of_another(&self, id: &TaskId, told: &str) {
+        let Some(spec) = self.tasks.get(id).map(|live| &live.task.spec) else {
+            return;
+        };
+        if let Some(asked) = spec.session.known_id()
+            && asked.as_str() != told
+        {
+            let key = &spec.key;
+            tracing::warn!(task = %id, %key, %asked, told, "the agent works in another session than it was asked for: the key follows the new one, the other is quarantined");
         }
     }
 

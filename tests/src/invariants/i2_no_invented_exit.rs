@@ -4,7 +4,7 @@
 use nix::sys::signal::Signal;
 
 use super::id;
-use crate::harness::{Records, Row, World};
+use crate::harness::{Process, Records, Row, World};
 
 /// Codes above this one look like a shell's word for a signal.
 const SHELL_SIGNAL_BASE: i64 = 128;
@@ -56,6 +56,15 @@ fn wrote(records: &Records) -> bool {
     !records.leaders().is_empty()
 }
 
+/// It is the process that was started; for agents that write no record.
+fn is_started(world: &World, row: &Row, process: &Process) -> bool {
+    let events = world.ledger().events(id(row));
+    events.iter().any(|event| {
+        event.text("type") == Some("task.started")
+            && event.json("payload")["agent"]["pid"] == process.pid
+    })
+}
+
 fn wrong_signal(world: &World, row: &Row, records: Option<&Records>) -> Option<String> {
     let Some(name) = row.text("exit_signal") else {
         return Some("a signal without a name".to_string());
@@ -70,11 +79,9 @@ fn wrong_signal(world: &World, row: &Row, records: Option<&Records>) -> Option<S
         .and_then(Records::ending)
         .is_some_and(|told| told == format!("signal {}", signal as i32));
     let leaders = records.map(Records::leaders).unwrap_or_default();
-    let from_outside = world
-        .oracle()
-        .killed
-        .iter()
-        .any(|(process, sent)| *sent == signal && leaders.contains(process));
+    let from_outside = world.oracle().killed.iter().any(|(process, sent)| {
+        *sent == signal && (leaders.contains(process) || is_started(world, row, process))
+    });
     // A stop signals with TERM, then KILL; a shim's death kills its leader.
     let by_us = matches!(signal, Signal::SIGTERM | Signal::SIGKILL)
         && world.ledger().event_types(id(row)).iter().any(|kind| {

@@ -1,5 +1,5 @@
 //! I9: a session is resumable if and only if its last task reached success,
-//! or it was released since.
+//! or it was released since. One that its task left for another is not.
 
 use crate::harness::{Row, World};
 
@@ -12,6 +12,7 @@ pub(super) fn violations(world: &World) -> Vec<String> {
         let row = ledger.task(task);
         let status = row.as_ref().and_then(|row| row.text("status"));
         let expected = match status {
+            _ if left_for_another(row.as_ref(), &session) => "quarantined",
             Some("queued" | "running") => "live",
             Some("success") => "resumable",
             Some(_) | None => "quarantined",
@@ -25,6 +26,12 @@ pub(super) fn violations(world: &World) -> Vec<String> {
         }
     }
     found
+}
+
+/// Its task told another id in the end.
+fn left_for_another(task: Option<&Row>, session: &Row) -> bool {
+    let told = task.and_then(|row| row.text("session_id"));
+    told.is_some() && told != session.text("session_id")
 }
 
 /// What the operator said after the session's last use.

@@ -5,11 +5,15 @@ mod attached;
 mod interrupt;
 mod request;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use protocol::control::{Again, AgainRequest, Request, Response, RunOption, RunRequest};
 use protocol::view::TaskView;
 use protocol::{ArchiveReason, TaskId};
+
+use interrupt::Signals;
 
 pub(crate) use args::Args;
 
@@ -83,6 +87,33 @@ pub(super) fn again(args: AgainArgs, how: Again, cx: &Context) -> Result<Code, C
     let AgainArgs { of, run } = args;
     let id = naming::pin_one(&cx.client()?, &of)?;
     dispatch_and_follow(run, What::Again(id, how), cx)
+}
+
+/// Dispatches what the options say to the supervisor of `client`, and gives the
+/// task. Ctrl-C stops it from now on.
+///
+/// # Errors
+/// Refused, or unreachable.
+pub(super) fn attempt(words: &[String], client: &Arc<Client>) -> Result<Box<TaskView>, CliError> {
+    let wrong = |error: clap::Error| CliError::usage(error.to_string());
+    let args = Attempt::try_parse_from(words).map_err(wrong)?.args;
+    let mut request = request::build(args)?;
+    let asked = Asked {
+        id: request.id.clone(),
+        environment: std::mem::take(&mut request.client_env),
+        message: What::New.message(request, Vec::new()),
+    };
+    // Before the dispatch, so that Ctrl-C can never miss the task.
+    Signals::take()?.watch(Arc::clone(client), asked.id.clone());
+    Ok(dispatch(client, asked, Permission::Refuse)?.task)
+}
+
+/// `run` as it is put together by another verb.
+#[derive(clap::Parser)]
+#[command(name = "run")]
+struct Attempt {
+    #[command(flatten)]
+    args: Args,
 }
 
 fn dispatch_and_follow(args: Args, kind: What, cx: &Context) -> Result<Code, CliError> {

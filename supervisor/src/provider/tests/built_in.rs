@@ -11,7 +11,7 @@ use super::reader::read;
 
 const ID: &str = "78a1a4e7-cb1e-4e56-877b-e80c279fe668";
 
-fn built_in(name: &str) -> Provider {
+pub(super) fn built_in(name: &str) -> Provider {
     let registry = Registry::load(Path::new("/nonexistent/providers.d"));
     assert_eq!(registry.problems(), []);
     let name = ProviderName::new(name).expect("legal");

@@ -140,8 +140,8 @@ means = "session_id_folows"
              `transient`, `missing_skill`; did you mean `transient`?",
             "test.toml:13: output.pattern[0]: a pattern needs `stream`, `contains` and `means`",
             "test.toml:16: output.pattern[0].means: `session_id_folows` is not one of \
-             `session_not_found`, `transient`, `missing_skill`, `session_id_follows`; did you \
-             mean `session_id_follows`?",
+             `session_not_found`, `transient`, `missing_skill`, `session_id_follows`, \
+             `first_session_id_follows`; did you mean `session_id_follows`?",
         ]
     );
 }
@@ -159,7 +159,10 @@ grace = "5"
 [env]
 set = { "A=B" = "x" }
 strip = ["*"]
+allow = ["A=B"]
 require = ["X_*"]
+[login]
+files = ["auth.json"]
 "#;
     assert_eq!(
         behind_head(text),
@@ -174,7 +177,9 @@ require = ["X_*"]
              e.g. `90s`, `10m`, `1h30m`, `500ms`",
             "test.toml:13: env.set.A=B: `A=B` is not a variable's name",
             "test.toml:14: env.strip[0]: `*` is not a variable's name",
-            "test.toml:15: env.require[0]: `X_*` is not a variable's name",
+            "test.toml:15: env.allow[0]: `A=B` is not a variable's name",
+            "test.toml:16: env.require[0]: `X_*` is not a variable's name",
+            "test.toml:18: login.files[0]: `auth.json` is neither absolute nor below `~/`",
         ]
     );
 }

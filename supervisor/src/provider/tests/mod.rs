@@ -2,10 +2,12 @@
 
 mod built_in;
 mod documents;
+mod lacks;
 mod launch;
 mod messages;
 mod reader;
 mod registry;
+mod transcripts;
 
 use super::{Provider, parse};
 

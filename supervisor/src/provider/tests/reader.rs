@@ -43,7 +43,7 @@ pub(super) fn read(spec: &ScanSpec, lines: &[(Stream, &str)]) -> Understood {
             }
             match pattern.meaning {
                 PatternMeaning::Error(error) => understood.errors.push(error),
-                PatternMeaning::SessionIdFollows => {
+                PatternMeaning::SessionIdFollows | PatternMeaning::FirstSessionIdFollows => {
                     let id = rest.split(' ').next().unwrap_or_default();
                     understood.fields.push((Field::SessionId, id.to_owned()));
                 }

@@ -32,6 +32,22 @@ fn help_for(registry: &Registry, wanted: &str) -> String {
         .to_string()
 }
 
+const BUILT_IN_NAMES: [&str; 8] = [
+    "claude", "codex", "cursor", "exec", "gemini", "kimi", "opencode", "qwen",
+];
+
+#[test]
+fn what_was_not_tried_says_so() {
+    let registry = Registry::load(Path::new("/nonexistent/providers.d"));
+    let untested: Vec<String> = registry
+        .views(None)
+        .into_iter()
+        .filter(|view| !view.tested)
+        .map(|view| view.name.to_string())
+        .collect();
+    assert_eq!(untested, ["cursor", "kimi"]);
+}
+
 #[test]
 fn a_users_own_file_goes_before_the_built_in_one() {
     let folder = folder(&[
@@ -47,7 +63,9 @@ fn a_users_own_file_goes_before_the_built_in_one() {
         .into_iter()
         .map(|view| view.name.to_string())
         .collect();
-    assert_eq!(names, ["claude", "exec", "mine"]);
+    let mut expected = BUILT_IN_NAMES.to_vec();
+    expected.insert(6, "mine");
+    assert_eq!(names, expected);
     let claude = registry.get(&name("claude")).expect("there");
     assert_eq!(claude.program(), Some("/opt/claude"));
     let shown = registry.show("claude", None).expect("there");
@@ -90,7 +108,7 @@ fn a_broken_file_takes_its_name_out_of_service_and_no_other() {
         Err(LookupError::Broken(_))
     ));
     assert!(registry.get(&name("exec")).is_ok());
-    assert_eq!(registry.views(None).len(), 1);
+    assert_eq!(registry.views(None).len(), BUILT_IN_NAMES.len() - 1);
     folder.remove().expect("ours");
 }
 
@@ -119,7 +137,10 @@ fn unknown_names_get_help() {
     );
     assert_eq!(
         help_for(&registry, "something"),
-        "there is no provider `something`; known: claude, exec"
+        format!(
+            "there is no provider `something`; known: {}",
+            BUILT_IN_NAMES.join(", ")
+        )
     );
 }
 

@@ -1,19 +1,14 @@
 //! The Messages API, streamed and whole.
 
 use std::io;
-use std::thread;
-use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::http::Connection;
+use crate::json::{array, text_of};
 use crate::plan::{Part, Plan, Turn};
-
-/// Between two pieces of a slow answer.
-const PACE: Duration = Duration::from_secs(1);
-/// The names of shell tools, as CLIs offer them.
-const SHELLS: [&str; 2] = ["Bash", "bash"];
+use crate::tool;
 
 /// The conversation of a request.
 pub(crate) fn turns(body: &Value) -> Vec<Turn> {
@@ -27,14 +22,16 @@ pub(crate) fn turns(body: &Value) -> Vec<Turn> {
         };
         let content = &message["content"];
         if let Some(text) = content.as_str() {
-            turns.push(turn(said, text));
+            turns.push(Turn::new(said, text));
         }
         for part in array(content) {
             match part["type"].as_str() {
-                Some("text") => turns.push(turn(said, part["text"].as_str().unwrap_or_default())),
-                Some("tool_use") => turns.push(turn(Part::Model, "")),
+                Some("text") => {
+                    turns.push(Turn::new(said, part["text"].as_str().unwrap_or_default()));
+                }
+                Some("tool_use") => turns.push(Turn::new(Part::Model, "")),
                 Some("tool_result") => {
-                    turns.push(turn(Part::ToolResult, &text_of(&part["content"])));
+                    turns.push(Turn::new(Part::ToolResult, &text_of(&part["content"])));
                 }
                 Some(_) | None => {}
             }
@@ -45,14 +42,16 @@ pub(crate) fn turns(body: &Value) -> Vec<Turn> {
 
 /// Writes the answer that was planned.
 pub(crate) fn write(plan: &Plan, body: &Value, connection: &mut Connection) -> io::Result<()> {
-    let (pieces, call) = match plan {
-        Plan::Tool { command } => match shell_call(body, command) {
-            Some(call) => (Vec::new(), Some(call)),
-            None => (vec!["no shell tool is offered".to_string()], None),
-        },
-        Plan::Text { pieces } => (pieces.clone(), None),
-        Plan::Fail { .. } | Plan::Hang => (Vec::new(), None),
-    };
+    let offered = array(&body["tools"])
+        .iter()
+        .map(|tool| (tool["name"].as_str(), &tool["input_schema"]));
+    let (pieces, call) = tool::answer(plan, offered);
+    let call = call.map(|call| {
+        json!({
+            "type": "tool_use", "id": format!("toolu_{}", Uuid::new_v4().simple()),
+            "name": call.name, "input": call.input,
+        })
+    });
     let stop = if call.is_some() {
         "tool_use"
     } else {
@@ -99,12 +98,9 @@ fn stream(
         ))?;
     } else {
         send(start(json!({"type": "text", "text": ""})))?;
-        for (at, piece) in pieces.iter().enumerate() {
-            if at > 0 {
-                thread::sleep(PACE);
-            }
-            send(delta(json!({"type": "text_delta", "text": piece})))?;
-        }
+        crate::plan::pace(pieces, |piece| {
+            send(delta(json!({"type": "text_delta", "text": piece})))
+        })?;
     }
     send(json!({"type": "content_block_stop", "index": 0}))?;
     send(
@@ -123,46 +119,4 @@ fn message(body: &Value) -> Value {
         "usage": {"input_tokens": 1000, "cache_creation_input_tokens": 20,
             "cache_read_input_tokens": 300, "output_tokens": 1},
     })
-}
-
-/// A call of the shell tool that the request offers.
-fn shell_call(body: &Value, command: &str) -> Option<Value> {
-    let tool = array(&body["tools"]).iter().find(|tool| {
-        tool["name"]
-            .as_str()
-            .is_some_and(|name| SHELLS.contains(&name))
-    })?;
-    let mut input = Map::new();
-    input.insert("command".into(), command.into());
-    if tool["input_schema"]["properties"]["description"].is_object() {
-        input.insert("description".into(), "asked for by a test".into());
-    }
-    Some(json!({
-        "type": "tool_use", "id": format!("toolu_{}", Uuid::new_v4().simple()),
-        "name": tool["name"], "input": input,
-    }))
-}
-
-fn turn(part: Part, text: &str) -> Turn {
-    Turn {
-        part,
-        text: text.to_string(),
-    }
-}
-
-fn text_of(content: &Value) -> String {
-    content.as_str().map_or_else(
-        || {
-            array(content)
-                .iter()
-                .filter_map(|part| part["text"].as_str())
-                .collect::<Vec<_>>()
-                .join("\n")
-        },
-        str::to_string,
-    )
-}
-
-fn array(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
 }

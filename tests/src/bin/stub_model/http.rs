@@ -90,6 +90,16 @@ impl Connection {
         self.raw(format!("event: {kind}\ndata: {data}\n\n").as_bytes())
     }
 
+    /// One event of a stream, without a name.
+    pub(crate) fn data(&mut self, data: &Value) -> io::Result<()> {
+        self.raw(format!("data: {data}\n\n").as_bytes())
+    }
+
+    /// The end of a stream, where it has a word for it.
+    pub(crate) fn done(&mut self) -> io::Result<()> {
+        self.raw(b"data: [DONE]\n\n")
+    }
+
     /// Says nothing until the client closes.
     pub(crate) fn wait_for_close(&mut self) -> io::Result<()> {
         self.over = true;

@@ -16,13 +16,18 @@
 //! | anything else | `stub answer <turn>: <prompt>` |
 //!
 //! Every request is one JSON line of the log file, with its whole body. An API
-//! is one file beside `anthropic.rs`, with the same two functions: one reads a
+//! is one file like `anthropic.rs`, with the same two functions: one reads a
 //! request into turns, one writes an answer. [`plan`] is the same for all.
 
 mod anthropic;
+mod chat;
+mod gemini;
 mod http;
+mod json;
 mod log;
 mod plan;
+mod responses;
+mod tool;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -41,17 +46,40 @@ use plan::Plan;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Api {
     Anthropic,
+    Chat,
+    Gemini,
+    Responses,
 }
 
 impl Api {
     /// The API that this path belongs to.
     fn of(path: &str) -> Option<Self> {
-        path.ends_with("/messages").then_some(Self::Anthropic)
+        let ends = [
+            ("/messages", Self::Anthropic),
+            ("/chat/completions", Self::Chat),
+            ("/responses", Self::Responses),
+            (":generateContent", Self::Gemini),
+            (":streamGenerateContent", Self::Gemini),
+        ];
+        let api = ends.into_iter().find(|(end, _)| path.ends_with(end));
+        api.map(|(_, api)| api)
     }
 
     const fn name(self) -> &'static str {
         match self {
             Self::Anthropic => "anthropic",
+            Self::Chat => "chat",
+            Self::Gemini => "gemini",
+            Self::Responses => "responses",
+        }
+    }
+
+    fn turns(self, body: &Value) -> Vec<plan::Turn> {
+        match self {
+            Self::Anthropic => anthropic::turns(body),
+            Self::Chat => chat::turns(body),
+            Self::Gemini => gemini::turns(body),
+            Self::Responses => responses::turns(body),
         }
     }
 }
@@ -99,16 +127,19 @@ fn answer(
     let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
     let path = request.path.split('?').next().unwrap_or_default();
     let api = Api::of(path).filter(|_| request.method == "POST");
-    let turns = api.map(|Api::Anthropic| anthropic::turns(&body));
+    let turns = api.map(|api| api.turns(&body));
     let plan = turns.as_deref().map_or(Plan::text("stub"), plan::decide);
     log.write(&json!({
         "kind": "request", "n": number, "method": request.method, "path": request.path,
         "api": api.map(Api::name), "plan": format!("{plan:?}"), "body": body,
     }));
     match (api, request.method.as_str()) {
-        (Some(api), _) => act(api, &plan, &body, connection),
+        (Some(api), _) => act(api, path, &plan, &body, connection),
         (None, "POST") if path.ends_with("/count_tokens") => {
             connection.json(200, &json!({"input_tokens": 100}))
+        }
+        (None, "POST") if path.ends_with(":countTokens") => {
+            connection.json(200, &json!({"totalTokens": 100}))
         }
         (None, "GET") if path.ends_with("/models") => connection.json(
             200,
@@ -123,6 +154,7 @@ fn answer(
 
 fn act(
     api: Api,
+    path: &str,
     plan: &Plan,
     body: &Value,
     connection: &mut http::Connection,
@@ -132,6 +164,9 @@ fn act(
         Plan::Hang => connection.wait_for_close(),
         Plan::Text { .. } | Plan::Tool { .. } => match api {
             Api::Anthropic => anthropic::write(plan, body, connection),
+            Api::Chat => chat::write(plan, body, connection),
+            Api::Gemini => gemini::write(plan, path, body, connection),
+            Api::Responses => responses::write(plan, body, connection),
         },
     }
 }

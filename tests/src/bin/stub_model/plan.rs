@@ -1,5 +1,9 @@
 //! What to answer, decided by the words of the conversation alone.
 
+use std::io;
+use std::thread;
+use std::time::Duration;
+
 /// What one part of a conversation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -16,6 +20,15 @@ pub(crate) enum Part {
 pub(crate) struct Turn {
     pub(crate) part: Part,
     pub(crate) text: String,
+}
+
+impl Turn {
+    pub(crate) fn new(part: Part, text: &str) -> Self {
+        Self {
+            part,
+            text: text.to_string(),
+        }
+    }
 }
 
 /// What to answer.
@@ -39,6 +52,22 @@ impl Plan {
     }
 }
 
+/// Sends the pieces, a second between two.
+pub(crate) fn pace(
+    pieces: &[String],
+    mut send: impl FnMut(&str) -> io::Result<()>,
+) -> io::Result<()> {
+    for (at, piece) in pieces.iter().enumerate() {
+        if at > 0 {
+            thread::sleep(PACE);
+        }
+        send(piece)?;
+    }
+    Ok(())
+}
+
+/// Between two pieces of a slow answer.
+const PACE: Duration = Duration::from_secs(1);
 /// Most pieces of a slow answer: ten minutes.
 const MAX_PIECES: usize = 600;
 /// Bytes of a prompt or a tool's result that an answer repeats.
@@ -125,28 +154,24 @@ fn tail(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn turn(part: Part, text: &str) -> Turn {
-        Turn {
-            part,
-            text: text.into(),
-        }
-    }
-
     #[test]
     fn the_last_text_of_the_user_decides() {
         let talk = [
-            turn(Part::User, "HANG"),
-            turn(Part::Model, "no"),
-            turn(Part::User, "FAIL 529"),
-            turn(Part::User, "<system-reminder>SLOW 3</system-reminder>"),
+            Turn::new(Part::User, "HANG"),
+            Turn::new(Part::Model, "no"),
+            Turn::new(Part::User, "FAIL 529"),
+            Turn::new(Part::User, "<system-reminder>SLOW 3</system-reminder>"),
         ];
         assert_eq!(decide(&talk), Plan::Fail { status: 529 });
         assert_eq!(decide(&talk[..1]), Plan::Hang);
         assert_eq!(decide(&talk[..2]), Plan::text("stub answer 2: "));
-        let tool = turn(Part::User, "please TOOL echo a b");
+        let tool = Turn::new(Part::User, "please TOOL echo a b");
         let command = "echo a b".to_string();
         assert_eq!(decide(&[tool]), Plan::Tool { command });
-        let result = [turn(Part::User, "TOOL x"), turn(Part::ToolResult, "out")];
+        let result = [
+            Turn::new(Part::User, "TOOL x"),
+            Turn::new(Part::ToolResult, "out"),
+        ];
         assert_eq!(decide(&result), Plan::text("tool done; result was: out"));
     }
 }

@@ -1,6 +1,7 @@
 //! What a test does to the tasks of its world.
 
 use std::path::Path;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -34,7 +35,16 @@ impl World {
     /// When it does not end.
     #[must_use]
     pub fn ended(&self, task: &str) -> Value {
-        self.wait_for_row(task, "a terminal row", |status| {
+        self.ended_within(task, GENEROUS)
+    }
+
+    /// The same with a deadline of the caller's, for agents that are slow.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[must_use]
+    pub fn ended_within(&self, task: &str, deadline: Duration) -> Value {
+        self.wait_for(task, "a terminal row", deadline, |status| {
             !matches!(status, "queued" | "running")
         });
         self.show(task)
@@ -45,10 +55,14 @@ impl World {
     /// # Panics
     /// When it does not come to that.
     pub fn wait_for_row(&self, task: &str, what: &str, fits: impl Fn(&str) -> bool) {
+        self.wait_for(task, what, GENEROUS, fits);
+    }
+
+    fn wait_for(&self, task: &str, what: &str, deadline: Duration, fits: impl Fn(&str) -> bool) {
         let row = || self.ledger().task(task);
         wait_explained(
             &format!("{what} of {task}"),
-            GENEROUS,
+            deadline,
             || row().is_some_and(|row| row.text("status").is_some_and(&fits)),
             || (row(), self.ledger().event_types(task), self.log()),
         );

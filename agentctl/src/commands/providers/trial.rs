@@ -1,0 +1,244 @@
+//! `providers check FILE --try`: one run by the file, under a supervisor of its
+//! own in a folder that is removed afterwards. The user's own supervisor and
+//! ledger see nothing of it.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::sync::Arc;
+
+use protocol::StopReason;
+use protocol::control::{ErrorCode, ProvidersRequest, Request, Response, StopRequest, WaitRequest};
+use protocol::places::PlaceFlags;
+use protocol::view::{ProgressView, TaskView};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::super::{Context, run};
+use crate::client::{Client, Trouble};
+use crate::errors::CliError;
+use crate::exit_code::Code;
+use crate::render::out::{self, Format};
+use crate::render::text::{clean, fit};
+use crate::render::{json, task};
+use crate::start;
+
+/// Nothing is to be done, and the answer is short.
+const PROMPT: &str = "Reply with the one word: ready. Use no tools and change no files.";
+/// A model may think for a while, and a CLI may try a dead API again and again.
+const LIMIT: &str = "2m";
+/// Between two looks at what the agent is doing; it is told once a second.
+const LOOK_MS: u64 = 200;
+/// Columns of a text that are shown.
+const SHOWN: usize = 160;
+
+/// Options of a trial.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// With --try: the prompt [default: one that asks for a single word]
+    #[arg(long, value_name = "TEXT", requires = "attempt")]
+    prompt: Option<String>,
+    /// With --try: one more argument for the provider's program
+    #[arg(
+        long,
+        value_name = "ARG",
+        allow_hyphen_values = true,
+        requires = "attempt"
+    )]
+    provider_arg: Vec<String>,
+    /// With --try: end it after this time [default: 2m]
+    #[arg(long, value_name = "DUR", requires = "attempt")]
+    timeout: Option<String>,
+}
+
+pub(super) fn execute(file: &str, args: &Args, cx: &Context) -> Result<Code, CliError> {
+    let text = super::text_of(file)?;
+    let apart =
+        Apart::make(&text).map_err(|error| CliError::io("make a folder to try it", error))?;
+    let client = Arc::new(Client::new(&apart.places())?);
+    let _ends_with_it = Supervisor(start::start_apart(&client)?);
+    let problems = super::problems_in(client.ask(&super::check_request(file, &text))?)?;
+    if !problems.is_empty() {
+        return super::tell(file, &problems, cx.format);
+    }
+    let name = name_of(&client, &apart)?;
+    let mut words = vec!["run".to_owned(), "--provider".to_owned(), name];
+    let prompt = args.prompt.as_deref().unwrap_or(PROMPT);
+    words.extend([format!("--prompt={prompt}")]);
+    let limit = args.timeout.as_deref().unwrap_or(LIMIT);
+    words.extend([format!("--timeout={limit}")]);
+    for argument in &args.provider_arg {
+        words.push(format!("--provider-arg={argument}"));
+    }
+    let started = run::attempt(&words, &client)?;
+    let watched = watch(&client, &started);
+    if watched.is_err() {
+        // Whatever it is, an agent must not outlive its trial.
+        let _best_effort = client.ask(&stop_of(&started));
+    }
+    let (ended, progress) = watched?;
+    match cx.format {
+        Format::Json => out::json(&json!({
+            "file": file,
+            "problems": [],
+            "try": {"task": json::value(&ended)?, "progress": json::value(&progress)?},
+        }))?,
+        Format::Text => out::text(&report(file, &ended, progress.as_ref()))?,
+    }
+    Ok(Code::of_verdict(ended.status))
+}
+
+/// The name under which the file is known to the supervisor of the trial.
+fn name_of(client: &Client, apart: &Apart) -> Result<String, CliError> {
+    let list = Request::Providers(ProvidersRequest::List);
+    let Response::Providers(providers) = client.ask(&list)? else {
+        return Err(CliError::wrong_answer());
+    };
+    let source = apart.file().display().to_string();
+    let ours = providers.into_iter().find(|view| view.source == source);
+    ours.map(|view| view.name.to_string())
+        .ok_or_else(CliError::wrong_answer)
+}
+
+fn stop_of(task: &TaskView) -> Request {
+    Request::Stop(StopRequest {
+        ids: vec![task.id.to_string()],
+        all: false,
+        reason: StopReason::User,
+        note: None,
+        grace_ms: Some(0),
+        force: true,
+        no_wait: false,
+    })
+}
+
+/// The task when it has ended, and the last that it was seen to do.
+fn watch(client: &Client, task: &TaskView) -> Result<(TaskView, Option<ProgressView>), CliError> {
+    let id = task.id.to_string();
+    let wait = Request::Wait(WaitRequest {
+        ids: vec![id.clone()],
+        timeout_ms: Some(LOOK_MS),
+    });
+    let mut progress = None;
+    loop {
+        match client.try_ask(&wait) {
+            Ok(Response::Tasks(mut tasks)) if tasks.len() == 1 => {
+                return Ok((tasks.remove(0), progress));
+            }
+            Ok(_) => return Err(CliError::wrong_answer()),
+            Err(Trouble::Fatal(CliError::Refused(body))) if body.code == ErrorCode::Timeout => {}
+            Err(trouble) => return Err(trouble.into()),
+        }
+        let Response::Detail(detail) = client.ask(&Request::Show { id: id.clone() })? else {
+            return Err(CliError::wrong_answer());
+        };
+        progress = detail.task.last_progress.or(progress);
+    }
+}
+
+fn report(file: &str, ended: &TaskView, progress: Option<&ProgressView>) -> String {
+    let text = |text: &str| fit(&clean(text), SHOWN);
+    let session = match &ended.session_id {
+        Some(id) => id.to_string(),
+        None => "none: its conversation could not be resumed".to_owned(),
+    };
+    let result = match &ended.result {
+        Some(result) => {
+            let word = if result.success { "success" } else { "failure" };
+            format!(
+                "{word}: {}",
+                text(result.text.as_deref().unwrap_or("(no text)"))
+            )
+        }
+        None => "none".to_owned(),
+    };
+    let usage = task::usage(ended);
+    let turns = ended.turns.map(|turns| format!("{turns} turns "));
+    let usage = format!("{}{usage}", turns.unwrap_or_default());
+    let progress = progress.map(|progress| text(&progress.text));
+    let reason = ended.archive_label.as_deref().unwrap_or_default();
+    let rows = [
+        ("started", text(&ended.argv.join(" "))),
+        ("session id", session),
+        (
+            "model",
+            ended.model.as_deref().map_or("none".to_owned(), text),
+        ),
+        (
+            "progress",
+            progress.unwrap_or_else(|| "none seen".to_owned()),
+        ),
+        (
+            "usage",
+            if usage.is_empty() {
+                "none".to_owned()
+            } else {
+                usage
+            },
+        ),
+        ("result", result),
+        ("ended", format!("{}: {reason}", ended.status)),
+    ];
+    let mut out = format!("{}: ok\n", clean(file));
+    for (name, value) in rows {
+        out.push_str(&format!("  {name:<12}{value}\n"));
+    }
+    out
+}
+
+/// A folder with the file in it, removed with this value.
+struct Apart(PathBuf);
+
+impl Apart {
+    fn make(text: &str) -> io::Result<Self> {
+        let dir = std::env::temp_dir().join(format!("agentctl-try-{}", Uuid::new_v4().simple()));
+        DirBuilder::new().mode(0o700).create(&dir)?;
+        let apart = Self(dir);
+        fs::create_dir(apart.0.join("providers.d"))?;
+        fs::write(apart.file(), text)?;
+        // Not the user's own: it may open a port or keep agents at its end.
+        fs::write(apart.0.join("config.toml"), "")?;
+        Ok(apart)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("providers.d/trial.toml")
+    }
+
+    fn places(&self) -> PlaceFlags {
+        let path = |name: &str| Some(self.0.join(name).display().to_string());
+        PlaceFlags {
+            state_dir: path("state"),
+            runtime_dir: path("run"),
+            config: path("config.toml"),
+            providers_dir: path("providers.d"),
+        }
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            out::say(&format!(
+                "agentctl: cannot remove {}: {error}",
+                show(&self.0)
+            ));
+        }
+    }
+}
+
+fn show(path: &Path) -> String {
+    clean(&path.display().to_string())
+}
+
+/// The supervisor of the trial, which has no task left, ended with this value.
+struct Supervisor(Child);
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        let _ended_already = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
