@@ -40,7 +40,8 @@ pub struct Event {
     reason = "events live from a decision to its commit, a few at a time"
 )]
 pub enum EventBody {
-    /// The row is there, `running`, before any process is.
+    /// The row is there, `running`, before any process is. A queued task's turn
+    /// has come.
     #[serde(rename = "task.admitted")]
     Admitted {
         /// The dispatch.
@@ -367,5 +368,17 @@ pub enum EventBody {
         name: String,
         /// Who wants it.
         by: Requester,
+    },
+    /// The row is there, `queued`: the task waits for its turn.
+    #[serde(rename = "task.queued")]
+    Queued {
+        /// The dispatch; its session is decided when its turn comes.
+        spec: TaskSpec,
+    },
+    /// Its turn had come, and it could not be started any more.
+    #[serde(rename = "task.start_refused")]
+    StartRefused {
+        /// In words.
+        detail: String,
     },
 }

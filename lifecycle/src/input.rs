@@ -6,6 +6,7 @@ use protocol::shim::{ProcessId, ProgressReport, Record, SupersededBy, SweepRecor
 use protocol::view::Requester;
 use protocol::{Exit, StopReason, Timestamp};
 
+use crate::spec::SessionPlan;
 use crate::timer::Timer;
 
 /// Time and identifiers, from outside.
@@ -50,6 +51,11 @@ pub enum Command {
         /// Who asks.
         by: Requester,
     },
+    /// The turn of a queued task has come.
+    Start {
+        /// Its conversation, decided now.
+        session: SessionPlan,
+    },
 }
 
 /// Something happened.
@@ -90,6 +96,11 @@ pub enum Fact {
     ExitLearned(Exit),
     /// The supervisor itself goes away, or stays after all.
     Hub(HubWord),
+    /// The turn of a queued task had come, and it cannot be started any more.
+    StartRefused {
+        /// In words.
+        detail: String,
+    },
 }
 
 /// What a supervisor says of its own end.

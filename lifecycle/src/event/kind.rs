@@ -49,6 +49,8 @@ impl EventBody {
             Self::Archived { .. } => "task.archived",
             Self::Unarchived { .. } => "task.unarchived",
             Self::Renamed { .. } => "task.renamed",
+            Self::Queued { .. } => "task.queued",
+            Self::StartRefused { .. } => "task.start_refused",
         }
     }
 }

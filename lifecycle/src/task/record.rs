@@ -101,6 +101,8 @@ fn timers_after(task: &Task, events: &[Event], now: Now) -> Vec<Action> {
             | EventBody::Archived { .. }
             | EventBody::Unarchived { .. }
             | EventBody::Renamed { .. }
+            | EventBody::Queued { .. }
+            | EventBody::StartRefused { .. }
             | EventBody::Draining { .. }
             | EventBody::Drained { .. }
             | EventBody::Admitting {}

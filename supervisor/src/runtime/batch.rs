@@ -77,7 +77,7 @@ impl Batch {
 
 fn touched_key(body: &EventBody) -> Option<Key> {
     match body {
-        EventBody::Admitted { spec } => Some(spec.key.clone()),
+        EventBody::Admitted { spec } | EventBody::Queued { spec } => Some(spec.key.clone()),
         EventBody::SessionBound { key, .. }
         | EventBody::SessionResumable { key, .. }
         | EventBody::SessionQuarantined { key, .. }
@@ -115,6 +115,7 @@ fn touched_key(body: &EventBody) -> Option<Key> {
         | EventBody::Archived { .. }
         | EventBody::Unarchived { .. }
         | EventBody::Renamed { .. }
+        | EventBody::StartRefused { .. }
         | EventBody::Draining { .. }
         | EventBody::Drained { .. }
         | EventBody::Admitting {}

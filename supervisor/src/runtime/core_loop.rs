@@ -291,7 +291,9 @@ impl Core {
             // The caller may have hung up.
             let _ = waiter.send(view.clone());
         }
-        self.measure_launch(row_at);
+        if let Some(row_at) = row_at {
+            self.measure_launch(row_at);
+        }
     }
 
     /// R11: an ended task leaves the running set.

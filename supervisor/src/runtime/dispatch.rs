@@ -169,7 +169,7 @@ impl Core {
                 provider_args: &request.provider_args,
                 model: spec.model.as_deref(),
                 session: match &spec.session {
-                    SessionPlan::Fresh => LaunchSession::None,
+                    SessionPlan::Fresh | SessionPlan::Undecided => LaunchSession::None,
                     SessionPlan::Chosen(id) => LaunchSession::Chosen(id),
                     SessionPlan::Resume(row) => LaunchSession::Resume(&row.session_id),
                 },

@@ -230,7 +230,10 @@ pub(super) fn log_end(task: &Task) {
         "ended"
     );
     if ending.status == Status::Interrupted {
-        let ran_s = ending.finished_at.since_ms(task.started_at) / 1000;
+        let ran_ms = task
+            .started_at
+            .map(|from| ending.finished_at.since_ms(from));
+        let ran_s = ran_ms.unwrap_or(0) / 1000;
         tracing::warn!(
             "[recovery] task {id} (key {}, provider {}) was interrupted after {ran_s} s: {}; \
              `agentctl why {id}` tells more; dispatch the key again to start fresh",

@@ -5,6 +5,7 @@ mod kept;
 mod log;
 mod plans;
 mod projection;
+mod queued;
 mod refusals;
 mod running;
 mod samples;

@@ -157,6 +157,16 @@ pub(crate) fn admitted(task: &str, of_key: &str, ms: i64) -> Event {
     at(Some(task), ms, EventBody::Admitted { spec })
 }
 
+pub(crate) fn queued(task: &str, of_key: &str, ms: i64) -> Event {
+    let spec = spec(task, of_key, SessionPlan::Undecided);
+    at(Some(task), ms, EventBody::Queued { spec })
+}
+
+/// A second one of them is no event of an ended task.
+pub(crate) fn makes_a_row(body: &EventBody) -> bool {
+    matches!(body, EventBody::Admitted { .. } | EventBody::Queued { .. })
+}
+
 pub(crate) fn bound(task: &str, of_key: &str, session_id: &str, ms: i64) -> Event {
     let body = EventBody::SessionBound {
         key: key(of_key),
