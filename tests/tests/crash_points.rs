@@ -10,7 +10,7 @@ use tests::scenarios::{Path, Strike, strike_at};
 const MOST_OCCURRENCES: usize = 40;
 
 /// The paths, and the points that each must pass at least once.
-const EXPECTED: [(Path, &[&str]); 10] = [
+const EXPECTED: [(Path, &[&str]); 11] = [
     (Path::Boot, &["sup.commit", "sup.runtime_dir_write"]),
     (
         Path::Life,
@@ -77,6 +77,18 @@ const EXPECTED: [(Path, &[&str]); 10] = [
     (
         Path::Replace,
         &["sup.commit", "sup.spec_write", "sup.spawn", "sup.shim_send"],
+    ),
+    (
+        Path::Queue,
+        &[
+            "sup.commit",
+            "sup.spec_write",
+            "sup.spec_sync",
+            "sup.spawn",
+            "sup.shim_send",
+            "sup.control_send",
+            "sup.settled_write",
+        ],
     ),
 ];
 
@@ -194,6 +206,11 @@ fn the_journal_fails_with_an_error_of_the_disk() {
     for path in [Path::Life, Path::Stop] {
         strike_everywhere(path, Strike::Failure, steps.into_iter());
     }
+}
+
+#[test]
+fn the_supervisor_dies_around_the_queue() {
+    crash_everywhere(Path::Queue, "sup.");
 }
 
 #[test]

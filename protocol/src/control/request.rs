@@ -61,6 +61,8 @@ pub enum RunOption {
     Replace,
     /// The agent runs inside this container.
     Container(String),
+    /// The dispatch waits for a live task of the key.
+    Queue,
 }
 
 /// One dispatch.

@@ -201,6 +201,13 @@ fn keep_ones() -> Vec<Named<Request>> {
             ),
         ),
         (
+            "run_in_turn",
+            Request::RunWith(
+                Box::new(bare_run(SessionChoice::Auto)),
+                vec![RunOption::Queue],
+            ),
+        ),
+        (
             "run_with",
             Request::RunWith(
                 Box::new(bare_run(SessionChoice::Auto)),

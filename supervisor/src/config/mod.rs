@@ -280,16 +280,10 @@ impl Config {
     #[must_use]
     pub fn without_effect(&self) -> Vec<&'static str> {
         let usual = Self::default();
-        [
-            (
-                self.limits.max_queued != usual.limits.max_queued,
-                "[limits] max_queued",
-            ),
-            (self.retention != usual.retention, "[retention]"),
-        ]
-        .into_iter()
-        .filter_map(|(is_set, name)| is_set.then_some(name))
-        .collect()
+        [(self.retention != usual.retention, "[retention]")]
+            .into_iter()
+            .filter_map(|(is_set, name)| is_set.then_some(name))
+            .collect()
     }
 
     /// Reads the file's text.

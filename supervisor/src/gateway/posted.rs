@@ -70,6 +70,7 @@ pub(super) struct RunBody {
 enum OnConflict {
     #[default]
     Refuse,
+    Queue,
     Replace,
 }
 
@@ -78,6 +79,7 @@ impl RunBody {
     pub(super) fn options(&self) -> Vec<RunOption> {
         let mut options = match self.on_conflict {
             OnConflict::Refuse => Vec::new(),
+            OnConflict::Queue => vec![RunOption::Queue],
             OnConflict::Replace => vec![RunOption::Replace],
         };
         options.extend(self.container.clone().map(RunOption::Container));
@@ -271,7 +273,7 @@ mod tests {
             (r#"{"cwd":"/","id":"a/b"}"#, "not allowed"),
             (r#"{"cwd":"/","id":"other"}"#, "two names"),
             (r#"{"cwd":"/","fresh":true,"resume":"x"}"#, "only one of"),
-            (r#"{"cwd":"/","on_conflict":"queue"}"#, "unknown variant"),
+            (r#"{"cwd":"/","on_conflict":"wait"}"#, "unknown variant"),
         ] {
             let refusal = request(text, Some("t1")).expect_err(text);
             assert!(refusal.contains(words), "{refusal}");

@@ -366,7 +366,8 @@ impl Core {
         self.recover().await?;
         tracing::info!(
             pid = service.identity.pid,
-            tasks = self.tasks.len(),
+            tasks = self.running(),
+            queued = self.queue.len(),
             runtime_dir = service.places.runtime_dir,
             "serving"
         );

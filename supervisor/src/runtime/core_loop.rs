@@ -22,6 +22,7 @@ use super::held::Held;
 use super::input::CoreInput;
 use super::live::{End, Live};
 use super::pulse::Pulse;
+use super::queue::Queue;
 use super::service::Service;
 use super::timers::Timers;
 use crate::events::Hub;
@@ -50,6 +51,8 @@ pub(super) struct Core {
     pub(super) tasks: BTreeMap<TaskId, Live>,
     /// The live task of each key.
     pub(super) live_keys: HashMap<Key, TaskId>,
+    /// Who of the running set waits for a place.
+    pub(super) queue: Queue,
     /// Ended tasks of which something lives on.
     pub(super) held: Held,
     /// Due times.
@@ -101,6 +104,7 @@ impl Core {
             hub: Hub::new(report.next_seq.saturating_sub(1)),
             tasks: BTreeMap::new(),
             live_keys: HashMap::new(),
+            queue: Queue::default(),
             held: Held::default(),
             timers: Timers::default(),
             jumps: Jumps::from(clock::now(), Instant::now()),
@@ -142,6 +146,7 @@ impl Core {
             self.step(&task, Input::Timer(timer));
         }
         self.flush().await?;
+        self.take_turns().await?;
         self.look_at_fleet().await?;
         self.beat();
         Ok(())
@@ -179,6 +184,7 @@ impl Core {
             self.timers.next_due(),
             self.drains.next_due(),
             self.pulse.next_due(),
+            self.queue.next_due(),
         ];
         let due = due.into_iter().flatten().min();
         tokio::select! {
@@ -304,6 +310,8 @@ impl Core {
         if self.live_keys.get(&live.task.spec.key) == Some(id) {
             self.live_keys.remove(&live.task.spec.key);
         }
+        self.queue.remove(id);
+        self.queue.stir();
         let (view, tree) = (live.view(), live.tree_end());
         super::recover::log_end(&live.task);
         self.measure_stop(&live.task);

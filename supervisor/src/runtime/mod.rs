@@ -36,6 +36,7 @@ mod offline;
 mod orphans;
 mod perform;
 mod pulse;
+mod queue;
 mod rebuild;
 mod recover;
 mod replace;
@@ -47,6 +48,7 @@ mod signals;
 mod stop;
 mod streams;
 mod timers;
+mod turns;
 mod watchdog;
 
 pub use boot::main;

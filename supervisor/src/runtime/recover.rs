@@ -36,8 +36,8 @@ enum Claimant {
 }
 
 impl Core {
-    /// Rebuilds the running set, and gives every task of it its end or its
-    /// shim.
+    /// Rebuilds the running set and the queue, and gives every task that runs
+    /// its end or its shim.
     pub(super) async fn recover(&mut self) -> Result<(), LedgerError> {
         let found = self.ledger.live().await?;
         for live in found {
@@ -48,7 +48,7 @@ impl Core {
         for task in self.ledger.with_survivors(boot_id).await? {
             self.held.hold(&task, &service.identity);
         }
-        let ids: Vec<TaskId> = self.tasks.keys().cloned().collect();
+        let ids = self.running_ids();
         for id in &ids {
             self.step(id, Input::Fact(Fact::Recovered));
             self.look_at(id).await?;
@@ -93,9 +93,12 @@ impl Core {
             return;
         };
         let shown = self.service.folders.shown(task.id());
-        self.live_keys
-            .insert(task.spec.key.clone(), task.id().clone());
         let id = task.id().clone();
+        if task.waits() {
+            self.queue.push(id.clone());
+        } else {
+            self.live_keys.insert(task.spec.key.clone(), id.clone());
+        }
         self.tasks.insert(id, Live::new(task, found.secret, shown));
     }
 

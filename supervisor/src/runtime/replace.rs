@@ -21,6 +21,7 @@ pub(super) struct Dispatch {
     pub(super) request: RunRequest,
     pub(super) links: Links,
     pub(super) on_conflict: OnConflict,
+    pub(super) place: Place,
     /// This one is no longer put aside, at somebody's word, when the new one has
     /// its row.
     pub(super) unarchives: Option<(TaskId, Requester)>,
@@ -30,12 +31,24 @@ pub(super) struct Dispatch {
 pub(super) enum OnConflict {
     /// The dispatch is refused.
     Refuse,
+    /// The dispatch waits for it.
+    Queue,
     /// It is stopped, and gives way.
     Replace(Requester),
 }
 
+/// Which place among the running tasks a dispatch may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// One that is free.
+    Any,
+    /// That of the task which was stopped for it.
+    Promised,
+}
+
 /// One that waits for the end of the task in its place.
 pub(super) struct Replacing {
+    holder: TaskId,
     dispatch: Dispatch,
     reply: ReplySender,
 }
@@ -47,6 +60,7 @@ impl Dispatch {
             request,
             links: Links::default(),
             on_conflict: OnConflict::Refuse,
+            place: Place::Any,
             unarchives: None,
         }
     }
@@ -68,14 +82,21 @@ impl Core {
         }
         if options.contains(&RunOption::Replace) {
             dispatch.on_conflict = OnConflict::Replace(asker.look_up());
+        } else if options.contains(&RunOption::Queue) {
+            dispatch.on_conflict = OnConflict::Queue;
         }
         self.dispatch(dispatch, reply).await
     }
 
     /// Its place may have been taken by yet another one meanwhile.
     pub(super) async fn replaced(&mut self, replacing: Replacing) -> Result<(), LedgerError> {
-        let Replacing { dispatch, reply } = replacing;
+        let Replacing {
+            holder,
+            mut dispatch,
+            reply,
+        } = replacing;
         self.flush().await?;
+        dispatch.place = self.queue.redeem(&holder);
         self.dispatch(dispatch, reply).await
     }
 
@@ -95,14 +116,20 @@ impl Core {
         };
         match admitted {
             Admitted::InTheWay { holder, by } => {
-                self.make_room(&holder, by, Replacing { dispatch, reply });
+                let holder_id = holder.clone();
+                let replacing = Replacing {
+                    holder,
+                    dispatch,
+                    reply,
+                };
+                self.make_room(&holder_id, by, replacing);
             }
             Admitted::Known(id) => self.answer_known(id, reply).await?,
             Admitted::New { id, warnings } => {
                 if let Some((before, by)) = dispatch.unarchives {
                     self.unarchive_for(before, by);
                 }
-                if dispatch.request.wait_for_exec {
+                if dispatch.request.wait_for_exec && !self.waits(&id) {
                     self.answer_when_started(&id, reply, false, warnings);
                 } else {
                     self.answer_with_row(&id, reply, warnings);
@@ -115,6 +142,9 @@ impl Core {
     fn make_room(&mut self, holder: &TaskId, by: Requester, replacing: Replacing) {
         let next = &replacing.dispatch.request.id;
         tracing::info!(task = %holder, %next, "stopped to be replaced");
+        if !self.waits(holder) {
+            self.queue.promise(holder);
+        }
         self.step(
             holder,
             Input::Command(Command::Stop {

@@ -12,7 +12,7 @@ pub(crate) struct Args {
     /// The command of provider `exec`; for others more arguments
     #[arg(last = true, value_name = "ARGV")]
     pub(super) argv: Vec<String>,
-    /// Print the task id once the agent is started, and leave
+    /// Print the task id once the agent is started, or has its place in the queue, and leave
     #[arg(short, long)]
     pub(super) detach: bool,
     /// The task's id, [A-Za-z0-9_-]{1,64}; repeated, it names the same task
@@ -113,7 +113,7 @@ pub(crate) struct Args {
 pub(crate) enum OnConflict {
     /// Refuse with exit code 4
     Refuse,
-    /// Wait for it (not in this version yet)
+    /// Wait for its end
     Queue,
     /// Stop it first; its reason is superseded_by_task
     Replace,
@@ -144,7 +144,8 @@ impl Args {
     /// Options that the request has no field for.
     pub(super) fn options(&self) -> Vec<RunOption> {
         let mut options = match self.on_conflict {
-            OnConflict::Refuse | OnConflict::Queue => Vec::new(),
+            OnConflict::Refuse => Vec::new(),
+            OnConflict::Queue => vec![RunOption::Queue],
             OnConflict::Replace => vec![RunOption::Replace],
         };
         options.extend(self.container.clone().map(RunOption::Container));
@@ -154,10 +155,6 @@ impl Args {
     /// # Errors
     /// Usage, with the name of the option that has to wait.
     pub(super) fn refuse_later_parts(&self) -> Result<(), CliError> {
-        let conflict = match self.on_conflict {
-            OnConflict::Refuse | OnConflict::Replace => None,
-            OnConflict::Queue => Some("--on-conflict queue"),
-        };
         let later = &self.later;
         let named = [
             (later.max_cost.is_some(), "--max-cost"),
@@ -168,7 +165,7 @@ impl Args {
         let named = named
             .into_iter()
             .find_map(|(given, name)| given.then_some(name));
-        match conflict.or(named) {
+        match named {
             None => Ok(()),
             Some(option) => Err(CliError::Usage {
                 message: format!("not in this version yet: {option}"),
@@ -196,7 +193,6 @@ mod tests {
     #[test]
     fn every_option_of_a_later_part_is_refused_by_name() {
         for line in [
-            ["--on-conflict", "queue"],
             ["--max-cost", "1.5"],
             ["--memory", "2G"],
             ["--as", "u"],

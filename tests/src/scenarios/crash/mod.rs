@@ -1,6 +1,7 @@
 //! A process dies at a hook point; what comes after must still be right.
 
 mod case;
+mod queue;
 
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ pub enum Path {
     Replace,
     /// An ended task is done again.
     Retry,
+    /// From a place in the queue over its turn to the agent's own end.
+    Queue,
 }
 
 /// What the harness does to the process that stands at the point.
@@ -55,6 +58,9 @@ pub fn strike_at(path: Path, strike: Strike, point: &str, occurrence: usize) -> 
     if path == Path::Drain {
         world = world.config("[shutdown]\ndrain_ms = 0\ngrace_ms = 50\n");
     }
+    if path == Path::Queue {
+        world = world.config("[limits]\nmax_tasks = 1\n");
+    }
     let world = world.build();
     if strike == Strike::Failure {
         world.forgive("the ledger failed; leaving");
@@ -78,6 +84,7 @@ pub fn strike_at(path: Path, strike: Strike, point: &str, occurrence: usize) -> 
         Path::Rename => case.rename(),
         Path::Replace => case.replace(),
         Path::Retry => case.retry(),
+        Path::Queue => case.queue(),
     }
     world.check();
     case.was_struck()
