@@ -35,10 +35,6 @@ pub struct Event {
 /// What happened. The tags are the public types of the event log; append only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "payload")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "events live from a decision to its commit, a few at a time"
-)]
 pub enum EventBody {
     /// The row is there, `running`, before any process is. A queued task's turn
     /// has come.

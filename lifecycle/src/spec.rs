@@ -3,6 +3,7 @@
 
 use alloc::string::String;
 
+use protocol::control::OnNotFound;
 use protocol::shim::Usage;
 use protocol::view::Links;
 use protocol::{Key, ProviderName, SessionId, TaskId};
@@ -35,6 +36,9 @@ pub struct TaskSpec {
     pub name: Option<String>,
     /// Which conversation it takes part in.
     pub session: SessionPlan,
+    /// What follows when its provider does not know that one.
+    #[serde(default)]
+    pub on_not_found: OnNotFound,
     /// Its limits.
     pub limits: Limits,
     /// What the verdict has to know of its provider.

@@ -2,6 +2,7 @@
 
 mod decide;
 mod evolve;
+mod figures;
 mod finish;
 mod presence;
 mod queued;
@@ -17,16 +18,19 @@ pub use presence::Presence;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use protocol::control::OnNotFound;
 use protocol::shim::{
     ProcessId, ProviderError, ResultRecord, SenderRecord, SpawnStage, SupersededBy, SweepRecord,
     Usage,
 };
 use protocol::view::Requester;
 use protocol::vocab::{IntentOutcome, SignalledBy};
-use protocol::{Exit, Phase, Presence as PresenceWord, SessionId, StopReason, TaskId, Timestamp};
+use protocol::{
+    ArchiveReason, Exit, Phase, Presence as PresenceWord, SessionId, StopReason, TaskId, Timestamp,
+};
 
 use crate::event::{Ending, Event, EventBody};
-use crate::spec::{SessionPlan, TaskSpec};
+use crate::spec::TaskSpec;
 
 /// The durable facts of one task: a fold over its events.
 #[derive(Clone, Debug, PartialEq)]
@@ -320,33 +324,6 @@ impl Task {
         }
     }
 
-    /// The figures of this task alone.
-    #[must_use]
-    pub fn own_usage(&self) -> Usage {
-        self.spec
-            .policy
-            .own_usage(&self.usage, &self.usage_before())
-    }
-
-    /// What the conversation had before: nothing in a new one, and what its
-    /// row says in a resumed one.
-    fn usage_before(&self) -> Usage {
-        match &self.spec.session {
-            SessionPlan::Resume(row) if self.session.as_ref() == Some(&row.session_id) => {
-                row.totals
-            }
-            SessionPlan::Resume(_)
-            | SessionPlan::Chosen(_)
-            | SessionPlan::Fresh
-            | SessionPlan::Undecided => Usage {
-                turns: Some(0),
-                input_tokens: Some(0),
-                output_tokens: Some(0),
-                cost_usd: Some(0.0),
-            },
-        }
-    }
-
     /// Is a shim connected?
     #[must_use]
     pub const fn presence(&self, presence: &Presence) -> PresenceWord {
@@ -374,6 +351,22 @@ impl Task {
                 _,
             ) => None,
         }
+    }
+
+    /// Another task in a fresh session follows it: its provider did not know the
+    /// session that it was to resume. One that follows is not followed itself,
+    /// and nobody had asked for an end.
+    #[must_use]
+    pub fn goes_on_fresh(&self) -> bool {
+        let not_found = self
+            .ending
+            .as_ref()
+            .is_some_and(|ending| ending.reason == ArchiveReason::SessionNotFound);
+        let wanted = match self.spec.on_not_found {
+            OnNotFound::Fresh => true,
+            OnNotFound::Fail => false,
+        };
+        not_found && wanted && self.intents.is_empty() && self.spec.links.fresh_after.is_none()
     }
 
     /// It is in the queue.

@@ -9,7 +9,7 @@ mod response;
 
 pub use request::{
     Again, AgainRequest, DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter,
-    LogsRequest, OrphansRequest, ProvidersRequest, Request, RunOption, RunRequest, SessionAct,
-    SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
+    LogsRequest, OnNotFound, OrphansRequest, ProvidersRequest, Request, RunOption, RunRequest,
+    SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
 };
 pub use response::{ErrorBody, ErrorCode, LogChunk, Response};

@@ -2,8 +2,8 @@
 
 use protocol::control::{
     Again, AgainRequest, DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter,
-    LogsRequest, OrphansRequest, ProvidersRequest, Request, RunOption, RunRequest, SessionAct,
-    SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
+    LogsRequest, OnNotFound, OrphansRequest, ProvidersRequest, Request, RunOption, RunRequest,
+    SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
 };
 use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, StopReason};
@@ -205,6 +205,16 @@ fn keep_ones() -> Vec<Named<Request>> {
             Request::RunWith(
                 Box::new(bare_run(SessionChoice::Auto)),
                 vec![RunOption::Queue],
+            ),
+        ),
+        (
+            "run_or_fail",
+            Request::RunWith(
+                Box::new(bare_run(SessionChoice::Auto)),
+                vec![
+                    RunOption::OnNotFound(OnNotFound::Fresh),
+                    RunOption::OnNotFound(OnNotFound::Fail),
+                ],
             ),
         ),
         (

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::control::{KeepAct, RunOption, RunRequest, SessionChoice, StopRequest};
+use protocol::control::{KeepAct, OnNotFound, RunOption, RunRequest, SessionChoice, StopRequest};
 use protocol::duration::{BadQuantity, parse_duration_ms, parse_size_bytes};
 use protocol::{ProviderName, SessionId, StopReason, TaskId};
 use serde::{Deserialize, Deserializer, de};
@@ -62,6 +62,7 @@ pub(super) struct RunBody {
     provider_arg: Vec<String>,
     on_conflict: OnConflict,
     container: Option<String>,
+    on_not_found: Option<OnNotFound>,
 }
 
 /// What to do while the key has a live task.
@@ -83,6 +84,7 @@ impl RunBody {
             OnConflict::Replace => vec![RunOption::Replace],
         };
         options.extend(self.container.clone().map(RunOption::Container));
+        options.extend(self.on_not_found.map(RunOption::OnNotFound));
         options
     }
 

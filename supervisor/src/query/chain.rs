@@ -47,8 +47,7 @@ impl Context<'_> {
     fn step(&self, body: &EventBody) -> Option<Step> {
         use EventBody as E;
         match body {
-            E::Queued { spec } => step::queued(spec),
-            E::StartRefused { detail } => step::start_refused(detail),
+            E::Queued { .. } | E::StartRefused { .. } => step::waited(body),
             E::Admitted { spec } => self.admitted(spec),
             E::Claimed { shim } => step::claimed(shim.pid),
             E::Started { agent, program } => step::started(agent.pid, program),

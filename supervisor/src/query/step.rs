@@ -33,7 +33,18 @@ pub(super) fn step(what: &'static str, who: &str, detail: impl Into<String>) -> 
     })
 }
 
-pub(super) fn queued(spec: &TaskSpec) -> Option<Step> {
+/// In the queue.
+pub(super) fn waited(body: &EventBody) -> Option<Step> {
+    if let EventBody::Queued { spec } = body {
+        return queued(spec);
+    }
+    if let EventBody::StartRefused { detail } = body {
+        return step("not started", SUPERVISOR, quote(detail));
+    }
+    None
+}
+
+fn queued(spec: &TaskSpec) -> Option<Step> {
     let (provider, key) = (&spec.provider, &spec.key);
     let detail =
         format!("provider {provider}, key {key}; its row is committed, and it waits for its turn");
@@ -48,10 +59,6 @@ pub(super) fn turn_came(spec: &TaskSpec) -> Option<Step> {
         SUPERVISOR,
         format!("{session}; its row says running"),
     )
-}
-
-pub(super) fn start_refused(detail: &str) -> Option<Step> {
-    step("not started", SUPERVISOR, quote(detail))
 }
 
 fn dispatcher(spec: &TaskSpec) -> String {

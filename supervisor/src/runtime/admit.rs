@@ -39,7 +39,7 @@ impl Core {
         dispatch: &Dispatch,
     ) -> Result<Result<Admitted, ErrorBody>, LedgerError> {
         let request = &dispatch.request;
-        let digest = super::digest::of_request(request);
+        let digest = super::digest::of_dispatch(request, dispatch.on_not_found);
         let (provider, key) = match self.identify(request) {
             Ok(found) => found,
             Err(refusal) => return Ok(Err(refusal)),

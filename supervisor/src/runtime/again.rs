@@ -37,8 +37,12 @@ impl Core {
             }
         };
         let spec = self.service.folders.spec(&before.id);
+        let mut on_not_found = None;
         let request = match spec {
-            Ok(Some(spec)) => completed(run, &spec, &before, how),
+            Ok(Some(spec)) => {
+                on_not_found = Some(spec.task.on_not_found);
+                completed(run, &spec, &before, how)
+            }
             Ok(None) => Err(spec_lost(&before, "it is gone")),
             Err(error) => Err(spec_lost(&before, &error.to_string())),
         };
@@ -53,6 +57,7 @@ impl Core {
         let dispatch = Dispatch {
             links: links(&before, how),
             unarchives: unarchives.then(|| (before.id, asker.look_up())),
+            on_not_found,
             ..Dispatch::new(request)
         };
         self.dispatch_with(dispatch, &options, asker, reply).await

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lifecycle::{Event, EventBody, Input, Now, Task, decide, evolve};
+use lifecycle::{Effects, Event, EventBody, Input, Now, Task, decide, evolve};
 use protocol::shim::ProgressReport;
 use protocol::view::EventView;
 use protocol::{Key, TaskId, Timestamp};
@@ -211,7 +211,11 @@ impl Core {
                 self.next_intent = self.next_intent.max(intent_id + 1);
             }
         }
+        let followed = has_ended(&effects) && live.task.goes_on_fresh();
         self.batch.take(id, effects);
+        if followed {
+            self.follow_fresh(id);
+        }
     }
 
     /// Commits what the batch holds, then acts, answers and publishes.
@@ -328,6 +332,11 @@ impl Core {
         }
         self.unsettled.push(id.clone());
     }
+}
+
+fn has_ended(effects: &Effects) -> bool {
+    let is_end = |event: &Event| matches!(event.body, EventBody::Ended(_));
+    effects.events.iter().any(is_end)
 }
 
 fn step_event(task: &mut Task, event: &Event) {

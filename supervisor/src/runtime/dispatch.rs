@@ -2,7 +2,7 @@
 
 use lifecycle::session::{self, SessionQuestion};
 use lifecycle::{Limits, SessionPlan, SessionRow, TaskSpec};
-use protocol::control::{ErrorBody, ErrorCode, Response, RunRequest};
+use protocol::control::{ErrorBody, ErrorCode, OnNotFound, Response, RunRequest};
 use protocol::limits;
 use protocol::shim::{Start, Token};
 use protocol::view::Links;
@@ -90,7 +90,8 @@ impl Core {
             check_session_id(provider, id)?;
         }
         let links = dispatch.links.clone();
-        let spec = self.spec_of(request, provider, key, (answer.plan, links));
+        let mut spec = self.spec_of(request, provider, key, (answer.plan, links));
+        spec.on_not_found = dispatch.on_not_found.unwrap_or_default();
         let mut prepared = self.with_start(request, provider, spec, digest)?;
         prepared.turn = turn;
         prepared.warnings.extend(answer.warning);
@@ -170,6 +171,7 @@ impl Core {
                     .or(defaults.grace_ms)
                     .unwrap_or(limits::DEFAULT_GRACE_MS),
             },
+            on_not_found: OnNotFound::default(),
             policy: provider.policy(),
             links,
         }

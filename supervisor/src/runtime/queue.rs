@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use lifecycle::TaskSpec;
 use protocol::control::{ErrorBody, ErrorCode};
 use protocol::view::Requester;
 use protocol::{Key, TaskId};
@@ -67,8 +68,14 @@ impl Queue {
         self.due = Instant::now().checked_add(LOOK_AGAIN);
     }
 
-    pub(super) fn push(&mut self, id: TaskId) {
-        self.waiting.push(id);
+    /// Whoever goes on with a task that has ended comes before those that were
+    /// never begun.
+    pub(super) fn push(&mut self, spec: &TaskSpec) {
+        let at = match &spec.links.fresh_after {
+            Some(_) => 0,
+            None => self.waiting.len(),
+        };
+        self.waiting.insert(at, spec.id.clone());
         self.stir();
     }
 

@@ -95,7 +95,7 @@ impl Core {
         let shown = self.service.folders.shown(task.id());
         let id = task.id().clone();
         if task.waits() {
-            self.queue.push(id.clone());
+            self.queue.push(&task.spec);
         } else {
             self.live_keys.insert(task.spec.key.clone(), id.clone());
         }

@@ -2,7 +2,7 @@
 //! first, and goes on when its tree is proven gone.
 
 use lifecycle::{Command, Event, EventBody, Input};
-use protocol::control::{Response, RunOption, RunRequest};
+use protocol::control::{OnNotFound, Response, RunOption, RunRequest};
 use protocol::view::{Links, Requester};
 use protocol::{StopReason, TaskId};
 use tokio::sync::oneshot;
@@ -22,6 +22,8 @@ pub(super) struct Dispatch {
     pub(super) links: Links,
     pub(super) on_conflict: OnConflict,
     pub(super) place: Place,
+    /// As its caller says; else the usual.
+    pub(super) on_not_found: Option<OnNotFound>,
     /// This one is no longer put aside, at somebody's word, when the new one has
     /// its row.
     pub(super) unarchives: Option<(TaskId, Requester)>,
@@ -61,6 +63,7 @@ impl Dispatch {
             links: Links::default(),
             on_conflict: OnConflict::Refuse,
             place: Place::Any,
+            on_not_found: None,
             unarchives: None,
         }
     }
@@ -84,6 +87,11 @@ impl Core {
             dispatch.on_conflict = OnConflict::Replace(asker.look_up());
         } else if options.contains(&RunOption::Queue) {
             dispatch.on_conflict = OnConflict::Queue;
+        }
+        for option in options {
+            if let RunOption::OnNotFound(word) = option {
+                dispatch.on_not_found = Some(*word);
+            }
         }
         self.dispatch(dispatch, reply).await
     }

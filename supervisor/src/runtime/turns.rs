@@ -4,16 +4,16 @@
 
 use lifecycle::session::{self, SessionQuestion};
 use lifecycle::{Command, Fact, Input, TaskSpec};
-use protocol::TaskId;
 use protocol::control::{ErrorBody, RunRequest, SessionChoice};
+use protocol::{TaskId, Timestamp};
 
 use super::admit::Admitted;
 use super::clock;
 use super::core_loop::Core;
 use super::dispatch::{Prepared, check_session_id, refuse_folder};
 use super::live::Live;
-use crate::folder::{FolderError, SpecFile};
-use crate::ledger::{AdmissionFacts, LedgerError, Room};
+use crate::folder::{FolderError, Shown, SpecFile};
+use crate::ledger::{AdmissionFacts, LedgerError, Room, TaskSecret};
 use crate::provider::Provider;
 
 /// Most starts before the loop looks at its other inputs again.
@@ -57,18 +57,30 @@ impl Core {
         written
             .and_then(|()| folders.sync_spec(&id))
             .map_err(|error| refuse_folder(&id, &error))?;
-        let (task, effects) = lifecycle::admit::enqueue(prepared.spec, at);
-        let live = Live::new(task, prepared.secret.clone(), prepared.shown);
-        self.tasks.insert(id.clone(), live);
-        self.queue.push(id.clone());
-        self.batch.secrets.push(prepared.secret);
-        self.batch.take(&id, effects);
+        self.join_the_queue(prepared.spec, prepared.secret, prepared.shown, at);
         let words = self.words_of_waiting(&id);
         tracing::info!(task = %id, "{words}");
         Ok(Admitted::New {
             id,
             warnings: vec![words],
         })
+    }
+
+    /// Its row goes into the batch; its folder is written.
+    pub(super) fn join_the_queue(
+        &mut self,
+        spec: TaskSpec,
+        secret: TaskSecret,
+        shown: Shown,
+        at: Timestamp,
+    ) {
+        let (task, effects) = lifecycle::admit::enqueue(spec, at);
+        let id = task.id().clone();
+        self.queue.push(&task.spec);
+        let live = Live::new(task, secret.clone(), shown);
+        self.tasks.insert(id.clone(), live);
+        self.batch.secrets.push(secret);
+        self.batch.take(&id, effects);
     }
 
     /// Starts whose turn it is.

@@ -1,6 +1,6 @@
 //! The options of `run`.
 
-use protocol::control::RunOption;
+use protocol::control::{self as wire, RunOption};
 use protocol::{ProviderName, SessionId, TaskId};
 
 use crate::errors::CliError;
@@ -104,6 +104,10 @@ pub(crate) struct Args {
     /// Run inside this container of podman or docker
     #[arg(long, value_name = "NAME")]
     pub(super) container: Option<String>,
+    /// What to do when the provider does not know the session to be resumed:
+    /// another task in a fresh one, once (the default), or nothing
+    #[arg(long, value_enum, value_name = "WHAT", help_heading = "Session")]
+    pub(super) on_not_found: Option<OnNotFound>,
     #[command(flatten)]
     pub(super) later: Later,
 }
@@ -117,6 +121,24 @@ pub(crate) enum OnConflict {
     Queue,
     /// Stop it first; its reason is superseded_by_task
     Replace,
+}
+
+/// What to do when the session is not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum OnNotFound {
+    /// It ends as session_not_found
+    Fail,
+    /// One task like it follows, in a fresh session
+    Fresh,
+}
+
+impl From<OnNotFound> for wire::OnNotFound {
+    fn from(word: OnNotFound) -> Self {
+        match word {
+            OnNotFound::Fail => Self::Fail,
+            OnNotFound::Fresh => Self::Fresh,
+        }
+    }
 }
 
 /// Options whose parts are not built yet: refused in words, never ignored.
@@ -135,9 +157,6 @@ pub(crate) struct Later {
         help_heading = "Not in this version yet"
     )]
     as_user: Option<String>,
-    /// What to do when the session is not found (not in this version yet)
-    #[arg(long, value_name = "WHAT", help_heading = "Not in this version yet")]
-    on_not_found: Option<String>,
 }
 
 impl Args {
@@ -149,6 +168,8 @@ impl Args {
             OnConflict::Replace => vec![RunOption::Replace],
         };
         options.extend(self.container.clone().map(RunOption::Container));
+        let on_not_found = self.on_not_found.map(wire::OnNotFound::from);
+        options.extend(on_not_found.map(RunOption::OnNotFound));
         options
     }
 
@@ -160,7 +181,6 @@ impl Args {
             (later.max_cost.is_some(), "--max-cost"),
             (later.memory.is_some(), "--memory"),
             (later.as_user.is_some(), "--as"),
-            (later.on_not_found.is_some(), "--on-not-found"),
         ];
         let named = named
             .into_iter()
@@ -192,12 +212,7 @@ mod tests {
 
     #[test]
     fn every_option_of_a_later_part_is_refused_by_name() {
-        for line in [
-            ["--max-cost", "1.5"],
-            ["--memory", "2G"],
-            ["--as", "u"],
-            ["--on-not-found", "fail"],
-        ] {
+        for line in [["--max-cost", "1.5"], ["--memory", "2G"], ["--as", "u"]] {
             let error = parse(&line)
                 .expect("parsed")
                 .refuse_later_parts()

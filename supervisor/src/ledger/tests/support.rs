@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use lifecycle::event::{BindKind, Ending};
 use lifecycle::{Event, EventBody, Limits, Policy, SessionPlan, TaskSpec};
+use protocol::control::OnNotFound;
 use protocol::shim::Usage;
 use protocol::view::{Ancestor, EventView, Links, Requester};
 use protocol::vocab::Via;
@@ -137,6 +138,7 @@ pub(crate) fn spec(task: &str, of_key: &str, plan: SessionPlan) -> TaskSpec {
         user: None,
         name: None,
         session: plan,
+        on_not_found: OnNotFound::Fresh,
         limits: Limits::default(),
         policy: Policy::default(),
         links: Links::default(),
