@@ -35,12 +35,9 @@ pub struct Event {
 /// What happened. The tags are the public types of the event log; append only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "payload")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "events live from a decision to its commit, a few at a time"
-)]
 pub enum EventBody {
-    /// The row is there, `running`, before any process is.
+    /// The row is there, `running`, before any process is. A queued task's turn
+    /// has come.
     #[serde(rename = "task.admitted")]
     Admitted {
         /// The dispatch.
@@ -371,4 +368,16 @@ pub enum EventBody {
     /// The kernel killed processes of the task for want of memory.
     #[serde(rename = "task.oom")]
     OutOfMemory(OomRecord),
+    /// The row is there, `queued`: the task waits for its turn.
+    #[serde(rename = "task.queued")]
+    Queued {
+        /// The dispatch; its session is decided when its turn comes.
+        spec: TaskSpec,
+    },
+    /// Its turn had come, and it could not be started any more.
+    #[serde(rename = "task.start_refused")]
+    StartRefused {
+        /// In words.
+        detail: String,
+    },
 }

@@ -6,6 +6,7 @@ use protocol::shim::{ProcessId, ProgressReport, Record, SupersededBy, SweepRecor
 use protocol::view::Requester;
 use protocol::{Exit, StopReason, Timestamp};
 
+use crate::spec::SessionPlan;
 use crate::timer::Timer;
 
 /// Time and identifiers, from outside.
@@ -49,6 +50,11 @@ pub enum Command {
         name: String,
         /// Who asks.
         by: Requester,
+    },
+    /// The turn of a queued task has come.
+    Start {
+        /// Its conversation, decided now.
+        session: SessionPlan,
     },
 }
 
@@ -100,6 +106,11 @@ pub enum Fact {
     OutOfMemory {
         /// Kills so far.
         kills: u64,
+    },
+    /// The turn of a queued task had come, and it cannot be started any more.
+    StartRefused {
+        /// In words.
+        detail: String,
     },
 }
 

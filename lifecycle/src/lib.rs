@@ -14,11 +14,11 @@
 //! A task's life, by the facts that are durable:
 //!
 //! ```text
-//!           admitted ──claimed──▶ ──exec'd──▶
-//! (queued)  Starting ─────────────────────── Running
-//!              │  spawn failed / claim lost      │ intent · exit · shim lost
-//!              ▼                                 ▼
-//!            Ended ◀──── finished / swept ──── Stopping
+//!         its turn    claimed ──▶ exec'd ──▶
+//! Queued ──────────▶ Starting ─────────────── Running
+//!   │ word, refused     │  spawn failed / claim lost   │ intent · exit · shim lost
+//!   ▼                   ▼                              ▼
+//! Ended ◀──────────── Ended ◀── finished / swept ── Stopping
 //! ```
 //!
 //! There is no state field beside the facts: the phase is computed from them,

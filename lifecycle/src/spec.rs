@@ -3,6 +3,7 @@
 
 use alloc::string::String;
 
+use protocol::control::OnNotFound;
 use protocol::shim::Usage;
 use protocol::view::Links;
 use protocol::{Key, ProviderName, SessionId, TaskId};
@@ -35,6 +36,9 @@ pub struct TaskSpec {
     pub name: Option<String>,
     /// Which conversation it takes part in.
     pub session: SessionPlan,
+    /// What follows when its provider does not know that one.
+    #[serde(default)]
+    pub on_not_found: OnNotFound,
     /// Its limits.
     pub limits: Limits,
     /// What the verdict has to know of its provider.
@@ -43,7 +47,8 @@ pub struct TaskSpec {
     pub links: Links,
 }
 
-/// Which conversation a task takes part in, decided before its spawn.
+/// Which conversation a task takes part in, decided before its spawn, and not
+/// before its turn has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum SessionPlan {
     /// A new one; the provider will tell its id, if it has any.
@@ -52,6 +57,8 @@ pub enum SessionPlan {
     Chosen(SessionId),
     /// This one, whose row was so.
     Resume(SessionRow),
+    /// It waits in the queue: what counts is how the tasks before it end (R6).
+    Undecided,
 }
 
 impl SessionPlan {
@@ -59,7 +66,7 @@ impl SessionPlan {
     #[must_use]
     pub const fn known_id(&self) -> Option<&SessionId> {
         match self {
-            Self::Fresh => None,
+            Self::Fresh | Self::Undecided => None,
             Self::Chosen(id) => Some(id),
             Self::Resume(row) => Some(&row.session_id),
         }
@@ -69,7 +76,7 @@ impl SessionPlan {
     #[must_use]
     pub const fn resumed(&self) -> Option<&SessionId> {
         match self {
-            Self::Fresh | Self::Chosen(_) => None,
+            Self::Fresh | Self::Chosen(_) | Self::Undecided => None,
             Self::Resume(row) => Some(&row.session_id),
         }
     }

@@ -77,7 +77,8 @@ pub const fn status_of(reason: ArchiveReason, basis: Basis) -> Status {
 #[must_use]
 pub fn verdict(task: &Task) -> Verdict {
     match &task.start {
-        Start::Failed { .. } => not_started(Basis::Observed),
+        Start::Queued => of_the_queue(task),
+        Start::Failed { .. } | Start::Refused { .. } => not_started(Basis::Observed),
         Start::Never { .. } => not_started(Basis::Inferred),
         Start::Pending | Start::Execd { .. } => of_a_process(task),
     }
@@ -92,6 +93,27 @@ fn not_started(basis: Basis) -> Verdict {
         ended_by: None,
         exit: None,
         by_intent: None,
+    }
+}
+
+/// Only a word can end a task that waits: there is nothing to signal, so the
+/// word is what ended it.
+fn of_the_queue(task: &Task) -> Verdict {
+    let (reason, basis, intent) = match task.intents.first() {
+        Some(intent) => (
+            ArchiveReason::from(intent.reason),
+            Basis::Declared,
+            Some(intent),
+        ),
+        None => (ArchiveReason::Unknown, Basis::Inferred, None),
+    };
+    Verdict {
+        status: status_of(reason, basis),
+        reason,
+        basis,
+        ended_by: intent.map(|intent| name_of(&intent.requested_by)),
+        exit: None,
+        by_intent: intent.map(|intent| intent.id),
     }
 }
 

@@ -3,6 +3,7 @@
 use lifecycle::event::BindKind;
 use lifecycle::{EventBody, Fact, Policy, SessionPlan, TaskSpec};
 use protocol::StopReason;
+use protocol::control::OnNotFound;
 use protocol::shim::{AlarmKind, ProviderError, Record, Usage};
 
 use crate::support::*;
@@ -133,6 +134,39 @@ fn provider_error(error: ProviderError) -> Record {
         error,
         detail: "in words".to_string(),
     }
+}
+
+#[test]
+fn a_session_that_is_not_found_is_followed_once() {
+    let followed = |spec: TaskSpec, stop: Option<StopReason>| {
+        let mut run = Run::running(spec);
+        if let Some(reason) = stop {
+            run.stop(3, reason);
+        }
+        run.record(Record::ProviderError {
+            at: at(4),
+            error: ProviderError::SessionNotFound,
+            detail: String::new(),
+        });
+        assert!(!run.task.goes_on_fresh(), "not before its end");
+        run.finish(9, code(1));
+        run.task.goes_on_fresh()
+    };
+    let resuming = || with_session(SessionPlan::Resume(row("s-1", Usage::default())));
+    assert!(followed(resuming(), None));
+    let user = Some(StopReason::User);
+    assert!(!followed(resuming(), user), "somebody wanted it to end");
+    let fails = TaskSpec {
+        on_not_found: OnNotFound::Fail,
+        ..resuming()
+    };
+    assert!(!followed(fails, None));
+    let mut follower = resuming();
+    follower.links.fresh_after = Some(task_id());
+    assert!(
+        !followed(follower, None),
+        "its own is no reason for a third"
+    );
 }
 
 #[test]

@@ -62,6 +62,12 @@ fn of_processes() -> Vec<EventBody> {
         EventBody::Admitted {
             spec: with_session(SessionPlan::Chosen(session("s-1"))),
         },
+        EventBody::Queued {
+            spec: with_session(SessionPlan::Undecided),
+        },
+        EventBody::StartRefused {
+            detail: "why".to_string(),
+        },
         EventBody::Claimed { shim: shim() },
         EventBody::Started {
             agent: agent(),
@@ -246,7 +252,7 @@ fn every_event_reads_back_and_its_tag_is_its_kind() {
 #[test]
 fn the_samples_hold_every_kind() {
     let kinds: std::collections::BTreeSet<_> = every_body().iter().map(EventBody::kind).collect();
-    assert_eq!(kinds.len(), 42);
+    assert_eq!(kinds.len(), 44);
 }
 
 #[test]

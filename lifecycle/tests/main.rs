@@ -7,6 +7,7 @@ mod decide_late;
 mod decide_limits;
 mod decide_lost;
 mod decide_oom;
+mod decide_queue;
 mod decide_records;
 mod decide_run;
 mod decide_session;

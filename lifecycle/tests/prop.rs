@@ -31,6 +31,8 @@ enum Step {
     HostRebooted,
     ShimSilent(bool, Option<SupersededBy>),
     ExitLearned(Exit),
+    TurnCame,
+    StartRefused,
 }
 
 /// What a record says, without its time.
@@ -170,6 +172,8 @@ fn some_step() -> impl Strategy<Value = Step> {
         1 => (any::<bool>(), proptest::option::of(Just(SupersededBy::Zombie)))
             .prop_map(|(nothing_new, seen)| Step::ShimSilent(nothing_new, seen)),
         1 => some_exit().prop_map(Step::ExitLearned),
+        4 => Just(Step::TurnCame),
+        1 => Just(Step::StartRefused),
     ]
 }
 
@@ -259,6 +263,13 @@ fn take(run: &mut Run, ms: i64, step: &Step) {
             let detail = String::from("b");
             run.fact(ms, Fact::HostRebooted { detail });
         }
+        Step::TurnCame => {
+            run.turn(ms, SessionPlan::Chosen(session("s-1")));
+        }
+        Step::StartRefused => {
+            let detail = String::from("d");
+            run.fact(ms, Fact::StartRefused { detail });
+        }
         Step::ExitLearned(exit) => {
             run.fact(ms, Fact::ExitLearned(exit.clone()));
         }
@@ -269,8 +280,9 @@ fn take(run: &mut Run, ms: i64, step: &Step) {
     }
 }
 
-/// A shim that is dead and a tree that is swept end every task.
+/// A turn, a shim that is dead and a tree that is swept end every task.
 fn close(run: &mut Run, ms: i64) {
+    run.turn(ms, SessionPlan::Fresh);
     run.fact(ms, Fact::ShimGone);
     run.fact(ms, Fact::TreeSwept(sweep(ms)));
 }
@@ -281,9 +293,10 @@ proptest! {
     #[test]
     fn any_history_can_be_rebuilt_from_any_of_its_commits(
         spec in some_spec(),
+        queued in any::<bool>(),
         steps in vec(some_step(), 0..40),
     ) {
-        let mut run = Run::admitted(spec);
+        let mut run = if queued { Run::queued(spec) } else { Run::admitted(spec) };
         for (ms, step) in (1..).zip(&steps) {
             let ended = run.task.ending.is_some();
             let before = run.events.len();
@@ -364,7 +377,9 @@ fn without_volatile(spec: &TaskSpec, steps: &[Step]) -> Vec<Input> {
             | Step::Progress
             | Step::Restart
             | Step::ShimSilent(..)
-            | Step::NeverStarted => continue,
+            | Step::NeverStarted
+            | Step::TurnCame
+            | Step::StartRefused => continue,
         };
         run.feed(ms, input.clone());
         inputs.push(input);

@@ -3,10 +3,11 @@
 mod records;
 mod words;
 
-use lifecycle::admit::admit;
+use lifecycle::admit::{admit, enqueue};
 use lifecycle::event::Ending;
 use lifecycle::{
-    Effects, Event, EventBody, Fact, Input, Now, Presence, Task, TaskSpec, Timer, decide, evolve,
+    Command, Effects, Event, EventBody, Fact, Input, Now, Presence, SessionPlan, Task, TaskSpec,
+    Timer, decide, evolve,
 };
 use protocol::shim::Record;
 use protocol::vocab::IntentOutcome;
@@ -37,6 +38,22 @@ impl Run {
             events: effects.events,
             next_intent: 1,
         }
+    }
+
+    /// Queued at 0.
+    pub(crate) fn queued(spec: TaskSpec) -> Self {
+        let (task, effects) = enqueue(spec, at(0));
+        Self {
+            task,
+            presence: Presence::default(),
+            events: effects.events,
+            next_intent: 1,
+        }
+    }
+
+    /// Its turn has come.
+    pub(crate) fn turn(&mut self, ms: i64, session: SessionPlan) -> Effects {
+        self.feed(ms, Input::Command(Command::Start { session }))
     }
 
     /// Admitted at 0, claimed at 1, exec'd at 2.

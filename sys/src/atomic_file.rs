@@ -1,8 +1,8 @@
 //! Small files that are whole or not there, for readers and after a crash of
-//! the writer. They are not synced: each of them can be made again from the
-//! ledger, or matters only to processes of this boot.
+//! the writer. They are not synced unless that is asked for: most of them can be
+//! made again from the ledger, or matter only to processes of this boot.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,21 @@ pub fn write(path: &Path, bytes: &[u8], step: &Step) -> io::Result<()> {
             let _ = fs::remove_file(&temporary);
         }
         written
+    })
+}
+
+/// Makes the file, its name and the folder that it is in survive a power cut.
+///
+/// # Errors
+/// The file system's answer.
+pub fn sync(path: &Path, step: &Step) -> io::Result<()> {
+    step.run(|| {
+        File::open(path)?.sync_all()?;
+        let folders = path.ancestors().skip(1).take(2);
+        for folder in folders {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
     })
 }
 

@@ -68,6 +68,8 @@ steps! {
         SUP_COMMIT = "sup.commit";
         /// A task's `spec` file.
         SUP_SPEC_WRITE = "sup.spec_write";
+        /// The way of a queued task's `spec` to the disk.
+        SUP_SPEC_SYNC = "sup.spec_sync";
         /// The start of a shim.
         SUP_SPAWN = "sup.spawn";
         /// A message to a shim.

@@ -10,7 +10,7 @@ use tests::scenarios::{Path, Strike, strike_at};
 const MOST_OCCURRENCES: usize = 40;
 
 /// The paths, and the points that each must pass at least once.
-const EXPECTED: [(Path, &[&str]); 12] = [
+const EXPECTED: [(Path, &[&str]); 13] = [
     (Path::Boot, &["sup.commit", "sup.runtime_dir_write"]),
     (
         Path::Life,
@@ -88,6 +88,18 @@ const EXPECTED: [(Path, &[&str]); 12] = [
         ],
     ),
     (Path::PutBack, &["sup.prune_put_back"]),
+    (
+        Path::Queue,
+        &[
+            "sup.commit",
+            "sup.spec_write",
+            "sup.spec_sync",
+            "sup.spawn",
+            "sup.shim_send",
+            "sup.control_send",
+            "sup.settled_write",
+        ],
+    ),
 ];
 
 /// The two points of a step, or the point itself.
@@ -214,6 +226,11 @@ fn the_supervisor_dies_while_it_prunes() {
 #[test]
 fn the_supervisor_dies_while_it_puts_a_folder_back() {
     crash_everywhere(Path::PutBack, "sup.");
+}
+
+#[test]
+fn the_supervisor_dies_around_the_queue() {
+    crash_everywhere(Path::Queue, "sup.");
 }
 
 #[test]

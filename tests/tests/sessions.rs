@@ -215,7 +215,8 @@ fn a_provider_that_forgot_its_session_is_told_apart() {
     let session = success(&world, &["one"]);
     let home = world.path("home/.fake-claude");
     std::fs::remove_file(home.join(&session)).expect("its own memory");
-    let task = dispatch(&world, &["two"]);
+    let run = world.run().provider("claude").key(KEY).steps(["two"]);
+    let task = run.option("--on-not-found", "fail").detached();
     let ended = world.ended(&task.id);
     assert_ended(&ended, "failure", "session_not_found", "observed");
     assert_eq!(state_of(&world, &session), "quarantined");

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::json;
-use tests::harness::{GENEROUS, World, wait_until};
+use tests::harness::World;
 
 #[test]
 fn a_wait_that_is_over_names_the_task() {
@@ -76,17 +76,6 @@ fn a_broken_provider_file_is_named_with_its_cure() {
         .expect_code(2);
     let cure = format!("agentctl providers check {}", file.display());
     assert!(refused.stderr.contains(&cure), "{refused:#?}");
-}
-
-#[test]
-fn settings_without_effect_are_told() {
-    let world = World::builder()
-        .config("[limits]\nmax_queued = 5\n")
-        .build();
-    let _supervisor = world.start();
-    let told = "[limits] max_queued of the configuration has no effect";
-    // The socket is there before the configuration is looked through.
-    wait_until("a warning", GENEROUS, || world.log().contains(told));
 }
 
 #[test]

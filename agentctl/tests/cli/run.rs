@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use protocol::control::{Request, Response, RunRequest, SessionChoice};
+use protocol::control::{OnNotFound, Request, Response, RunOption, RunRequest, SessionChoice};
 use protocol::view::{EvidenceView, TaskDetail};
 use protocol::{ArchiveReason, Exit, Status};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::support::{Home, NOW, Server, accepted, code, ended, running, stderr, 
 
 fn accept_all(home: &Home) -> Server {
     Server::start(home, |request, peer| {
-        let Request::Run(run) = request else {
+        let (Request::Run(run) | Request::RunWith(run, _)) = request else {
             panic!("{request:?}")
         };
         peer.send(&accepted(running(run.id.as_str())));
@@ -20,10 +20,15 @@ fn accept_all(home: &Home) -> Server {
 }
 
 fn dispatched(server: &Server) -> RunRequest {
-    let Request::Run(run) = server.next() else {
-        panic!("not a run")
-    };
-    *run
+    with_options(server).0
+}
+
+fn with_options(server: &Server) -> (RunRequest, Vec<RunOption>) {
+    match server.next() {
+        Request::Run(run) => (*run, Vec::new()),
+        Request::RunWith(run, options) => (*run, options),
+        other => panic!("not a run: {other:?}"),
+    }
 }
 
 #[test]
@@ -36,7 +41,8 @@ fn every_option_reaches_the_supervisor() {
     let line = "run -d --id t1 --provider claude --key k --prompt hello --model m --name n \
         --cwd sub --env B=3 --env-file env --agent a --agent-type at --repo o/r --issue 7 \
         --user u --resume s1 --unsafe-resume --timeout 1h --idle-timeout 90s \
-        --start-timeout 500ms --grace 2s --max-log 64M --provider-arg=--x --on-conflict refuse";
+        --start-timeout 500ms --grace 2s --max-log 64M --provider-arg=--x --on-conflict queue \
+        --on-not-found fail";
     let output = home.output(&line.split_whitespace().collect::<Vec<_>>());
     assert_eq!(
         (stdout(&output).as_str(), code(&output)),
@@ -45,7 +51,11 @@ fn every_option_reaches_the_supervisor() {
         stderr(&output)
     );
     assert_eq!(stderr(&output), "");
-    let run = dispatched(&server);
+    let (run, options) = with_options(&server);
+    assert_eq!(
+        options,
+        [RunOption::Queue, RunOption::OnNotFound(OnNotFound::Fail)]
+    );
     let text = |value: &str| Some(value.to_owned());
     assert_eq!(run.provider.as_ref().map(AsRef::as_ref), Some("claude"));
     assert_eq!(

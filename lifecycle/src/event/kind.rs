@@ -50,6 +50,8 @@ impl EventBody {
             Self::Unarchived { .. } => "task.unarchived",
             Self::Renamed { .. } => "task.renamed",
             Self::OutOfMemory(_) => "task.oom",
+            Self::Queued { .. } => "task.queued",
+            Self::StartRefused { .. } => "task.start_refused",
         }
     }
 }

@@ -1,14 +1,15 @@
 //! I3: `declared` if and only if an intent, journalled by the shim (or in the
-//! ledger where the supervisor signals), precedes the signal, or, where nothing was signalled, the end; and nothing showed
-//! before the signal that the agent had ended by itself, or was ended by
-//! somebody else.
+//! ledger where the supervisor signals), precedes the signal, or, where nothing
+//! was signalled, the end; and nothing showed before the signal that the agent had
+//! ended by itself, or was ended by somebody else. A task that waits is ended by
+//! the intent itself.
 
 use alloc::format;
 
 use protocol::vocab::SignalledBy;
 use protocol::{ArchiveReason, Basis};
 
-use super::{Violation, ending, never_ran, position, violation};
+use super::{Violation, ending, never_left_the_queue, never_ran, position, violation};
 use crate::event::{Event, EventBody};
 
 /// The basis of the end is `declared` exactly where the events declare it.
@@ -56,6 +57,9 @@ fn declaring_intent(events: &[Event]) -> Option<(u64, ArchiveReason)> {
             None
         }
     })?;
+    if never_left_the_queue(events) {
+        return (!never_ran(events)).then_some((id, reason));
+    }
     let in_journal = position(
         events,
         |body| matches!(body, EventBody::StopJournalled { intent_id } if *intent_id == id),

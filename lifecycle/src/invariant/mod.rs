@@ -115,13 +115,22 @@ fn position(events: &[Event], fits: impl Fn(&EventBody) -> bool) -> Option<usize
     events.iter().position(|event| fits(&event.body))
 }
 
+/// It was queued, and its turn never came.
+fn never_left_the_queue(events: &[Event]) -> bool {
+    let queued = position(events, |body| matches!(body, EventBody::Queued { .. }));
+    let admitted = position(events, |body| matches!(body, EventBody::Admitted { .. }));
+    queued.is_some() && admitted.is_none()
+}
+
 /// Its agent failed to start, or never did. The first report counts.
 fn never_ran(events: &[Event]) -> bool {
     let started = position(events, |body| matches!(body, EventBody::Started { .. }));
     let failed = position(events, |body| {
         matches!(
             body,
-            EventBody::SpawnFailed { .. } | EventBody::NeverStarted { .. }
+            EventBody::SpawnFailed { .. }
+                | EventBody::NeverStarted { .. }
+                | EventBody::StartRefused { .. }
         )
     });
     failed.is_some_and(|failed| started.is_none_or(|started| failed < started))

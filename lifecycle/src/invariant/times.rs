@@ -4,11 +4,11 @@ use alloc::format;
 
 use protocol::FinishedBasis;
 
-use super::{Violation, ending, never_ran, violation};
+use super::{Violation, ending, never_left_the_queue, never_ran, violation};
 use crate::event::{Event, EventBody};
 
-/// `exact` if and only if the exit, or the failed start, was seen, and then at
-/// that time; never alive after the end.
+/// `exact` if and only if the exit, the failed start or the word that ended a
+/// queued task was seen, and then at that time; never alive after the end.
 ///
 /// # Errors
 /// A [`Violation`].
@@ -21,8 +21,21 @@ pub fn check(events: &[Event]) -> Result<(), Violation> {
         found.map(|event| event.at)
     };
     let exited = first(|body| matches!(body, EventBody::Exited { .. }));
-    let failed = first(|body| matches!(body, EventBody::SpawnFailed { .. }));
-    let seen = if never_ran(events) { failed } else { exited };
+    let failed = first(|body| {
+        matches!(
+            body,
+            EventBody::SpawnFailed { .. } | EventBody::StartRefused { .. }
+        )
+    });
+    // A word ends what waits at once.
+    let called_off = first(|body| matches!(body, EventBody::StopRequested { .. }));
+    let seen = if never_ran(events) {
+        failed
+    } else if never_left_the_queue(events) {
+        called_off
+    } else {
+        exited
+    };
     let fits = match (ending.finished_basis, seen) {
         (FinishedBasis::Exact, Some(seen)) => ending.finished_at == seen,
         (FinishedBasis::Detected, None) => true,

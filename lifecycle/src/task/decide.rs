@@ -1,12 +1,14 @@
 //! What follows from an input: dispatches to one file per kind.
 
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use protocol::Timestamp;
 use protocol::shim::StopOrder;
+use protocol::view::Requester;
 
-use super::{Hub, Lost, Presence, Start, Task, finish, record, silence, stop};
+use super::{Hub, Lost, Presence, Start, Task, finish, queued, record, silence, stop};
 use crate::effect::{Action, Effects};
 use crate::event::{Event, EventBody};
 use crate::input::{Command, Fact, HubWord, Input, LinkKind, Now};
@@ -17,6 +19,9 @@ use crate::timer::Timer;
 pub fn decide(task: &Task, presence: &Presence, input: Input, now: Now) -> Effects {
     if task.ending.is_some() {
         return after_the_end(input);
+    }
+    if task.waits() {
+        return queued::decide(task, presence, input, now);
     }
     match input {
         Input::Command(Command::Stop {
@@ -33,15 +38,22 @@ pub fn decide(task: &Task, presence: &Presence, input: Input, now: Now) -> Effec
             };
             stop::requested(task, request, now)
         }
-        Input::Command(Command::Rename { name, by }) => Effects {
-            events: vec![task.event(now.at, EventBody::Renamed { name, by })],
-            actions: Vec::new(),
-        },
+        Input::Command(Command::Rename { name, by }) => renamed(task, name, by, now),
+        // It has started already.
+        Input::Command(Command::Start { .. }) => Effects::default(),
         Input::Timer(Timer::Answer) => silence::no_answer(task),
         Input::Timer(timer @ (Timer::Start | Timer::Timeout | Timer::Idle)) => {
             stop::timer_due(task, presence, timer, now)
         }
         Input::Fact(fact) => happened(task, presence, fact, now),
+    }
+}
+
+/// The name is for people: nothing else follows.
+pub(super) fn renamed(task: &Task, name: String, by: Requester, now: Now) -> Effects {
+    Effects {
+        events: vec![task.event(now.at, EventBody::Renamed { name, by })],
+        actions: Vec::new(),
     }
 }
 
@@ -63,7 +75,8 @@ fn after_the_end(input: Input) -> Effects {
             | Fact::ShimSilent(_)
             | Fact::ExitLearned(_)
             | Fact::Hub(_)
-            | Fact::OutOfMemory { .. },
+            | Fact::OutOfMemory { .. }
+            | Fact::StartRefused { .. },
         )
         | Input::Command(_)
         | Input::Timer(_) => Vec::new(),
@@ -78,7 +91,7 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
     match fact {
         Fact::Record { number, record } => record::reported(task, presence, (number, record), now),
         Fact::LinkUp(link) => link_up(task, presence, link, now),
-        Fact::LinkDown | Fact::Progress(_) => Effects::default(),
+        Fact::LinkDown | Fact::Progress(_) | Fact::StartRefused { .. } => Effects::default(),
         Fact::ShimGone => finish::shim_gone(task, presence, now),
         Fact::NeverStarted { detail } => finish::never_started(task, presence, detail, now),
         Fact::TreeSwept(sweep) => finish::tree_swept(task, presence, sweep, now),
@@ -154,11 +167,16 @@ pub(crate) fn initial_timers(task: &Task, listening_from: Timestamp) -> Vec<Acti
     };
     let idle_from = match &task.start {
         Start::Execd { .. } => Some(task.last_event_at.max(listening_from)),
-        Start::Pending | Start::Failed { .. } | Start::Never { .. } => None,
+        Start::Queued
+        | Start::Refused { .. }
+        | Start::Pending
+        | Start::Failed { .. }
+        | Start::Never { .. } => None,
     };
     [
         arm(Timer::Start, listening_from, start_limit),
-        arm(Timer::Timeout, task.started_at, limits.timeout_ms),
+        task.started_at
+            .and_then(|from| arm(Timer::Timeout, from, limits.timeout_ms)),
         idle_from.and_then(|from| arm(Timer::Idle, from, limits.idle_timeout_ms)),
         arm(Timer::Answer, listening_from, silence::patience_ms(task)),
     ]

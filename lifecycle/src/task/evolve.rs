@@ -8,6 +8,7 @@ use protocol::{Exit, SessionId, Timestamp};
 
 use super::{Cause, Hub, Intent, Lost, Start, Task};
 use crate::event::{BindKind, Ending, Event, EventBody};
+use crate::spec::TaskSpec;
 use crate::verdict::FAULT_SIGNALS;
 
 /// How long after an exit a signal at the shim may still explain it: the
@@ -29,7 +30,7 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         task.heard_at = task.heard_at.max(event.at);
     }
     match &event.body {
-        EventBody::Admitted { .. }
+        EventBody::Queued { .. }
         | EventBody::Alarm { .. }
         | EventBody::Finished { .. }
         | EventBody::SessionResumable { .. }
@@ -49,6 +50,8 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         EventBody::HubDraining { reason } => task.hub = Some(Hub::Draining(*reason)),
         EventBody::HubGone { reason } => task.hub = Some(Hub::Gone(*reason)),
         EventBody::HubAdmitting {} | EventBody::Adopted { .. } => task.hub = None,
+        EventBody::Admitted { spec } => turn_came(&mut task, spec, event.at),
+        EventBody::StartRefused { detail } => refused(&mut task, detail, event.at),
         EventBody::Claimed { shim } => task.shim = Some(shim.clone()),
         EventBody::Started { .. }
         | EventBody::SpawnFailed { .. }
@@ -85,6 +88,25 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         EventBody::Ended(ending) => end(&mut task, ending),
     }
     task
+}
+
+/// A queued task starts; of one that has started it is only counted.
+fn turn_came(task: &mut Task, spec: &TaskSpec, at: Timestamp) {
+    if task.start != Start::Queued {
+        return;
+    }
+    task.session = spec.session.known_id().cloned();
+    task.spec = spec.clone();
+    task.start = Start::Pending;
+    task.started_at = Some(at);
+    task.heard_at = at;
+}
+
+fn refused(task: &mut Task, detail: &str, at: Timestamp) {
+    if task.start == Start::Queued {
+        let detail = detail.to_string();
+        task.start = Start::Refused { at, detail };
+    }
 }
 
 /// The first report stands; a second one could only contradict it.

@@ -24,7 +24,10 @@ pub(super) fn shim_gone(task: &Task, presence: &Presence, now: Now) -> Effects {
         // Said before; the sweep is under way.
         (Some(_), _) => Effects::default(),
         // There never was a tree.
-        (None, Start::Failed { .. } | Start::Never { .. }) => conclude(task, presence, now.at),
+        (
+            None,
+            Start::Queued | Start::Refused { .. } | Start::Failed { .. } | Start::Never { .. },
+        ) => conclude(task, presence, now.at),
         (None, Start::Pending | Start::Execd { .. }) => Effects {
             events: vec![task.event(now.at, EventBody::ShimLost {})],
             actions: vec![Action::SweepTree { grace_ms: 0 }],
@@ -159,7 +162,11 @@ pub(super) fn conclude(task: &Task, presence: &Presence, at: Timestamp) -> Effec
 
 fn finished(task: &Task, at: Timestamp) -> (Timestamp, FinishedBasis) {
     match (&task.start, &task.exited) {
-        (Start::Failed { at: failed_at, .. }, _) => (*failed_at, FinishedBasis::Exact),
+        (Start::Failed { at: failed_at, .. } | Start::Refused { at: failed_at, .. }, _) => {
+            (*failed_at, FinishedBasis::Exact)
+        }
+        // Nothing had to be found out: the word itself ended it.
+        (Start::Queued, _) => (at, FinishedBasis::Exact),
         (Start::Pending | Start::Execd { .. }, Some((exited_at, _))) => {
             (*exited_at, FinishedBasis::Exact)
         }
@@ -184,7 +191,10 @@ fn outcomes(task: &Task, verdict: &Verdict) -> Vec<(u64, IntentOutcome)> {
         } else if verdict.by_intent == Some(id) {
             IntentOutcome::Effective
         } else if matches!(task.lost, Some(Lost::Host(_)))
-            || matches!(task.start, Start::Never { .. } | Start::Failed { .. })
+            || matches!(
+                task.start,
+                Start::Never { .. } | Start::Failed { .. } | Start::Refused { .. }
+            )
         {
             IntentOutcome::Moot
         } else {
@@ -207,11 +217,13 @@ fn session_end(task: &Task, verdict: &Verdict, at: Timestamp) -> Vec<Event> {
     let body = if task.provably_never_execd() {
         match &task.spec.session {
             SessionPlan::Resume(row) => EventBody::SessionRestored { row: row.clone() },
-            SessionPlan::Chosen(_) | SessionPlan::Fresh => EventBody::SessionRemoved {
-                key,
-                provider,
-                session_id,
-            },
+            SessionPlan::Chosen(_) | SessionPlan::Fresh | SessionPlan::Undecided => {
+                EventBody::SessionRemoved {
+                    key,
+                    provider,
+                    session_id,
+                }
+            }
         }
     } else if verdict.status == Status::Success {
         EventBody::SessionResumable {

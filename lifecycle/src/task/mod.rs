@@ -2,7 +2,10 @@
 
 mod decide;
 mod evolve;
+mod figures;
 mod finish;
+mod presence;
+mod queued;
 mod record;
 mod silence;
 mod stop;
@@ -10,28 +13,34 @@ mod stop;
 pub use decide::decide;
 pub(crate) use decide::initial_timers;
 pub use evolve::evolve;
+pub use presence::Presence;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use protocol::control::OnNotFound;
 use protocol::shim::{
-    OomRecord, ProcessId, ProgressReport, ProviderError, ResultRecord, SenderRecord, SpawnStage,
-    SupersededBy, SweepRecord, Usage,
+    OomRecord, ProcessId, ProviderError, ResultRecord, SenderRecord, SpawnStage, SupersededBy,
+    SweepRecord, Usage,
 };
 use protocol::view::Requester;
 use protocol::vocab::{IntentOutcome, SignalledBy};
-use protocol::{Exit, Phase, Presence as PresenceWord, SessionId, StopReason, TaskId, Timestamp};
+use protocol::{
+    ArchiveReason, Exit, Phase, Presence as PresenceWord, SessionId, StopReason, TaskId, Timestamp,
+};
 
 use crate::event::{Ending, Event, EventBody};
-use crate::spec::{SessionPlan, TaskSpec};
+use crate::spec::TaskSpec;
 
 /// The durable facts of one task: a fold over its events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     /// What was asked for.
     pub spec: TaskSpec,
-    /// When the row was committed.
-    pub started_at: Timestamp,
+    /// When it began to wait, if it had to.
+    pub queued_at: Option<Timestamp>,
+    /// When its row became `running`; none as long as it waits.
+    pub started_at: Option<Timestamp>,
     /// The newest time in any of its events.
     pub last_event_at: Timestamp,
     /// The newest time in any record of its shim: what the task was last known
@@ -84,6 +93,15 @@ pub struct Task {
 /// Did the agent start?
 #[derive(Clone, Debug, PartialEq)]
 pub enum Start {
+    /// It waits for a place: no process was made for it.
+    Queued,
+    /// Its turn had come, and it could not be started any more.
+    Refused {
+        /// When.
+        at: Timestamp,
+        /// In words.
+        detail: String,
+    },
     /// Not known yet.
     Pending,
     /// It was exec'd.
@@ -183,56 +201,36 @@ pub enum Lost {
     Host(String),
 }
 
-/// What is known of a task and need not be durable.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Presence {
-    /// The shim's link is up.
-    pub attached: bool,
-    /// This supervisor has seen the shim already: spawned or adopted it.
-    pub known: bool,
-    /// When the shim was last heard.
-    pub last_seen: Option<Timestamp>,
-    /// When the agent last printed something.
-    pub last_output: Option<Timestamp>,
-    /// When the shim last told what the agent prints.
-    pub told_at: Option<Timestamp>,
-    /// The newest progress text.
-    pub progress: Option<(Timestamp, String)>,
-    /// The newest figures.
-    pub usage: Usage,
-}
-
-impl Presence {
-    /// Takes note of a volatile report that came at `now`.
-    pub fn note_progress(&mut self, report: &ProgressReport, now: Timestamp) {
-        self.last_seen = self.last_seen.max(Some(report.at));
-        self.note_output(Some(report.at), now);
-        self.usage = report.usage;
-        if let Some(text) = &report.text {
-            self.progress = Some((report.at, text.clone()));
+impl Task {
+    /// A task whose row is about to be committed: it starts at once.
+    #[must_use]
+    pub fn admitted(spec: TaskSpec, at: Timestamp) -> Self {
+        Self {
+            started_at: Some(at),
+            ..Self::begun(spec, at, Start::Pending)
         }
     }
 
-    /// Takes note of the last output that the shim knew of at `now`.
-    pub fn note_output(&mut self, last_output: Option<Timestamp>, now: Timestamp) {
-        self.last_output = self.last_output.max(last_output);
-        self.told_at = self.told_at.max(Some(now));
-    }
-}
-
-impl Task {
-    /// A task whose row is about to be committed.
+    /// The same, and it has to wait.
     #[must_use]
-    pub fn admitted(spec: TaskSpec, at: Timestamp) -> Self {
+    pub fn queued(spec: TaskSpec, at: Timestamp) -> Self {
+        Self {
+            queued_at: Some(at),
+            ..Self::begun(spec, at, Start::Queued)
+        }
+    }
+
+    fn begun(spec: TaskSpec, at: Timestamp, start: Start) -> Self {
         let session = spec.session.known_id().cloned();
         Self {
             spec,
-            started_at: at,
+            queued_at: None,
+            started_at: None,
             last_event_at: at,
             heard_at: at,
             journal: 0,
             shim: None,
-            start: Start::Pending,
+            start,
             session,
             model: None,
             had_output: false,
@@ -254,14 +252,17 @@ impl Task {
         }
     }
 
-    /// Rebuilds a task from its events; none if the first is not its admission.
+    /// Rebuilds a task from its events; none if the first does not make one.
     pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Self> {
         let mut events = events.into_iter();
         let first = events.next()?;
-        let EventBody::Admitted { spec } = &first.body else {
+        let task = if let EventBody::Admitted { spec } = &first.body {
+            Self::admitted(spec.clone(), first.at)
+        } else if let EventBody::Queued { spec } = &first.body {
+            Self::queued(spec.clone(), first.at)
+        } else {
             return None;
         };
-        let task = Self::admitted(spec.clone(), first.at);
         Some(events.fold(task, evolve))
     }
 
@@ -277,9 +278,11 @@ impl Task {
         let stopping = self.is_ending() || !self.intents.is_empty();
         match (&self.ending, stopping, &self.start) {
             (Some(_), _, _) => Phase::Ended,
-            (None, true, _) | (None, false, Start::Failed { .. } | Start::Never { .. }) => {
+            (None, true, _)
+            | (None, false, Start::Failed { .. } | Start::Never { .. } | Start::Refused { .. }) => {
                 Phase::Stopping
             }
+            (None, false, Start::Queued) => Phase::Queued,
             (None, false, Start::Execd { .. }) => Phase::Running,
             (None, false, Start::Pending) => Phase::Starting,
         }
@@ -288,8 +291,8 @@ impl Task {
     /// Nothing can keep it running: its end is being established.
     pub(crate) const fn is_ending(&self) -> bool {
         let never_runs = match &self.start {
-            Start::Failed { .. } | Start::Never { .. } => true,
-            Start::Pending | Start::Execd { .. } => false,
+            Start::Failed { .. } | Start::Never { .. } | Start::Refused { .. } => true,
+            Start::Queued | Start::Pending | Start::Execd { .. } => false,
         };
         never_runs || self.exited.is_some() || self.lost.is_some()
     }
@@ -298,7 +301,9 @@ impl Task {
     /// by the claim, or by a shim that lived to its last record without one.
     pub(crate) const fn provably_never_execd(&self) -> bool {
         let said_so = match &self.start {
-            Start::Failed { .. } | Start::Never { .. } => true,
+            Start::Queued | Start::Refused { .. } | Start::Failed { .. } | Start::Never { .. } => {
+                true
+            }
             // Behind the claim of a shim that died nobody can tell.
             Start::Pending => self.exited.is_none() && self.lost.is_none(),
             Start::Execd { .. } => false,
@@ -313,32 +318,12 @@ impl Task {
         match (&self.lost, &self.swept, &self.start) {
             (Some(Lost::Host(_)), _, _) => true,
             (Some(Lost::Shim) | None, Some(sweep), _) => sweep.empty,
-            (_, None, Start::Failed { .. } | Start::Never { .. }) => true,
+            (
+                _,
+                None,
+                Start::Queued | Start::Refused { .. } | Start::Failed { .. } | Start::Never { .. },
+            ) => true,
             (_, None, Start::Pending | Start::Execd { .. }) => self.provably_never_execd(),
-        }
-    }
-
-    /// The figures of this task alone.
-    #[must_use]
-    pub fn own_usage(&self) -> Usage {
-        self.spec
-            .policy
-            .own_usage(&self.usage, &self.usage_before())
-    }
-
-    /// What the conversation had before: nothing in a new one, and what its
-    /// row says in a resumed one.
-    fn usage_before(&self) -> Usage {
-        match &self.spec.session {
-            SessionPlan::Resume(row) if self.session.as_ref() == Some(&row.session_id) => {
-                row.totals
-            }
-            SessionPlan::Resume(_) | SessionPlan::Chosen(_) | SessionPlan::Fresh => Usage {
-                turns: Some(0),
-                input_tokens: Some(0),
-                output_tokens: Some(0),
-                cost_usd: Some(0.0),
-            },
         }
     }
 
@@ -347,6 +332,7 @@ impl Task {
     pub const fn presence(&self, presence: &Presence) -> PresenceWord {
         match (&self.ending, &self.lost, presence.attached) {
             (Some(_), _, _) | (None, Some(_), _) => PresenceWord::None,
+            (None, None, _) if self.waits() => PresenceWord::None,
             (None, None, true) => PresenceWord::Attached,
             (None, None, false) => PresenceWord::Detached,
         }
@@ -358,10 +344,48 @@ impl Task {
         match (&self.start, &self.exited, &self.ending) {
             (Start::Execd { agent, .. }, None, None) => Some(agent),
             (
-                Start::Execd { .. } | Start::Pending | Start::Failed { .. } | Start::Never { .. },
+                Start::Execd { .. }
+                | Start::Queued
+                | Start::Refused { .. }
+                | Start::Pending
+                | Start::Failed { .. }
+                | Start::Never { .. },
                 _,
                 _,
             ) => None,
+        }
+    }
+
+    /// Another task in a fresh session follows it: its provider did not know the
+    /// session that it was to resume. One that follows is not followed itself,
+    /// and nobody had asked for an end.
+    #[must_use]
+    pub fn goes_on_fresh(&self) -> bool {
+        let not_found = self
+            .ending
+            .as_ref()
+            .is_some_and(|ending| ending.reason == ArchiveReason::SessionNotFound);
+        let wanted = match self.spec.on_not_found {
+            OnNotFound::Fresh => true,
+            OnNotFound::Fail => false,
+        };
+        not_found && wanted && self.intents.is_empty() && self.spec.links.fresh_after.is_none()
+    }
+
+    /// It is in the queue.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        match (&self.start, &self.ending) {
+            (Start::Queued, None) => true,
+            (Start::Queued, Some(_))
+            | (
+                Start::Refused { .. }
+                | Start::Pending
+                | Start::Execd { .. }
+                | Start::Failed { .. }
+                | Start::Never { .. },
+                _,
+            ) => false,
         }
     }
 

@@ -102,6 +102,8 @@ fn timers_after(task: &Task, events: &[Event], now: Now) -> Vec<Action> {
             | EventBody::Unarchived { .. }
             | EventBody::Renamed { .. }
             | EventBody::OutOfMemory(_)
+            | EventBody::Queued { .. }
+            | EventBody::StartRefused { .. }
             | EventBody::Draining { .. }
             | EventBody::Drained { .. }
             | EventBody::Admitting {}

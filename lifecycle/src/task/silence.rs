@@ -123,7 +123,7 @@ pub(super) fn looked_behind(task: &Task, look: LookBehind, now: Now) -> Effects 
     let declared = may_be_the_cause(task) && (look.ended.is_none() || !unsignalled);
     let has_tree = match &task.start {
         Start::Execd { .. } | Start::Pending => true,
-        Start::Failed { .. } | Start::Never { .. } => false,
+        Start::Queued | Start::Refused { .. } | Start::Failed { .. } | Start::Never { .. } => false,
     };
     if has_tree {
         let body = EventBody::Signalled {

@@ -34,7 +34,7 @@ pub(super) struct Request {
 /// The order is sent whether or not a link is known to be up: without one the
 /// shell drops it, and it is said again when the next one comes up.
 pub(super) fn requested(task: &Task, request: Request, now: Now) -> Effects {
-    let grace_ms = request.grace_ms.unwrap_or(task.spec.limits.grace_ms);
+    let grace_ms = grace_ms(task, request.grace_ms);
     let event = task.event(
         now.at,
         EventBody::StopRequested {
@@ -64,6 +64,11 @@ pub(super) fn requested(task: &Task, request: Request, now: Now) -> Effects {
         events: vec![event],
         actions,
     }
+}
+
+/// The task's own where the request names none.
+pub(super) fn grace_ms(task: &Task, asked: Option<u64>) -> u64 {
+    asked.unwrap_or(task.spec.limits.grace_ms)
 }
 
 /// A limit is reached, unless it has lost its meaning meanwhile.

@@ -5,6 +5,7 @@ use lifecycle::{
     Action, Command, Effects, Event, EventBody, Input, Limits, LookBehind, Policy, Presence,
     SessionPlan, SessionRow, TaskSpec, Timer,
 };
+use protocol::control::OnNotFound;
 use protocol::shim::{ProcessId, SenderRecord, StopOrder, SupersededBy, Usage};
 use protocol::view::{Links, Requester};
 use protocol::vocab::{SessionState, Via};
@@ -108,6 +109,7 @@ pub(crate) fn spec() -> TaskSpec {
         user: None,
         name: None,
         session: SessionPlan::Fresh,
+        on_not_found: OnNotFound::Fresh,
         limits: Limits {
             grace_ms: 5_000,
             ..Limits::default()

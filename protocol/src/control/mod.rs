@@ -9,8 +9,8 @@ mod response;
 
 pub use request::{
     Again, AgainRequest, DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter,
-    LogsRequest, OrphansRequest, ProvidersRequest, PruneRequest, Request, RunOption, RunRequest,
-    SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest, Surroundings,
-    WaitRequest,
+    LogsRequest, OnNotFound, OrphansRequest, ProvidersRequest, PruneRequest, Request, RunOption,
+    RunRequest, SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest,
+    Surroundings, WaitRequest,
 };
 pub use response::{ErrorBody, ErrorCode, LogChunk, Response};

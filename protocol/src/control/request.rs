@@ -65,6 +65,22 @@ pub enum RunOption {
     Container(String),
     /// Most memory of all its processes, in bytes.
     Memory(u64),
+    /// The dispatch waits for a live task of the key.
+    Queue,
+    /// What follows when its session is not found.
+    OnNotFound(OnNotFound),
+}
+
+/// What follows when the provider does not know the session that a task was to
+/// resume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnNotFound {
+    /// One task like it, in a fresh session.
+    #[default]
+    Fresh,
+    /// Nothing.
+    Fail,
 }
 
 /// One dispatch.

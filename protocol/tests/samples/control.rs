@@ -2,9 +2,9 @@
 
 use protocol::control::{
     Again, AgainRequest, DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter,
-    LogsRequest, OrphansRequest, ProvidersRequest, PruneRequest, Request, RunOption, RunRequest,
-    SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest, Surroundings,
-    WaitRequest,
+    LogsRequest, OnNotFound, OrphansRequest, ProvidersRequest, PruneRequest, Request, RunOption,
+    RunRequest, SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest,
+    Surroundings, WaitRequest,
 };
 use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, StopReason};
@@ -213,6 +213,23 @@ fn keep_ones() -> Vec<Named<Request>> {
             Request::RunWith(
                 Box::new(bare_run(SessionChoice::Auto)),
                 vec![RunOption::Memory(1 << 30)],
+            ),
+        ),
+        (
+            "run_in_turn",
+            Request::RunWith(
+                Box::new(bare_run(SessionChoice::Auto)),
+                vec![RunOption::Queue],
+            ),
+        ),
+        (
+            "run_or_fail",
+            Request::RunWith(
+                Box::new(bare_run(SessionChoice::Auto)),
+                vec![
+                    RunOption::OnNotFound(OnNotFound::Fresh),
+                    RunOption::OnNotFound(OnNotFound::Fail),
+                ],
             ),
         ),
         (

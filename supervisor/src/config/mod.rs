@@ -275,20 +275,6 @@ impl Config {
         Self::parse(&path.display().to_string(), &text)
     }
 
-    /// What the file sets and this version does not do yet, for a warning: a
-    /// setting is never ignored in silence.
-    #[must_use]
-    pub fn without_effect(&self) -> Vec<&'static str> {
-        let usual = Self::default();
-        [(
-            self.limits.max_queued != usual.limits.max_queued,
-            "[limits] max_queued",
-        )]
-        .into_iter()
-        .filter_map(|(is_set, name)| is_set.then_some(name))
-        .collect()
-    }
-
     /// Reads the file's text.
     ///
     /// # Errors

@@ -178,19 +178,3 @@ fn a_missing_file_counts_only_if_it_was_named() {
         format!("cannot read the configuration file {}", path.display())
     );
 }
-
-#[test]
-fn what_has_no_effect_yet_is_told() {
-    let without_effect = |text| {
-        Config::parse("config.toml", text)
-            .expect("good")
-            .without_effect()
-    };
-    assert_eq!(
-        without_effect("[limits]\nmax_tasks = 3"),
-        Vec::<&str>::new()
-    );
-    let text = "[http]\nlisten = \"unix:/run/a/http.sock\"\n[retention]\nmax_tasks = 3\n\
-        [shutdown]\ndrain_ms = 5\n[ledger]\non_damage = \"recover\"\n[limits]\nmax_queued = 0";
-    assert_eq!(without_effect(text), ["[limits] max_queued"]);
-}

@@ -10,8 +10,8 @@
 //!
 //! Retention moves the folder aside (`<id>.pruned`) before its row goes.
 //!
-//! None of the supervisor's files is synced: the ledger is what counts, and
-//! both matter only together with it.
+//! None of the supervisor's files is synced, but for the `spec` of a task that
+//! waits: the ledger is what counts, and both matter only together with it.
 
 mod pruned;
 mod settled;
@@ -160,6 +160,17 @@ impl Folders {
         spec.write(&folder.join(SPEC))
     }
 
+    /// Makes the dispatch survive a power cut, as a task that may wait for long
+    /// needs it.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn sync_spec(&self, id: &TaskId) -> Result<(), FolderError> {
+        let folder = self.task_dir(id);
+        sys::atomic_file::sync(&folder.join(SPEC), &sys::hook::SUP_SPEC_SYNC)
+            .map_err(FolderError::io("sync the spec in", &folder))
+    }
+
     /// The dispatch; none if the folder is gone.
     ///
     /// # Errors
@@ -295,6 +306,12 @@ impl Folders {
         let mut all = self.all()?;
         all.retain(|id| is_decided(&self.task_dir(id)));
         Ok(all)
+    }
+
+    /// Was it decided whether the task starts?
+    #[must_use]
+    pub fn is_decided(&self, id: &TaskId) -> bool {
+        is_decided(&self.task_dir(id))
     }
 
     /// A task folder that exists, if there is any.

@@ -7,6 +7,7 @@ use std::io::{self, BufReader};
 use std::path::Path;
 
 use lifecycle::TaskSpec;
+use protocol::Timestamp;
 use protocol::control::{RunRequest, SessionChoice};
 use protocol::shim::{Leftovers, Start};
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
@@ -47,6 +48,9 @@ pub struct SpecFile {
     /// of early versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_by: Option<KnownBy>,
+    /// When it began to wait for its turn, if it had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_at: Option<Timestamp>,
     /// `--env` and `--env-file`; gone once the task has ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chosen_env: Vec<(String, String)>,
@@ -141,9 +145,43 @@ impl SpecFile {
                 leftovers: start.leftovers,
             },
             known_by: Some(known_by),
+            queued_at: None,
             chosen_env: request.env.clone(),
             client_env: request.client_env.clone(),
             env: start.env.clone(),
+        }
+    }
+
+    /// The dispatch as it was asked for, for its turn: with the limits and the
+    /// model that were settled then.
+    #[must_use]
+    pub fn request(&self) -> RunRequest {
+        let (task, asked) = (&self.task, &self.asked);
+        RunRequest {
+            id: task.id.clone(),
+            provider: Some(task.provider.clone()),
+            argv: asked.argv.clone(),
+            key: Some(task.key.to_string()),
+            prompt: asked.prompt.clone(),
+            model: task.model.clone(),
+            name: task.name.clone(),
+            cwd: self.started.cwd.clone(),
+            client_env: self.client_env.clone(),
+            env: self.chosen_env.clone(),
+            agent: task.agent.clone(),
+            agent_type: task.agent_type.clone(),
+            repo: task.repo.clone(),
+            issue_number: task.issue_number,
+            user: task.user.clone(),
+            session: asked.session.clone(),
+            unsafe_resume: asked.unsafe_resume,
+            timeout_ms: task.limits.timeout_ms,
+            idle_timeout_ms: task.limits.idle_timeout_ms,
+            start_timeout_ms: task.limits.start_timeout_ms,
+            grace_ms: Some(task.limits.grace_ms),
+            max_log_bytes: Some(self.started.max_log_bytes),
+            provider_args: asked.provider_args.clone(),
+            wait_for_exec: true,
         }
     }
 

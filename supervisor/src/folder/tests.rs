@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use lifecycle::{Limits, Policy, SessionPlan, TaskSpec};
-use protocol::control::{RunRequest, SessionChoice};
+use protocol::control::{OnNotFound, RunRequest, SessionChoice};
 use protocol::shim::{Leftovers, ScanSpec, Start, Token};
 use protocol::view::Links;
 use protocol::{Key, ProviderName};
@@ -54,6 +54,7 @@ fn spec() -> SpecFile {
         user: None,
         name: None,
         session: SessionPlan::Fresh,
+        on_not_found: OnNotFound::Fresh,
         limits: Limits::default(),
         policy: Policy::default(),
         links: Links::default(),

@@ -48,6 +48,10 @@ pub struct Figures {
     pub attached: u64,
     /// Live tasks whose shim is not.
     pub detached: u64,
+    /// Tasks that wait for their turn.
+    pub queued: u64,
+    /// How long the first of them has waited.
+    pub oldest_queued: Duration,
     /// Shims that were taken over.
     pub adopted: u64,
     /// The ledger's size.
@@ -109,6 +113,7 @@ pub(super) fn text(figures: &Figures) -> String {
         &[("presence", "detached")],
         figures.detached as f64,
     );
+    queue(&mut page, figures);
     page.family(
         "adopted_total",
         "counter",
@@ -125,6 +130,18 @@ pub(super) fn text(figures: &Figures) -> String {
     page.sample("events_total", &[], figures.events as f64);
     times(&mut page, figures);
     page.0
+}
+
+fn queue(page: &mut Page, figures: &Figures) {
+    page.family("queue_depth", "gauge", "Tasks that wait for their turn.");
+    page.sample("queue_depth", &[], figures.queued as f64);
+    page.family(
+        "queue_oldest_seconds",
+        "gauge",
+        "How long the first of them has waited.",
+    );
+    let oldest = figures.oldest_queued.as_secs_f64();
+    page.sample("queue_oldest_seconds", &[], oldest);
 }
 
 fn times(page: &mut Page, figures: &Figures) {

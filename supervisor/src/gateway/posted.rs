@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::control::{KeepAct, RunOption, RunRequest, SessionChoice, StopRequest};
+use protocol::control::{KeepAct, OnNotFound, RunOption, RunRequest, SessionChoice, StopRequest};
 use protocol::duration::{BadQuantity, parse_duration_ms, parse_size_bytes};
 use protocol::{ProviderName, SessionId, StopReason, TaskId};
 use serde::{Deserialize, Deserializer, de};
@@ -63,6 +63,7 @@ pub(super) struct RunBody {
     on_conflict: OnConflict,
     container: Option<String>,
     memory: Size,
+    on_not_found: Option<OnNotFound>,
 }
 
 /// What to do while the key has a live task.
@@ -71,6 +72,7 @@ pub(super) struct RunBody {
 enum OnConflict {
     #[default]
     Refuse,
+    Queue,
     Replace,
 }
 
@@ -79,10 +81,12 @@ impl RunBody {
     pub(super) fn options(&self) -> Vec<RunOption> {
         let mut options = match self.on_conflict {
             OnConflict::Refuse => Vec::new(),
+            OnConflict::Queue => vec![RunOption::Queue],
             OnConflict::Replace => vec![RunOption::Replace],
         };
         options.extend(self.container.clone().map(RunOption::Container));
         options.extend(self.memory.0.map(RunOption::Memory));
+        options.extend(self.on_not_found.map(RunOption::OnNotFound));
         options
     }
 
@@ -275,7 +279,7 @@ mod tests {
             (r#"{"cwd":"/","id":"a/b"}"#, "not allowed"),
             (r#"{"cwd":"/","id":"other"}"#, "two names"),
             (r#"{"cwd":"/","fresh":true,"resume":"x"}"#, "only one of"),
-            (r#"{"cwd":"/","on_conflict":"queue"}"#, "unknown variant"),
+            (r#"{"cwd":"/","on_conflict":"wait"}"#, "unknown variant"),
         ] {
             let refusal = request(text, Some("t1")).expect_err(text);
             assert!(refusal.contains(words), "{refusal}");

@@ -32,10 +32,13 @@ impl TaskSecret {
         }
     }
 
+    /// A queued task gets its token when its turn comes.
     pub(super) fn write(&self, db: &Connection) -> Result<(), StoreError> {
         db.prepare_cached(
             "INSERT INTO task_secret (task_id, token_hash, nonce, spec_digest)
-             VALUES (?1, ?2, ?3, ?4)",
+             VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (task_id) DO UPDATE SET token_hash = excluded.token_hash,
+                 nonce = excluded.nonce",
         )?
         .execute((
             self.task_id.as_str(),

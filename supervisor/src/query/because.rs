@@ -74,6 +74,11 @@ fn declared(task: &Task, ending: &Ending) -> Option<String> {
         .iter()
         .find(|(_, outcome)| *outcome == IntentOutcome::Effective)?;
     let intent = task.intent(*id)?;
+    if task.start == Start::Queued {
+        return Some(format!(
+            "it waited in the queue, and intent {id} took it out"
+        ));
+    }
     let before = if intent.signalled.is_some() {
         "the signal"
     } else {
@@ -129,7 +134,15 @@ fn not_started(task: &Task, search_path: Option<&str>) -> String {
             "the supervisor took the claim, so that no shim can ever start the agent: {}",
             quote(detail)
         ),
-        Start::Pending | Start::Execd { .. } => "the agent was never executed".to_owned(),
+        Start::Refused { detail, .. } => {
+            format!(
+                "when its turn had come, it could not be started: {}",
+                quote(detail)
+            )
+        }
+        Start::Queued | Start::Pending | Start::Execd { .. } => {
+            "the agent was never executed".to_owned()
+        }
     }
 }
 

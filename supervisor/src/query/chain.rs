@@ -1,7 +1,7 @@
 //! `why`: what happened to a task, in order, in plain words.
 
 use lifecycle::event::Ending;
-use lifecycle::{Event, EventBody, Task};
+use lifecycle::{Event, EventBody, Task, TaskSpec};
 use protocol::StopReason;
 use protocol::shim::SpawnStage;
 use protocol::view::ChainLink;
@@ -47,7 +47,8 @@ impl Context<'_> {
     fn step(&self, body: &EventBody) -> Option<Step> {
         use EventBody as E;
         match body {
-            E::Admitted { spec } => step::dispatched(spec),
+            E::Queued { .. } | E::StartRefused { .. } => step::waited(body),
+            E::Admitted { spec } => self.admitted(spec),
             E::Claimed { shim } => step::claimed(shim.pid),
             E::Started { agent, program } => step::started(agent.pid, program),
             E::SpawnFailed { stage, errno, path } => self.spawn_failed(*stage, *errno, path),
@@ -112,6 +113,13 @@ impl Context<'_> {
             | E::Drained { .. }
             | E::Admitting {}
             | E::ServiceShutdown { .. } => None,
+        }
+    }
+
+    fn admitted(&self, spec: &TaskSpec) -> Option<Step> {
+        match self.task.and_then(|task| task.queued_at) {
+            Some(_) => step::turn_came(spec),
+            None => step::dispatched(spec),
         }
     }
 

@@ -60,6 +60,7 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         E::Swept { sweep, by } => swept(sweep, *by),
         E::SpawnFailed { stage, errno, path } => spawn_failed(*stage, *errno, path, search_path),
         E::NeverStarted { detail } => by_supervisor("never started", detail),
+        E::StartRefused { detail } => by_supervisor("it could not be started", detail),
         E::HostRebooted { detail } => by_supervisor("the host was booted again", detail),
         E::Adopted { shim } => adopted(shim.pid),
         E::ExitLearned { exit } => Some(("exit", facts::exit_learned(exit))),
@@ -74,7 +75,8 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         E::Alarm { kind, detail } => Some(("shim", facts::alarm(*kind, detail))),
         E::Finished { gap_bytes, .. } => not_kept(*gap_bytes),
         E::Ended(ending) => ended(task, ending),
-        E::Admitted { .. }
+        E::Queued { .. }
+        | E::Admitted { .. }
         | E::Claimed { .. }
         | E::Started { .. }
         | E::FirstOutput {}

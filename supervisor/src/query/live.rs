@@ -43,7 +43,7 @@ pub fn live_view(
         name: spec.name.clone(),
         cwd: shown.cwd.clone(),
         argv: shown.argv.clone(),
-        status: ending.map_or(Status::Running, |ending| ending.status),
+        status: status(task),
         phase: task.phase(),
         presence: task.presence(presence),
         archive_reason: ending.map(|ending| ending.reason),
@@ -58,10 +58,10 @@ pub fn live_view(
         supervisor_pid: processes.supervisor.filter(|_| alive),
         shim_pid: processes.shim.filter(|_| alive && task.lost.is_none()),
         agent_pid: task.agent().map(|agent| agent.pid),
-        queued_at: None,
-        started_at: Some(task.started_at),
+        queued_at: task.queued_at,
+        started_at: task.started_at,
         finished_at: ending.map(|ending| ending.finished_at),
-        last_seen_at: Some(last_seen(task, presence)),
+        last_seen_at: last_seen(task, presence),
         finished_basis: ending.map(|ending| ending.finished_basis),
         result: task.result.as_ref().map(result_view),
         links: spec.links.clone(),
@@ -102,13 +102,23 @@ pub(super) fn result_view(result: &ResultRecord) -> ResultView {
     }
 }
 
-fn last_seen(task: &Task, presence: &Presence) -> Timestamp {
+fn status(task: &Task) -> Status {
     match &task.ending {
-        Some(ending) => ending.last_seen_at,
-        None => presence
-            .last_seen
-            .unwrap_or(task.started_at)
-            .max(task.last_event_at),
+        Some(ending) => ending.status,
+        None if task.waits() => Status::Queued,
+        None => Status::Running,
+    }
+}
+
+/// Nothing is there to be seen of a task that waits.
+fn last_seen(task: &Task, presence: &Presence) -> Option<Timestamp> {
+    match &task.ending {
+        Some(ending) => Some(ending.last_seen_at),
+        None => {
+            let started_at = task.started_at?;
+            let seen = presence.last_seen.unwrap_or(started_at);
+            Some(seen.max(task.last_event_at))
+        }
     }
 }
 
@@ -128,7 +138,10 @@ fn usage(task: &Task, presence: &Presence) -> Usage {
     }
     let before = match &task.spec.session {
         SessionPlan::Resume(row) if task.session.as_ref() == Some(&row.session_id) => row.totals,
-        SessionPlan::Resume(_) | SessionPlan::Chosen(_) | SessionPlan::Fresh => Usage::default(),
+        SessionPlan::Resume(_)
+        | SessionPlan::Chosen(_)
+        | SessionPlan::Fresh
+        | SessionPlan::Undecided => Usage::default(),
     };
     let (newest, durable) = (&presence.usage, &task.usage);
     let printed = Usage {

@@ -35,19 +35,55 @@ pub(super) fn step(what: &'static str, who: &str, detail: impl Into<String>) -> 
     })
 }
 
-pub(super) fn dispatched(spec: &TaskSpec) -> Option<Step> {
-    let who = match &spec.user {
+/// In the queue.
+pub(super) fn waited(body: &EventBody) -> Option<Step> {
+    if let EventBody::Queued { spec } = body {
+        return queued(spec);
+    }
+    if let EventBody::StartRefused { detail } = body {
+        return step("not started", SUPERVISOR, quote(detail));
+    }
+    None
+}
+
+fn queued(spec: &TaskSpec) -> Option<Step> {
+    let (provider, key) = (&spec.provider, &spec.key);
+    let detail =
+        format!("provider {provider}, key {key}; its row is committed, and it waits for its turn");
+    step("queued", &dispatcher(spec), detail)
+}
+
+/// The turn of a queued task.
+pub(super) fn turn_came(spec: &TaskSpec) -> Option<Step> {
+    let session = session(&spec.session);
+    step(
+        "its turn came",
+        SUPERVISOR,
+        format!("{session}; its row says running"),
+    )
+}
+
+fn dispatcher(spec: &TaskSpec) -> String {
+    match &spec.user {
         Some(user) => format!("on behalf of {}", quote(user)),
         None => NOBODY.to_owned(),
-    };
-    let session = match &spec.session {
+    }
+}
+
+pub(super) fn dispatched(spec: &TaskSpec) -> Option<Step> {
+    let session = session(&spec.session);
+    let (provider, key) = (&spec.provider, &spec.key);
+    let detail = format!("provider {provider}, key {key}, {session}; its row is committed");
+    step("dispatched", &dispatcher(spec), detail)
+}
+
+fn session(plan: &SessionPlan) -> String {
+    match plan {
         SessionPlan::Fresh => "a fresh session".to_owned(),
         SessionPlan::Chosen(id) => format!("a fresh session, {id}"),
         SessionPlan::Resume(row) => format!("resumes session {}", row.session_id),
-    };
-    let (provider, key) = (&spec.provider, &spec.key);
-    let detail = format!("provider {provider}, key {key}, {session}; its row is committed");
-    step("dispatched", &who, detail)
+        SessionPlan::Undecided => "a session that is decided at its turn".to_owned(),
+    }
 }
 
 pub(super) fn claimed(pid: i32) -> Option<Step> {

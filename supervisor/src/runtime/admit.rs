@@ -9,9 +9,8 @@ use protocol::vocab::SessionState;
 use protocol::{ArchiveReason, Key, TaskId};
 
 use super::core_loop::Core;
-use super::held;
 use super::live::Live;
-use super::replace::{Dispatch, OnConflict};
+use super::replace::Dispatch;
 use crate::ledger::{AdmissionFacts, LedgerError, Room};
 use crate::provider::Provider;
 
@@ -40,7 +39,8 @@ impl Core {
         dispatch: &Dispatch,
     ) -> Result<Result<Admitted, ErrorBody>, LedgerError> {
         let request = &dispatch.request;
-        let digest = super::digest::of_request(request, dispatch.memory_bytes);
+        let digest =
+            super::digest::of_dispatch(request, dispatch.on_not_found, dispatch.memory_bytes);
         let (provider, key) = match self.identify(request) {
             Ok(found) => found,
             Err(refusal) => return Ok(Err(refusal)),
@@ -130,40 +130,6 @@ impl Core {
         live.or_else(|| facts.known_digest.clone())
     }
 
-    /// R7: one live task per key, and none while something lives on of an
-    /// earlier one. The live task that gives way, if it is to.
-    pub(super) fn refuse_busy(
-        &mut self,
-        key: &Key,
-        on_conflict: &OnConflict,
-    ) -> Result<Option<(TaskId, Requester)>, ErrorBody> {
-        if let Some(holder) = self.live_keys.get(key) {
-            return match on_conflict {
-                OnConflict::Replace(by) => Ok(Some((holder.clone(), by.clone()))),
-                OnConflict::Refuse => Err(key_is_busy(key, holder)),
-            };
-        }
-        if let Some((holder, survivors)) = self.held.of_key(key) {
-            return Err(ErrorBody::new(
-                ErrorCode::KeyBusy,
-                format!(
-                    "key {key} is busy: task {holder} has ended, but of its processes there live {}",
-                    held::in_words(&survivors)
-                ),
-            )
-            .with_hint("the key is free when they are gone; end them, or use another key"));
-        }
-        let most = self.service.config.limits.max_tasks;
-        if self.tasks.len() as u64 >= most {
-            return Err(ErrorBody::new(
-                ErrorCode::Limit,
-                format!("{most} tasks are live, which is the limit"),
-            )
-            .with_hint("raise [limits] max_tasks in the configuration, or wait for one to end"));
-        }
-        Ok(None)
-    }
-
     /// A session's row as it counts for an admission: whatever it says, it is in
     /// use while a live task has it, or something lives on of an ended one; and
     /// that of a task which is stopped to be replaced will be quarantined.
@@ -194,16 +160,6 @@ impl Core {
         }
         Some(row)
     }
-}
-
-fn key_is_busy(key: &Key, holder: &TaskId) -> ErrorBody {
-    ErrorBody::new(
-        ErrorCode::KeyBusy,
-        format!("key {key} is busy: task {holder} is still live"),
-    )
-    .with_hint(format!(
-        "wait for it (`agentctl wait {holder}`) or stop it (`agentctl stop-session {holder}`)"
-    ))
 }
 
 fn same_or_conflict(id: &TaskId, known: &str, digest: &str) -> Result<Admitted, ErrorBody> {

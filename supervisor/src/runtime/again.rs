@@ -40,9 +40,11 @@ impl Core {
             }
         };
         let spec = self.service.folders.spec(&before.id);
+        let mut on_not_found = None;
         let done_again = match spec {
             Ok(Some(spec)) => {
                 options = self.in_its_container(options, &spec);
+                on_not_found = Some(spec.task.on_not_found);
                 completed(run, &spec, &before, how)
                     .map(|request| (request, spec.task.limits.memory_bytes))
             }
@@ -61,6 +63,7 @@ impl Core {
             links: links(&before, how),
             memory_bytes,
             unarchives: unarchives.then(|| (before.id, asker.look_up())),
+            on_not_found,
             ..Dispatch::new(request)
         };
         self.dispatch_with(dispatch, &options, asker, reply).await

@@ -77,7 +77,7 @@ impl Batch {
 
 fn touched_key(body: &EventBody) -> Option<Key> {
     match body {
-        EventBody::Admitted { spec } => Some(spec.key.clone()),
+        EventBody::Admitted { spec } | EventBody::Queued { spec } => Some(spec.key.clone()),
         EventBody::SessionBound { key, .. }
         | EventBody::SessionResumable { key, .. }
         | EventBody::SessionQuarantined { key, .. }
@@ -116,6 +116,7 @@ fn touched_key(body: &EventBody) -> Option<Key> {
         | EventBody::Unarchived { .. }
         | EventBody::Renamed { .. }
         | EventBody::OutOfMemory(_)
+        | EventBody::StartRefused { .. }
         | EventBody::Draining { .. }
         | EventBody::Drained { .. }
         | EventBody::Admitting {}

@@ -235,9 +235,6 @@ impl Start {
         let (watches, driver) = fswatch::open();
         let doors = Doors::open(&held, &config, &watches, driver).await?;
         held.announce()?;
-        for name in config.without_effect() {
-            tracing::warn!("{name} of the configuration has no effect in this version yet");
-        }
         let registry = Registry::load(Path::new(&places.providers_dir));
         for problem in registry.problems() {
             tracing::warn!("{problem}");
@@ -367,7 +364,8 @@ impl Core {
         self.recover().await?;
         tracing::info!(
             pid = service.identity.pid,
-            tasks = self.tasks.len(),
+            tasks = self.running(),
+            queued = self.queue.len(),
             runtime_dir = service.places.runtime_dir,
             "serving"
         );

@@ -26,7 +26,10 @@ pub(super) fn take_options(
     let refuse = |message: &str| Err(ErrorBody::new(ErrorCode::Usage, message));
     for option in options {
         match option {
-            RunOption::Replace | RunOption::Memory(_) => {}
+            RunOption::Replace
+            | RunOption::Memory(_)
+            | RunOption::Queue
+            | RunOption::OnNotFound(_) => {}
             RunOption::Container(name) => {
                 if !is_container_name(name) {
                     return refuse("invalid --container: a name or an id is wanted");

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lifecycle::{Event, EventBody, Input, Now, Task, decide, evolve};
+use lifecycle::{Effects, Event, EventBody, Input, Now, Task, decide, evolve};
 use protocol::shim::ProgressReport;
 use protocol::view::EventView;
 use protocol::{Key, TaskId, Timestamp};
@@ -22,6 +22,7 @@ use super::held::Held;
 use super::input::CoreInput;
 use super::live::{End, Live};
 use super::pulse::Pulse;
+use super::queue::Queue;
 use super::service::Service;
 use super::timers::Timers;
 use crate::events::Hub;
@@ -50,6 +51,8 @@ pub(super) struct Core {
     pub(super) tasks: BTreeMap<TaskId, Live>,
     /// The live task of each key.
     pub(super) live_keys: HashMap<Key, TaskId>,
+    /// Who of the running set waits for a place.
+    pub(super) queue: Queue,
     /// Ended tasks of which something lives on.
     pub(super) held: Held,
     /// Due times.
@@ -103,6 +106,7 @@ impl Core {
             hub: Hub::new(report.next_seq.saturating_sub(1)),
             tasks: BTreeMap::new(),
             live_keys: HashMap::new(),
+            queue: Queue::default(),
             held: Held::default(),
             timers: Timers::default(),
             jumps: Jumps::from(clock::now(), Instant::now()),
@@ -145,6 +149,7 @@ impl Core {
             self.step(&task, Input::Timer(timer));
         }
         self.flush().await?;
+        self.take_turns().await?;
         self.look_at_fleet().await?;
         self.beat();
         Ok(())
@@ -182,6 +187,7 @@ impl Core {
             self.timers.next_due(),
             self.drains.next_due(),
             self.pulse.next_due(),
+            self.queue.next_due(),
         ];
         let due = due.into_iter().flatten().min();
         tokio::select! {
@@ -208,7 +214,11 @@ impl Core {
                 self.next_intent = self.next_intent.max(intent_id + 1);
             }
         }
+        let followed = has_ended(&effects) && live.task.goes_on_fresh();
         self.batch.take(id, effects);
+        if followed {
+            self.follow_fresh(id);
+        }
     }
 
     /// Commits what the batch holds, then acts, answers and publishes.
@@ -294,7 +304,9 @@ impl Core {
             // The caller may have hung up.
             let _ = waiter.send(view.clone());
         }
-        self.measure_launch(row_at);
+        if let Some(row_at) = row_at {
+            self.measure_launch(row_at);
+        }
     }
 
     /// R11: an ended task leaves the running set.
@@ -305,6 +317,8 @@ impl Core {
         if self.live_keys.get(&live.task.spec.key) == Some(id) {
             self.live_keys.remove(&live.task.spec.key);
         }
+        self.queue.remove(id);
+        self.queue.stir();
         let (view, tree) = (live.view(), live.tree_end());
         super::recover::log_end(&live.task);
         self.measure_stop(&live.task);
@@ -321,6 +335,11 @@ impl Core {
         }
         self.unsettled.push(id.clone());
     }
+}
+
+fn has_ended(effects: &Effects) -> bool {
+    let is_end = |event: &Event| matches!(event.body, EventBody::Ended(_));
+    effects.events.iter().any(is_end)
 }
 
 fn step_event(task: &mut Task, event: &Event) {

@@ -1,7 +1,7 @@
 //! Secrets of a task, and the digest by which a repeated dispatch is known.
 
 use protocol::TaskId;
-use protocol::control::RunRequest;
+use protocol::control::{OnNotFound, RunRequest};
 use protocol::shim::Token;
 use sha2::{Digest, Sha256};
 
@@ -10,14 +10,22 @@ use crate::ledger::TaskSecret;
 /// The digest of everything that the caller chose. What the caller merely has
 /// around itself (its environment) is left out: a repeated `run --id` from
 /// another shell is the same dispatch. So is what it wants to wait for.
-pub(super) fn of_request(request: &RunRequest, memory_bytes: Option<u64>) -> String {
+pub(super) fn of_dispatch(
+    request: &RunRequest,
+    on_not_found: Option<OnNotFound>,
+    memory_bytes: Option<u64>,
+) -> String {
     let mut chosen = request.clone();
     chosen.client_env.clear();
     chosen.wait_for_exec = true;
     let mut bytes = postcard::to_allocvec(&chosen).unwrap_or_default();
+    // The usual leaves no trace: it is what earlier versions did not know.
     if let Some(limit) = memory_bytes {
-        // Without one, as it always was.
         bytes.extend(format!("memory {limit}").as_bytes());
+    }
+    match on_not_found.unwrap_or_default() {
+        OnNotFound::Fresh => {}
+        OnNotFound::Fail => bytes.extend(b"on_not_found=fail"),
     }
     hex(&Sha256::digest(&bytes))
 }

@@ -1,11 +1,11 @@
 //! `run`: from a request to a committed row and a start order.
 
 use lifecycle::session::{self, SessionQuestion};
-use lifecycle::{Limits, SessionPlan, TaskSpec};
+use lifecycle::{Limits, SessionPlan, SessionRow, TaskSpec};
 use protocol::control::{ErrorBody, ErrorCode, Response, RunRequest};
 use protocol::limits;
 use protocol::shim::{Start, Token};
-use protocol::view::Requester;
+use protocol::vocab::SessionState;
 use protocol::{Key, ProviderName, SessionId, TaskId};
 use tokio::sync::oneshot;
 
@@ -13,6 +13,7 @@ use super::admit::Admitted;
 use super::clock;
 use super::core_loop::Core;
 use super::live::Live;
+use super::queue::Turn;
 use super::replace::Dispatch;
 use crate::control::ReplySender;
 use crate::folder::{FolderError, KnownBy, Shown, SpecFile};
@@ -22,14 +23,13 @@ use crate::provider::{LaunchInput, LaunchSession, Provider};
 
 /// A dispatch that passed every check and has not touched anything yet.
 pub(super) struct Prepared {
-    spec: TaskSpec,
-    secret: TaskSecret,
-    shown: Shown,
-    file: SpecFile,
-    start: Box<Start>,
-    warnings: Vec<String>,
-    /// The task that has to go first, and who says so.
-    in_the_way: Option<(TaskId, Requester)>,
+    pub(super) spec: TaskSpec,
+    pub(super) secret: TaskSecret,
+    pub(super) shown: Shown,
+    pub(super) file: SpecFile,
+    pub(super) start: Box<Start>,
+    pub(super) warnings: Vec<String>,
+    pub(super) turn: Turn,
 }
 
 impl Core {
@@ -65,10 +65,16 @@ impl Core {
         let key = key
             .or_else(|| facts.named_session.as_ref().map(|row| row.key.clone()))
             .unwrap_or_else(|| Key::from(&request.id));
-        let in_the_way = self.refuse_busy(&key, &dispatch.on_conflict)?;
-        let holder = in_the_way.as_ref().map(|(holder, _)| holder);
+        let turn = self.turn_of(&key, dispatch)?;
+        let holder = match &turn {
+            Turn::After(holder, _) => Some(holder),
+            Turn::Now | Turn::Later => None,
+        };
         let newest = self.as_used(facts.newest_session.clone(), holder);
-        let named = self.as_used(facts.named_session.clone(), holder);
+        let named = match &turn {
+            Turn::Later => facts.named_session.clone().map(when_it_is_free),
+            Turn::Now | Turn::After(..) => self.as_used(facts.named_session.clone(), holder),
+        };
         let answer = session::choose(&SessionQuestion {
             choice: &request.session,
             key: &key,
@@ -83,6 +89,20 @@ impl Core {
             check_session_id(provider, id)?;
         }
         let spec = self.spec_of(dispatch, provider, key, answer.plan);
+        let mut prepared = self.with_start(request, provider, spec, digest)?;
+        prepared.turn = turn;
+        prepared.warnings.extend(answer.warning);
+        Ok(prepared)
+    }
+
+    /// What is needed for a start, and what is kept of it.
+    pub(super) fn with_start(
+        &self,
+        request: &RunRequest,
+        provider: &Provider,
+        spec: TaskSpec,
+        digest: String,
+    ) -> Result<Prepared, ErrorBody> {
         let (secret, token) = super::digest::new_secret(&request.id, digest)
             .map_err(|error| ErrorBody::new(ErrorCode::Internal, error.to_string()))?;
         let (start, shown) = self.start_of(request, provider, &spec, &secret, token)?;
@@ -98,8 +118,8 @@ impl Core {
             shown,
             file,
             start: Box::new(start),
-            warnings: answer.warning.into_iter().collect(),
-            in_the_way,
+            warnings: Vec::new(),
+            turn: Turn::Now,
         })
     }
 
@@ -150,6 +170,7 @@ impl Core {
                     .unwrap_or(limits::DEFAULT_GRACE_MS),
                 memory_bytes: dispatch.memory_bytes,
             },
+            on_not_found: dispatch.on_not_found.unwrap_or_default(),
             policy: provider.policy(),
             links: dispatch.links.clone(),
         }
@@ -170,7 +191,7 @@ impl Core {
                 provider_args: &request.provider_args,
                 model: spec.model.as_deref(),
                 session: match &spec.session {
-                    SessionPlan::Fresh => LaunchSession::None,
+                    SessionPlan::Fresh | SessionPlan::Undecided => LaunchSession::None,
                     SessionPlan::Chosen(id) => LaunchSession::Chosen(id),
                     SessionPlan::Resume(row) => LaunchSession::Resume(&row.session_id),
                 },
@@ -222,8 +243,10 @@ impl Core {
     /// The folder is written, the row goes into the batch, and the task joins
     /// the running set, unless another one has to leave it first.
     pub(super) fn commit_to(&mut self, prepared: Prepared) -> Result<Admitted, ErrorBody> {
-        if let Some((holder, by)) = prepared.in_the_way {
-            return Ok(Admitted::InTheWay { holder, by });
+        match prepared.turn {
+            Turn::Now => {}
+            Turn::Later => return self.enqueue(prepared),
+            Turn::After(holder, by) => return Ok(Admitted::InTheWay { holder, by }),
         }
         let id = prepared.spec.id.clone();
         self.service
@@ -308,6 +331,18 @@ impl Core {
     }
 }
 
+/// A session in use is looked at again when the turn of the new task has come:
+/// whether it may be resumed then is for its user's end to say.
+fn when_it_is_free(row: SessionRow) -> SessionRow {
+    match row.state {
+        SessionState::Live => SessionRow {
+            state: SessionState::Resumable,
+            ..row
+        },
+        SessionState::Resumable | SessionState::Quarantined => row,
+    }
+}
+
 /// What is left of the room is for stops.
 pub(super) fn disk_is_full() -> ErrorBody {
     ErrorBody::new(
@@ -317,7 +352,7 @@ pub(super) fn disk_is_full() -> ErrorBody {
     .with_hint("tasks can be listed and stopped; free 16 MiB where the state folder is")
 }
 
-fn refuse_folder(id: &TaskId, error: &FolderError) -> ErrorBody {
+pub(super) fn refuse_folder(id: &TaskId, error: &FolderError) -> ErrorBody {
     match error {
         FolderError::Taken(_) => ErrorBody::new(ErrorCode::IdConflict, error.to_string())
             .with_hint("choose another --id; the ledger may have been put back from a backup"),
@@ -331,7 +366,7 @@ fn refuse_folder(id: &TaskId, error: &FolderError) -> ErrorBody {
     }
 }
 
-fn check_session_id(provider: &Provider, id: &SessionId) -> Result<(), ErrorBody> {
+pub(super) fn check_session_id(provider: &Provider, id: &SessionId) -> Result<(), ErrorBody> {
     if provider.accepts_session_id(id) {
         return Ok(());
     }

@@ -131,7 +131,7 @@ impl Core {
             self.drains.due = None;
             self.step_fleet(FleetInput::TimeOver).await?;
         }
-        if self.tasks.is_empty() && !self.drains.admits() {
+        if self.running() == 0 && !self.drains.admits() {
             self.step_fleet(FleetInput::Empty).await?;
         }
         Ok(())
@@ -192,7 +192,7 @@ impl Core {
     }
 
     fn announce(&mut self, drain: &Drain) {
-        let busy: Vec<TaskId> = self.tasks.keys().cloned().collect();
+        let busy = self.running_ids();
         self.drains.begun = Some(Instant::now());
         tracing::info!("[shutdown] draining {} tasks", busy.len());
         let order = &drain.order;
@@ -217,7 +217,7 @@ impl Core {
     }
 
     fn stop_all(&mut self, drain: &Drain, grace_ms: u64) {
-        let ids: Vec<TaskId> = self.tasks.keys().cloned().collect();
+        let ids = self.running_ids();
         if grace_ms == 0 && !ids.is_empty() {
             tracing::warn!(
                 tasks = ids.len(),
@@ -240,10 +240,10 @@ impl Core {
         tracing::info!("the drain was called off: new work is welcome again");
         self.drains.begun = None;
         self.supervisor_event(EventBody::Admitting {});
-        let ids: Vec<TaskId> = self.tasks.keys().cloned().collect();
-        for id in &ids {
+        for id in &self.running_ids() {
             self.step(id, Input::Fact(Fact::Hub(HubWord::Admits)));
         }
+        self.queue.stir();
         for waiter in std::mem::take(&mut self.drains.waiters) {
             let refusal = ErrorBody::new(ErrorCode::Conflict, "the drain was called off");
             self.batch.answer(waiter, Response::Error(refusal));
@@ -273,14 +273,15 @@ impl Core {
     /// `status`, less what only the ledger knows.
     pub(super) fn status_so_far(&self) -> StatusView {
         let mut status = self.service.facts().status();
-        status.tasks.running = self.tasks.len() as u64;
+        status.tasks.running = self.running() as u64;
+        status.tasks.queued = self.queue.len() as u64;
         status.adopted = self.adopted;
         status.phase = self.drains.phase().to_string();
         status.drain = self.drains.fleet.drain().map(|drain| DrainView {
             reason: drain.order.reason.to_string(),
             since: drain.since,
             deadline: drain.deadline,
-            busy: self.tasks.keys().cloned().collect(),
+            busy: self.running_ids(),
         });
         status
     }

@@ -131,7 +131,9 @@ impl Core {
             started_at_ms: self.service.started_at.0,
             phase: self.drains.phase().to_string(),
             attached,
-            detached: self.tasks.len() as u64 - attached,
+            detached: self.running() as u64 - attached,
+            queued: self.queue.len() as u64,
+            oldest_queued: self.oldest_in_queue(),
             adopted: self.adopted,
             events: self.hub.last_seq(),
             ..self.measures.clone()

@@ -2,10 +2,10 @@
 
 use lifecycle::EventBody;
 use lifecycle::drain::{DrainOrder, FleetInput, Then};
+use protocol::StopReason;
 use protocol::shim::{FromShim, Record};
 use protocol::view::Requester;
 use protocol::vocab::Via;
-use protocol::{StopReason, TaskId};
 
 use super::clock;
 use super::core_loop::Core;
@@ -133,7 +133,7 @@ impl Core {
     }
 
     fn keep(&mut self, reason: StopReason) {
-        let busy: Vec<TaskId> = self.tasks.keys().cloned().collect();
+        let busy = self.running_ids();
         tracing::info!(
             "[shutdown] leaving {} tasks running under their shims; \
              the next supervisor adopts them",
@@ -159,7 +159,7 @@ impl Core {
         self.leaving = true;
         self.supervisor_event(EventBody::SupervisorStopped {
             pid: self.service.identity.pid,
-            left_running: self.tasks.len() as u64,
+            left_running: self.running() as u64,
         });
     }
 }

@@ -38,7 +38,10 @@ impl Core {
     /// Said from the loop itself, so that a loop that hangs is noticed.
     pub(super) fn beat(&mut self) {
         let phase = self.drains.phase();
-        let said = format!("{phase}, {} tasks", self.tasks.len());
+        let said = match self.queue.len() {
+            0 => format!("{phase}, {} tasks", self.running()),
+            queued => format!("{phase}, {} tasks, {queued} queued", self.running()),
+        };
         let pulse = &mut self.pulse;
         if pulse.said != said {
             pulse.notify.status(&said);

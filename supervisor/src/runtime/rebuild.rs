@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `settled` with its events | exactly as it was |
 //! | `spec` and a journal to its end | concluded anew from its records |
+//! | `spec` that says so, and no start was decided | queued: it waits again |
 //! | `spec`, and no end in the journal | live: the next start adopts or concludes it |
 //! | neither `settled` nor `spec` that can be read | lost, and told |
 
@@ -14,10 +15,10 @@ use lifecycle::{Event, EventBody, Fact, Input, Now, Presence, Task, decide, evol
 use protocol::shim::{IntentRecord, Record};
 use protocol::view::Requester;
 use protocol::vocab::{SessionState, Via};
-use protocol::{Status, TaskId};
+use protocol::{Status, TaskId, Timestamp};
 
 use super::clock;
-use crate::folder::{FolderError, Folders, Settled};
+use crate::folder::{FolderError, Folders, Settled, SpecFile};
 use crate::ledger::{self, LedgerError, LedgerHandle, OpenError, OpenOptions, TaskSecret};
 
 /// Tasks in one transaction.
@@ -55,6 +56,22 @@ struct Found {
     status: Option<Status>,
 }
 
+impl Found {
+    fn began(&self) -> Option<(Timestamp, Option<&TaskId>)> {
+        let first = self.events.first()?;
+        Some((first.at, first.task_id.as_ref()))
+    }
+
+    fn while_it_lives(&self) -> Status {
+        let admitted = |event: &Event| matches!(event.body, EventBody::Admitted { .. });
+        if self.events.iter().any(admitted) {
+            Status::Running
+        } else {
+            Status::Queued
+        }
+    }
+}
+
 /// Builds it beside the old one, then puts it into its place. Nobody else may
 /// hold the state directory.
 pub(super) async fn rebuild(
@@ -70,7 +87,9 @@ pub(super) async fn rebuild(
             Err(why) => report.differences.push(format!("task {id} is lost: {why}")),
         }
     }
-    found.sort_by_key(|task| task.events.first().map(|event| event.at));
+    // Who waits, waits in this order: ids that are UUIDv7s keep it within a
+    // millisecond.
+    found.sort_by(|one, other| one.began().cmp(&other.began()));
     without_doubles(&mut found, &mut report);
     differences(path, &found, &mut report);
     let new = ledger::building(path);
@@ -185,16 +204,8 @@ fn look_at(folders: &Folders, id: &TaskId) -> Result<Found, String> {
         });
     }
     let spec = spec?.ok_or("it has no spec")?;
-    let admitted_at = folders.written_at(id).map_err(in_words)?;
-    let first = Event {
-        at: admitted_at,
-        task_id: Some(id.clone()),
-        record: None,
-        body: EventBody::Admitted {
-            spec: spec.task.clone(),
-        },
-    };
-    let events = replayed(folders, id, first)?;
+    let written_at = folders.written_at(id).map_err(in_words)?;
+    let events = replayed(folders, id, begun(folders, &spec, written_at))?;
     let task = Task::fold(&events).ok_or("its events make no task")?;
     Ok(Found {
         status: task.ending.map(|ending| ending.status),
@@ -204,9 +215,30 @@ fn look_at(folders: &Folders, id: &TaskId) -> Result<Found, String> {
     })
 }
 
+/// How it began. One that was queued, and whose start nobody has decided, waits:
+/// whoever has been told to start it meanwhile is bound by the claim.
+fn begun(folders: &Folders, spec: &SpecFile, written_at: Timestamp) -> Vec<Event> {
+    let event = |at, body| Event {
+        at,
+        task_id: Some(spec.task.id.clone()),
+        record: None,
+        body,
+    };
+    let task = spec.task.clone();
+    let Some(queued_at) = spec.queued_at else {
+        return vec![event(written_at, EventBody::Admitted { spec: task })];
+    };
+    let (_, queued) = lifecycle::admit::enqueue(task.clone(), queued_at);
+    let mut events = queued.events;
+    if folders.is_decided(&task.id) {
+        events.push(event(written_at, EventBody::Admitted { spec: task }));
+    }
+    events
+}
+
 /// What the shim wrote down, as if it were told now.
-fn replayed(folders: &Folders, id: &TaskId, first: Event) -> Result<Vec<Event>, String> {
-    let mut events = vec![first];
+fn replayed(folders: &Folders, id: &TaskId, begun: Vec<Event>) -> Result<Vec<Event>, String> {
+    let mut events = begun;
     let path = folders.journal(id);
     let entries = match sys::journal::read_from(&path, 0) {
         Ok(replay) => replay.entries,
@@ -317,8 +349,8 @@ fn differences(path: &Path, found: &[Found], report: &mut Rebuilt) {
         .iter()
         .filter_map(|task| {
             let id = task.events.first()?.task_id.as_ref()?;
-            let status = task.status.map_or("running", Status::as_str);
-            Some((id.as_str(), status))
+            let status = task.status.unwrap_or_else(|| task.while_it_lives());
+            Some((id.as_str(), status.as_str()))
         })
         .collect();
     for (id, status) in &old {

@@ -37,8 +37,8 @@ enum Claimant {
 }
 
 impl Core {
-    /// Rebuilds the running set, and gives every task of it its end or its
-    /// shim.
+    /// Rebuilds the running set and the queue, and gives every task that runs
+    /// its end or its shim.
     pub(super) async fn recover(&mut self) -> Result<(), LedgerError> {
         let found = self.ledger.live().await?;
         for live in found {
@@ -49,7 +49,7 @@ impl Core {
         for task in self.ledger.with_survivors(boot_id).await? {
             self.held.hold(&task, &service.identity);
         }
-        let ids: Vec<TaskId> = self.tasks.keys().cloned().collect();
+        let ids = self.running_ids();
         for id in &ids {
             self.step(id, Input::Fact(Fact::Recovered));
             self.look_at(id).await?;
@@ -94,9 +94,12 @@ impl Core {
             return;
         };
         let shown = self.service.folders.shown(task.id());
-        self.live_keys
-            .insert(task.spec.key.clone(), task.id().clone());
         let id = task.id().clone();
+        if task.waits() {
+            self.queue.push(&task.spec);
+        } else {
+            self.live_keys.insert(task.spec.key.clone(), id.clone());
+        }
         self.tasks.insert(id, Live::new(task, found.secret, shown));
     }
 
@@ -234,7 +237,10 @@ pub(super) fn log_end(task: &Task) {
         "ended"
     );
     if ending.status == Status::Interrupted {
-        let ran_s = ending.finished_at.since_ms(task.started_at) / 1000;
+        let ran_ms = task
+            .started_at
+            .map(|from| ending.finished_at.since_ms(from));
+        let ran_s = ran_ms.unwrap_or(0) / 1000;
         tracing::warn!(
             "[recovery] task {id} (key {}, provider {}) was interrupted after {ran_s} s: {}; \
              `agentctl why {id}` tells more; dispatch the key again to start fresh",

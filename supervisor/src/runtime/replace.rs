@@ -2,7 +2,7 @@
 //! first, and goes on when its tree is proven gone.
 
 use lifecycle::{Command, Event, EventBody, Input};
-use protocol::control::{Response, RunOption, RunRequest};
+use protocol::control::{OnNotFound, Response, RunOption, RunRequest};
 use protocol::view::{Links, Requester};
 use protocol::{StopReason, TaskId};
 use tokio::sync::oneshot;
@@ -24,6 +24,9 @@ pub(super) struct Dispatch {
     /// Most memory of all its processes.
     pub(super) memory_bytes: Option<u64>,
     pub(super) on_conflict: OnConflict,
+    pub(super) place: Place,
+    /// As its caller says; else the usual.
+    pub(super) on_not_found: Option<OnNotFound>,
     /// This one is no longer put aside, at somebody's word, when the new one has
     /// its row.
     pub(super) unarchives: Option<(TaskId, Requester)>,
@@ -33,12 +36,24 @@ pub(super) struct Dispatch {
 pub(super) enum OnConflict {
     /// The dispatch is refused.
     Refuse,
+    /// The dispatch waits for it.
+    Queue,
     /// It is stopped, and gives way.
     Replace(Requester),
 }
 
+/// Which place among the running tasks a dispatch may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// One that is free.
+    Any,
+    /// That of the task which was stopped for it.
+    Promised,
+}
+
 /// One that waits for the end of the task in its place.
 pub(super) struct Replacing {
+    holder: TaskId,
     dispatch: Dispatch,
     reply: ReplySender,
 }
@@ -51,6 +66,8 @@ impl Dispatch {
             links: Links::default(),
             memory_bytes: None,
             on_conflict: OnConflict::Refuse,
+            place: Place::Any,
+            on_not_found: None,
             unarchives: None,
         }
     }
@@ -74,14 +91,26 @@ impl Core {
         }
         if options.contains(&RunOption::Replace) {
             dispatch.on_conflict = OnConflict::Replace(asker.look_up());
+        } else if options.contains(&RunOption::Queue) {
+            dispatch.on_conflict = OnConflict::Queue;
+        }
+        for option in options {
+            if let RunOption::OnNotFound(word) = option {
+                dispatch.on_not_found = Some(*word);
+            }
         }
         self.dispatch(dispatch, reply).await
     }
 
     /// Its place may have been taken by yet another one meanwhile.
     pub(super) async fn replaced(&mut self, replacing: Replacing) -> Result<(), LedgerError> {
-        let Replacing { dispatch, reply } = replacing;
+        let Replacing {
+            holder,
+            mut dispatch,
+            reply,
+        } = replacing;
         self.flush().await?;
+        dispatch.place = self.queue.redeem(&holder);
         self.dispatch(dispatch, reply).await
     }
 
@@ -101,14 +130,20 @@ impl Core {
         };
         match admitted {
             Admitted::InTheWay { holder, by } => {
-                self.make_room(&holder, by, Replacing { dispatch, reply });
+                let holder_id = holder.clone();
+                let replacing = Replacing {
+                    holder,
+                    dispatch,
+                    reply,
+                };
+                self.make_room(&holder_id, by, replacing);
             }
             Admitted::Known(id) => self.answer_known(id, reply).await?,
             Admitted::New { id, warnings } => {
                 if let Some((before, by)) = dispatch.unarchives {
                     self.unarchive_for(before, by);
                 }
-                if dispatch.request.wait_for_exec {
+                if dispatch.request.wait_for_exec && !self.waits(&id) {
                     self.answer_when_started(&id, reply, false, warnings);
                 } else {
                     self.answer_with_row(&id, reply, warnings);
@@ -121,6 +156,9 @@ impl Core {
     fn make_room(&mut self, holder: &TaskId, by: Requester, replacing: Replacing) {
         let next = &replacing.dispatch.request.id;
         tracing::info!(task = %holder, %next, "stopped to be replaced");
+        if !self.waits(holder) {
+            self.queue.promise(holder);
+        }
         self.step(
             holder,
             Input::Command(Command::Stop {

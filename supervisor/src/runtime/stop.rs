@@ -140,15 +140,14 @@ impl Core {
     /// What can be said without waiting.
     fn so_far(&self, task: &Watched) -> Option<StopResult> {
         match task {
-            Watched::Live(id, _) | Watched::Ending(id, _) => {
-                self.tasks.get(id).map(|live| StopResult {
-                    id: id.clone(),
-                    outcome: StopOutcome::StillAlive,
-                    status: live.view().status,
-                    archive_reason: None,
-                    survivors: Vec::new(),
-                })
-            }
+            Watched::Live(id, _) | Watched::Ending(id, _) => self.tasks.get(id).map(|live| {
+                let view = live.view();
+                let outcome = match view.archive_reason {
+                    Some(_) => StopOutcome::Stopped,
+                    None => StopOutcome::StillAlive,
+                };
+                result_of(&view, outcome, Vec::new())
+            }),
             Watched::Ended(view, survivors) => Some(gone_before(view, survivors.clone())),
         }
     }

@@ -29,7 +29,11 @@ impl Live {
             (Watchdog::EndedTree(count), Start::Execd { .. }) => Some(count),
             (
                 Watchdog::EndedTree(_),
-                Start::Pending | Start::Failed { .. } | Start::Never { .. },
+                Start::Queued
+                | Start::Refused { .. }
+                | Start::Pending
+                | Start::Failed { .. }
+                | Start::Never { .. },
             )
             | (Watchdog::Rests | Watchdog::EndsTree | Watchdog::GaveUp, _) => None,
         }

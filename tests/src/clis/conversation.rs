@@ -85,6 +85,7 @@ fn unknown_to_the_cli(scene: &Scene<'_>, session: &str) {
     scene.furnish("elsewhere");
     let home = format!("HOME={}", scene.world.path("elsewhere").display());
     let run = scene.run("hello GAMMA").option("--env", &home);
+    let run = run.option("--on-not-found", "fail");
     let task = scene.ended(&run.option("--resume", session).detached());
     assert_ended(&task, "failure", "session_not_found", "observed");
     assert_eq!(task["resumed"], json!(session));

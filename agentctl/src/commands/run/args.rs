@@ -1,6 +1,6 @@
 //! The options of `run`.
 
-use protocol::control::RunOption;
+use protocol::control::{self as wire, RunOption};
 use protocol::{ProviderName, SessionId, TaskId};
 
 use crate::errors::CliError;
@@ -12,7 +12,7 @@ pub(crate) struct Args {
     /// The command of provider `exec`; for others more arguments
     #[arg(last = true, value_name = "ARGV")]
     pub(super) argv: Vec<String>,
-    /// Print the task id once the agent is started, and leave
+    /// Print the task id once the agent is started, or has its place in the queue, and leave
     #[arg(short, long)]
     pub(super) detach: bool,
     /// The task's id, [A-Za-z0-9_-]{1,64}; repeated, it names the same task
@@ -107,6 +107,10 @@ pub(crate) struct Args {
     /// Run inside this container of podman or docker
     #[arg(long, value_name = "NAME")]
     pub(super) container: Option<String>,
+    /// What to do when the provider does not know the session to be resumed:
+    /// another task in a fresh one, once (the default), or nothing
+    #[arg(long, value_enum, value_name = "WHAT", help_heading = "Session")]
+    pub(super) on_not_found: Option<OnNotFound>,
     #[command(flatten)]
     pub(super) later: Later,
 }
@@ -116,10 +120,28 @@ pub(crate) struct Args {
 pub(crate) enum OnConflict {
     /// Refuse with exit code 4
     Refuse,
-    /// Wait for it (not in this version yet)
+    /// Wait for its end
     Queue,
     /// Stop it first; its reason is superseded_by_task
     Replace,
+}
+
+/// What to do when the session is not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum OnNotFound {
+    /// It ends as session_not_found
+    Fail,
+    /// One task like it follows, in a fresh session
+    Fresh,
+}
+
+impl From<OnNotFound> for wire::OnNotFound {
+    fn from(word: OnNotFound) -> Self {
+        match word {
+            OnNotFound::Fail => Self::Fail,
+            OnNotFound::Fresh => Self::Fresh,
+        }
+    }
 }
 
 /// Options whose parts are not built yet: refused in words, never ignored.
@@ -135,40 +157,35 @@ pub(crate) struct Later {
         help_heading = "Not in this version yet"
     )]
     as_user: Option<String>,
-    /// What to do when the session is not found (not in this version yet)
-    #[arg(long, value_name = "WHAT", help_heading = "Not in this version yet")]
-    on_not_found: Option<String>,
 }
 
 impl Args {
     /// Options that the request has no field for.
     pub(super) fn options(&self) -> Vec<RunOption> {
         let mut options = match self.on_conflict {
-            OnConflict::Refuse | OnConflict::Queue => Vec::new(),
+            OnConflict::Refuse => Vec::new(),
+            OnConflict::Queue => vec![RunOption::Queue],
             OnConflict::Replace => vec![RunOption::Replace],
         };
         options.extend(self.container.clone().map(RunOption::Container));
         options.extend(self.memory.map(RunOption::Memory));
+        let on_not_found = self.on_not_found.map(wire::OnNotFound::from);
+        options.extend(on_not_found.map(RunOption::OnNotFound));
         options
     }
 
     /// # Errors
     /// Usage, with the name of the option that has to wait.
     pub(super) fn refuse_later_parts(&self) -> Result<(), CliError> {
-        let conflict = match self.on_conflict {
-            OnConflict::Refuse | OnConflict::Replace => None,
-            OnConflict::Queue => Some("--on-conflict queue"),
-        };
         let later = &self.later;
         let named = [
             (later.max_cost.is_some(), "--max-cost"),
             (later.as_user.is_some(), "--as"),
-            (later.on_not_found.is_some(), "--on-not-found"),
         ];
         let named = named
             .into_iter()
             .find_map(|(given, name)| given.then_some(name));
-        match conflict.or(named) {
+        match named {
             None => Ok(()),
             Some(option) => Err(CliError::Usage {
                 message: format!("not in this version yet: {option}"),
@@ -195,12 +212,7 @@ mod tests {
 
     #[test]
     fn every_option_of_a_later_part_is_refused_by_name() {
-        for line in [
-            ["--on-conflict", "queue"],
-            ["--max-cost", "1.5"],
-            ["--as", "u"],
-            ["--on-not-found", "fail"],
-        ] {
+        for line in [["--max-cost", "1.5"], ["--as", "u"]] {
             let error = parse(&line)
                 .expect("parsed")
                 .refuse_later_parts()

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 
-use protocol::control::{EventsRequest, LogChunk};
+use protocol::control::{EventsRequest, ListFilter, LogChunk, Request, Response};
 use protocol::view::TaskView;
 use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, TaskId};
@@ -53,16 +53,47 @@ pub(super) fn run(
     let client = Arc::new(client);
     let id = asked.id.clone();
     // Before the dispatch, so that Ctrl-C can never miss the task.
-    Signals::take()?.watch(Arc::clone(&client), id);
-    let dispatched = dispatch(&client, asked, permission)?;
+    let target = Signals::take()?.watch(Arc::clone(&client), id);
+    let mut dispatched = dispatch(&client, asked, permission)?;
     warn(&dispatched);
     if dispatched.task.archive_reason == Some(ArchiveReason::SpawnFailed) {
         return conclude(&client, &dispatched.task, format);
     }
-    match follow(&client, &dispatched, format)? {
-        Some(ended) => conclude(&client, &ended, format),
-        None => Ok(Code::OK),
+    loop {
+        let Some(ended) = follow(&client, &dispatched, format)? else {
+            return Ok(Code::OK);
+        };
+        let Some(next) = follower(&client, &ended) else {
+            return conclude(&client, &ended, format);
+        };
+        out::say(&format!(
+            "agentctl: the session of task {} was not found; task {} goes on in a fresh one",
+            ended.id, next.id
+        ));
+        target.is(&next.id);
+        dispatched = Dispatched {
+            task: next,
+            warnings: Vec::new(),
+            existing: false,
+        };
     }
+}
+
+/// The task that goes on in a fresh session for one whose own was not found.
+fn follower(client: &Client, ended: &TaskView) -> Option<Box<TaskView>> {
+    if ended.archive_reason != Some(ArchiveReason::SessionNotFound) {
+        return None;
+    }
+    let of_key = ListFilter {
+        all: true,
+        key: Some(ended.key.to_string()),
+        ..ListFilter::default()
+    };
+    let Ok(Response::Tasks(tasks)) = client.ask_or_read(&Request::List(of_key)) else {
+        return None;
+    };
+    let follows = |task: &TaskView| task.links.fresh_after.as_ref() == Some(&ended.id);
+    tasks.into_iter().find(follows).map(Box::new)
 }
 
 /// The task when it has ended and everything was shown; `None` if nobody

@@ -9,8 +9,8 @@
 use std::fs;
 use std::io;
 use std::process;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,22 @@ enum Wish {
     Force,
 }
 
+/// The task that is meant by them; another one may follow it.
+#[derive(Clone, Debug)]
+pub(super) struct Target(Arc<Mutex<TaskId>>);
+
+impl Target {
+    /// From now on it is this one.
+    pub(super) fn is(&self, id: &TaskId) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = id.clone();
+    }
+
+    fn id(&self) -> TaskId {
+        let id = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        id.clone()
+    }
+}
+
 /// Signals that this process takes by itself from now on.
 #[derive(Debug)]
 pub(super) struct Signals {
@@ -62,22 +78,23 @@ impl Signals {
     }
 
     /// Answers them from now on, in threads of their own.
-    pub(super) fn watch(self, client: Arc<Client>, id: TaskId) {
+    pub(super) fn watch(self, client: Arc<Client>, id: TaskId) -> Target {
         let (wishes, received) = mpsc::channel();
-        let stopped = id.clone();
+        let target = Target(Arc::new(Mutex::new(id)));
+        let (stopped, left) = (target.clone(), target.clone());
         thread::spawn(move || hand_over(&client, &stopped, &received));
         thread::spawn(move || {
             let mut pressed = 0_u8;
             // An empty set would wait for ever, which is right.
             while let Ok(signal) = self.set.wait() {
                 if signal != Signal::SIGINT {
-                    leave(signal, &id, &self.set);
+                    leave(signal, &left.id(), &self.set);
                 }
                 pressed += 1;
                 let wish = match pressed {
                     1 => Wish::Stop,
                     2 => Wish::Force,
-                    _ => leave(signal, &id, &self.set),
+                    _ => leave(signal, &left.id(), &self.set),
                 };
                 out::say(match wish {
                     Wish::Stop => "agentctl: stopping the task; Ctrl-C again forces it",
@@ -87,6 +104,7 @@ impl Signals {
                 let _unheard = wishes.send(wish);
             }
         });
+        target
     }
 }
 
@@ -115,11 +133,11 @@ fn leave(signal: Signal, id: &TaskId, set: &SigSet) -> ! {
 }
 
 /// Hands every wish to the supervisor, as often as it takes.
-fn hand_over(client: &Client, id: &TaskId, wishes: &Receiver<Wish>) {
+fn hand_over(client: &Client, target: &Target, wishes: &Receiver<Wish>) {
     let mut next = wishes.recv().ok();
     while let Some(wish) = next.take() {
         let began = Instant::now();
-        while began.elapsed() < HAND_OVER && !is_taken(client, id, wish) {
+        while began.elapsed() < HAND_OVER && !is_taken(client, &target.id(), wish) {
             match wishes.recv_timeout(RETRY) {
                 Ok(harder) => {
                     next = Some(harder);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use protocol::control::{Again, AgainRequest, Request, Response, RunOption, RunRequest};
 use protocol::view::TaskView;
-use protocol::{ArchiveReason, TaskId};
+use protocol::{ArchiveReason, Phase, TaskId};
 
 use interrupt::Signals;
 
@@ -260,8 +260,13 @@ fn hint(id: &TaskId) -> String {
 }
 
 fn warn(dispatched: &Dispatched) {
+    // Of a task that waits it is told where, which is no warning.
+    let word = match dispatched.task.phase {
+        Phase::Queued => "",
+        Phase::Starting | Phase::Running | Phase::Stopping | Phase::Ended => "warning: ",
+    };
     for warning in &dispatched.warnings {
-        out::say(&format!("agentctl: warning: {}", clean(warning)));
+        out::say(&format!("agentctl: {word}{}", clean(warning)));
     }
     if dispatched.existing {
         let id = &dispatched.task.id;

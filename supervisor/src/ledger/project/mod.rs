@@ -25,6 +25,7 @@ pub(super) fn apply(
     event: &Event,
 ) -> Result<(), StoreError> {
     match &event.body {
+        EventBody::Queued { spec } => task::queued(db, event.at, spec),
         EventBody::Admitted { spec } => task::admitted(db, event.at, spec),
         EventBody::ModelSeen { model } => task::model_seen(db, event, model),
         EventBody::Result(_) => task::result_seen(db, event, seq),
@@ -81,7 +82,8 @@ pub(super) fn apply(
         | EventBody::Draining { .. }
         | EventBody::Drained { .. }
         | EventBody::Admitting {}
-        | EventBody::ServiceShutdown { .. } => Ok(()),
+        | EventBody::ServiceShutdown { .. }
+        | EventBody::StartRefused { .. } => Ok(()),
     }
 }
 

@@ -7,13 +7,43 @@ use rusqlite::Connection;
 use super::integer;
 use crate::ledger::error::StoreError;
 
+/// A queued task's turn has come, or the row is new.
 pub(super) fn admitted(db: &Connection, at: Timestamp, spec: &TaskSpec) -> Result<(), StoreError> {
+    let waited = db
+        .prepare_cached(
+            "UPDATE task_history SET status = 'running', started_at = ?2, session_id = ?3,
+                 resumed_session_id = ?4,
+                 version = (SELECT count(*) FROM agent_run_event WHERE task_id = ?1)
+             WHERE id = ?1 AND status = 'queued'",
+        )?
+        .execute((
+            spec.id.as_str(),
+            at.to_string(),
+            spec.session.known_id().map(SessionId::as_str),
+            spec.session.resumed().map(SessionId::as_str),
+        ))?;
+    if waited == 0 {
+        insert(db, spec, Status::Running, (None, Some(at)))?;
+    }
+    Ok(())
+}
+
+pub(super) fn queued(db: &Connection, at: Timestamp, spec: &TaskSpec) -> Result<(), StoreError> {
+    insert(db, spec, Status::Queued, (Some(at), None))
+}
+
+fn insert(
+    db: &Connection,
+    spec: &TaskSpec,
+    status: Status,
+    (queued_at, started_at): (Option<Timestamp>, Option<Timestamp>),
+) -> Result<(), StoreError> {
     let links = &spec.links;
     db.prepare_cached(
         "INSERT INTO task_history (id, key, repo, issue_number, user, agent, agent_type, model,
-             provider, status, started_at, session_id, resumed_session_id, name, retry_of,
-             fresh_after, reopened_from)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             provider, status, queued_at, started_at, session_id, resumed_session_id, name,
+             retry_of, fresh_after, reopened_from)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?
     .execute(rusqlite::params![
         spec.id.as_str(),
@@ -25,8 +55,9 @@ pub(super) fn admitted(db: &Connection, at: Timestamp, spec: &TaskSpec) -> Resul
         spec.agent_type,
         spec.model,
         spec.provider.as_str(),
-        Status::Running.as_str(),
-        at.to_string(),
+        status.as_str(),
+        queued_at.map(|at| at.to_string()),
+        started_at.map(|at| at.to_string()),
         spec.session.known_id().map(SessionId::as_str),
         spec.session.resumed().map(SessionId::as_str),
         spec.name,

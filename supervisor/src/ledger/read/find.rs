@@ -25,11 +25,13 @@ pub(super) const BY_SESSION: &str =
 
 // A key or a name may have thousands of ended tasks; the live ones are few.
 pub(super) const LIVE_OF_KEY: &str = "SELECT id FROM task_history INDEXED BY task_history_live
-     WHERE key = ?1 AND status IN ('queued', 'running') LIMIT 1";
+     WHERE key = ?1 AND status IN ('queued', 'running')
+     ORDER BY status = 'running' DESC, number DESC LIMIT 1";
 pub(super) const NEWEST_OF_KEY: &str =
     "SELECT id FROM task_history WHERE key = ?1 ORDER BY number DESC LIMIT 1";
 pub(super) const LIVE_OF_NAME: &str = "SELECT id FROM task_history INDEXED BY task_history_live
-     WHERE name = ?1 AND status IN ('queued', 'running') ORDER BY number DESC LIMIT 1";
+     WHERE name = ?1 AND status IN ('queued', 'running')
+     ORDER BY status = 'running' DESC, number DESC LIMIT 1";
 pub(super) const NEWEST_OF_NAME: &str =
     "SELECT id FROM task_history WHERE name = ?1 ORDER BY number DESC LIMIT 1";
 

@@ -41,7 +41,7 @@ pub(in crate::ledger) fn ended_query(filter: &ListFilter) -> (String, Vec<Value>
         one("t.provider =", provider);
     }
     if let Some(since) = &filter.since {
-        one("t.started_at >=", &since.to_string());
+        one("coalesce(t.started_at, t.queued_at) >=", &since.to_string());
     }
     let words = |column: &str, words: Vec<&str>| {
         (!words.is_empty()).then(|| format!("{column} IN ('{}')", words.join("', '")))

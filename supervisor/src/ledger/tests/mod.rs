@@ -6,6 +6,7 @@ mod log;
 mod plans;
 mod projection;
 mod prune;
+mod queued;
 mod refusals;
 mod running;
 mod samples;

@@ -10,8 +10,8 @@ use protocol::{ArchiveReason, Basis, Exit, SessionId, Status, Timestamp};
 use super::kept::is_the_operators;
 use super::samples::{Values, every_body};
 use super::support::{
-    Place, admitted, at, bound, commit, ended, ending, id, key, provider, session, spec,
-    stop_requested, wait,
+    Place, admitted, at, bound, commit, ended, ending, id, key, makes_a_row, provider, session,
+    spec, stop_requested, wait,
 };
 use crate::ledger::{Ledger, TaskRow};
 
@@ -195,7 +195,7 @@ fn no_event_changes_the_row_of_an_ended_task() {
         at: 50,
     };
     for (count, body) in every_body(&values).into_iter().enumerate() {
-        if is_the_operators(&body) || matches!(body, EventBody::Admitted { .. }) {
+        if is_the_operators(&body) || makes_a_row(&body) {
             continue;
         }
         commit(&ledger.handle, &[at(Some("t1"), 100 + count as i64, body)]);

@@ -63,6 +63,10 @@ fn of_the_agent(values: &Values) -> Vec<EventBody> {
         ..spec("t1", "k", plan)
     };
     vec![
+        EventBody::Queued {
+            spec: spec("t9", "k", SessionPlan::Undecided),
+        },
+        EventBody::StartRefused { detail: text() },
         EventBody::Admitted { spec: full },
         EventBody::Claimed {
             shim: process(values),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use lifecycle::event::{BindKind, Ending};
 use lifecycle::{Event, EventBody, Limits, Policy, SessionPlan, TaskSpec};
+use protocol::control::OnNotFound;
 use protocol::shim::Usage;
 use protocol::view::{Ancestor, EventView, Links, Requester};
 use protocol::vocab::Via;
@@ -137,6 +138,7 @@ pub(crate) fn spec(task: &str, of_key: &str, plan: SessionPlan) -> TaskSpec {
         user: None,
         name: None,
         session: plan,
+        on_not_found: OnNotFound::Fresh,
         limits: Limits::default(),
         policy: Policy::default(),
         links: Links::default(),
@@ -155,6 +157,16 @@ pub(crate) fn at(task: Option<&str>, ms: i64, body: EventBody) -> Event {
 pub(crate) fn admitted(task: &str, of_key: &str, ms: i64) -> Event {
     let spec = spec(task, of_key, SessionPlan::Fresh);
     at(Some(task), ms, EventBody::Admitted { spec })
+}
+
+pub(crate) fn queued(task: &str, of_key: &str, ms: i64) -> Event {
+    let spec = spec(task, of_key, SessionPlan::Undecided);
+    at(Some(task), ms, EventBody::Queued { spec })
+}
+
+/// A second one of them is no event of an ended task.
+pub(crate) fn makes_a_row(body: &EventBody) -> bool {
+    matches!(body, EventBody::Admitted { .. } | EventBody::Queued { .. })
 }
 
 pub(crate) fn bound(task: &str, of_key: &str, session_id: &str, ms: i64) -> Event {

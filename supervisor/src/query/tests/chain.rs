@@ -1,10 +1,11 @@
 //! What `why` says.
 
-use lifecycle::{Event, EventBody};
+use lifecycle::{Event, EventBody, SessionPlan};
 use protocol::Exit;
 use protocol::shim::ProviderError;
 
 use super::story::{self, Story};
+use crate::ledger::tests::support::spec;
 use crate::query::chain::chain;
 
 fn told(events: &[Event]) -> String {
@@ -67,6 +68,34 @@ fn a_request_that_came_too_late_is_said_to_have() {
 7 exit [the agent] exited with code 0
 8 tree [the shim] tree proven empty
 9 concluded [the supervisor] success, Session completed (completed), observed, because its own result says success"
+    );
+}
+
+#[test]
+fn the_queue_is_told() {
+    let mut waited = Story::queued();
+    let spec = spec("t1", "k", SessionPlan::Fresh);
+    waited.tell(EventBody::Admitted { spec });
+    assert_eq!(
+        told(&waited.ended()),
+        "\
+0 queued provider claude, key k; its row is committed, and it waits for its turn
+1 its turn came [the supervisor] a fresh session; its row says running
+2 concluded [the supervisor] interrupted, Unknown (unknown), inferred, because no exit, no result and no cause were recorded"
+    );
+    let mut stopped = Story::queued();
+    stopped.stop_requested(3, None);
+    assert_eq!(
+        conclusion(&stopped.ended()),
+        "cancelled, User terminated (user), declared, because it waited in the queue, and intent 3 took it out"
+    );
+    let mut refused = Story::queued();
+    let detail = "session s1 is quarantined: user".to_owned();
+    refused.tell(EventBody::StartRefused { detail });
+    assert_eq!(
+        conclusion(&refused.ended()),
+        "failure, Could not start (spawn_failed), observed, because when its turn had come, it \
+         could not be started: session s1 is quarantined: user"
     );
 }
 

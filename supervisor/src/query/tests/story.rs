@@ -31,6 +31,17 @@ impl Story {
         story
     }
 
+    /// Queued.
+    pub(super) fn queued() -> Self {
+        let mut story = Self {
+            events: Vec::new(),
+            next_ms: 0,
+        };
+        let spec = spec("t1", "k", SessionPlan::Undecided);
+        story.tell(EventBody::Queued { spec });
+        story
+    }
+
     /// Claimed and started.
     pub(super) fn started() -> Self {
         let mut story = Self::of(SessionPlan::Fresh);

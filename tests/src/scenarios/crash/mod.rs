@@ -3,6 +3,7 @@
 mod case;
 mod drain;
 mod prune;
+mod queue;
 
 use std::sync::Arc;
 
@@ -36,6 +37,8 @@ pub enum Path {
     Prune,
     /// The same, and the supervisor was killed before the row went.
     PutBack,
+    /// From a place in the queue over its turn to the agent's own end.
+    Queue,
 }
 
 /// What the harness does to the process that stands at the point.
@@ -64,6 +67,9 @@ pub fn strike_at(path: Path, strike: Strike, point: &str, occurrence: usize) -> 
     if path == Path::Drain {
         world = world.config("[shutdown]\ndrain_ms = 0\ngrace_ms = 50\n");
     }
+    if path == Path::Queue {
+        world = world.config("[limits]\nmax_tasks = 1\n");
+    }
     let world = world.build();
     if strike == Strike::Failure {
         world.forgive("the ledger failed; leaving");
@@ -89,6 +95,7 @@ pub fn strike_at(path: Path, strike: Strike, point: &str, occurrence: usize) -> 
         Path::Retry => case.retry(),
         Path::Prune => case.prune(),
         Path::PutBack => case.put_back(),
+        Path::Queue => case.queue(),
     }
     world.check();
     case.was_struck()

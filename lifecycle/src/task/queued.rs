@@ -1,0 +1,83 @@
+//! A task in the queue: no process was made for it, and whatever ends it ends
+//! it at once.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::decide::renamed;
+use super::{Presence, Task, evolve, finish, stop};
+use crate::admit;
+use crate::effect::{Action, Effects};
+use crate::event::{Event, EventBody};
+use crate::input::{Command, Fact, Input, Now};
+use crate::spec::{SessionPlan, TaskSpec};
+
+/// What follows from `input` for a task that waits.
+pub(super) fn decide(task: &Task, presence: &Presence, input: Input, now: Now) -> Effects {
+    match input {
+        Input::Command(Command::Start { session }) => started(task, session, now),
+        Input::Command(Command::Rename { name, by }) => renamed(task, name, by, now),
+        Input::Command(Command::Stop {
+            reason,
+            requested_by,
+            note,
+            grace_ms,
+        }) => {
+            let body = EventBody::StopRequested {
+                intent_id: now.intent_id,
+                reason,
+                requested_by,
+                note,
+                grace_ms: stop::grace_ms(task, grace_ms),
+                joined: false,
+            };
+            with_end(task, presence, task.event(now.at, body))
+        }
+        Input::Fact(Fact::StartRefused { detail }) => with_end(
+            task,
+            presence,
+            task.event(now.at, EventBody::StartRefused { detail }),
+        ),
+        // No shim can be meant: a record is taken off its hands all the same.
+        Input::Fact(Fact::Record { number, .. }) => Effects {
+            events: Vec::new(),
+            actions: vec![Action::Acknowledge { upto: number }],
+        },
+        // It survives the supervisor and the machine, and has no process.
+        Input::Fact(
+            Fact::LinkUp(_)
+            | Fact::LinkDown
+            | Fact::Progress(_)
+            | Fact::ShimGone
+            | Fact::NeverStarted { .. }
+            | Fact::TreeSwept(_)
+            | Fact::HostRebooted { .. }
+            | Fact::Recovered
+            | Fact::ShimSilent(_)
+            | Fact::ExitLearned(_)
+            | Fact::TreeUnproven { .. }
+            | Fact::OutOfMemory { .. }
+            | Fact::Hub(_),
+        )
+        | Input::Timer(_) => Effects::default(),
+    }
+}
+
+/// Its row becomes `running` before anything is spawned (R1), and its limits
+/// count from here.
+fn started(task: &Task, session: SessionPlan, now: Now) -> Effects {
+    let spec = TaskSpec {
+        session,
+        ..task.spec.clone()
+    };
+    let body = EventBody::Admitted { spec: spec.clone() };
+    let running = evolve(task.clone(), &task.event(now.at, body));
+    admit::started(&running, spec, now.at)
+}
+
+fn with_end(task: &Task, presence: &Presence, event: Event) -> Effects {
+    let after = evolve(task.clone(), &event);
+    let mut effects = finish::conclude(&after, presence, event.at);
+    effects.events.insert(0, event);
+    effects
+}

@@ -1,0 +1,263 @@
+//! The queue: who waits, in which order, and whether a dispatch has to.
+//!
+//! It is as durable as the ledger: who waits is a row `queued` with its `spec`,
+//! and the order is that of the rows. What is here is rebuilt from them.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use lifecycle::TaskSpec;
+use protocol::control::{ErrorBody, ErrorCode};
+use protocol::view::Requester;
+use protocol::{Key, TaskId};
+
+use super::clock;
+use super::core_loop::Core;
+use super::held;
+use super::replace::{Dispatch, OnConflict, Place};
+
+/// When what keeps a task waiting tells nobody that it is gone (processes of an
+/// ended task, a full disk), it is looked at again after this.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Who waits for a turn.
+#[derive(Default)]
+pub(super) struct Queue {
+    /// The first one comes first.
+    waiting: Vec<TaskId>,
+    /// Tasks that are stopped so that another one takes their place.
+    promised: BTreeSet<TaskId>,
+    /// When the loop has to look whose turn it is.
+    due: Option<Instant>,
+}
+
+/// When a dispatch may start.
+pub(super) enum Turn {
+    /// At once.
+    Now,
+    /// It has to wait.
+    Later,
+    /// When this task has given way, at somebody's word.
+    After(TaskId, Requester),
+}
+
+impl Queue {
+    /// When the loop has to look at it.
+    pub(super) const fn next_due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.due.is_some_and(|due| due <= Instant::now())
+    }
+
+    /// Something changed that somebody may have waited for.
+    pub(super) fn stir(&mut self) {
+        if !self.waiting.is_empty() {
+            self.due = Some(Instant::now());
+        }
+    }
+
+    /// Nobody's turn can come before something changes.
+    pub(super) const fn rest(&mut self) {
+        self.due = None;
+    }
+
+    /// Nobody will tell of the change that is waited for.
+    pub(super) fn look_again(&mut self) {
+        self.due = Instant::now().checked_add(LOOK_AGAIN);
+    }
+
+    /// Whoever goes on with a task that has ended comes before those that were
+    /// never begun.
+    pub(super) fn push(&mut self, spec: &TaskSpec) {
+        let at = match &spec.links.fresh_after {
+            Some(_) => 0,
+            None => self.waiting.len(),
+        };
+        self.waiting.insert(at, spec.id.clone());
+        self.stir();
+    }
+
+    /// It waits no longer, if it did.
+    pub(super) fn remove(&mut self, id: &TaskId) {
+        self.waiting.retain(|waiting| waiting != id);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whoever replaces `holder` takes its place, and nobody else.
+    pub(super) fn promise(&mut self, holder: &TaskId) {
+        self.promised.insert(holder.clone());
+    }
+
+    /// The place of `holder`, unless another one has it already.
+    pub(super) fn redeem(&mut self, holder: &TaskId) -> Place {
+        self.stir();
+        if self.promised.remove(holder) {
+            Place::Promised
+        } else {
+            Place::Any
+        }
+    }
+}
+
+impl Core {
+    /// Tasks that are not in the queue.
+    pub(super) fn running(&self) -> usize {
+        self.tasks.len().saturating_sub(self.queue.len())
+    }
+
+    /// The same, by name.
+    pub(super) fn running_ids(&self) -> Vec<TaskId> {
+        let started = |(id, live): (&TaskId, &super::live::Live)| {
+            live.task.started_at.is_some().then(|| id.clone())
+        };
+        self.tasks.iter().filter_map(started).collect()
+    }
+
+    /// How long the first one has waited.
+    pub(super) fn oldest_in_queue(&self) -> Duration {
+        let waiting = self.queue.waiting.iter();
+        let since = waiting.filter_map(|id| self.tasks.get(id)?.task.queued_at);
+        let oldest = since.min().map(|at| clock::now().since_ms(at));
+        Duration::from_millis(oldest.unwrap_or(0))
+    }
+
+    pub(super) fn waits(&self, id: &TaskId) -> bool {
+        self.tasks.get(id).is_some_and(|live| live.task.waits())
+    }
+
+    /// When a dispatch of `key` may start, or why it is refused: one live task
+    /// per key, and none while something lives on of an earlier one (R7); as
+    /// many at once as the configuration allows, in the order of their dispatch.
+    pub(super) fn turn_of(&mut self, key: &Key, dispatch: &Dispatch) -> Result<Turn, ErrorBody> {
+        let queued = self.queued_of_key(key);
+        let live = self.live_keys.get(key).cloned();
+        match (&dispatch.on_conflict, queued, live) {
+            // Those that wait go first: none of them gets the place of the live one.
+            (OnConflict::Replace(by), Some(holder), _)
+            | (OnConflict::Replace(by), None, Some(holder)) => {
+                return Ok(Turn::After(holder, by.clone()));
+            }
+            (OnConflict::Refuse, _, Some(holder)) => {
+                return Err(key_is_busy(key, &holder, "is still live"));
+            }
+            (OnConflict::Refuse, Some(holder), None) => {
+                return Err(key_is_busy(key, &holder, "waits in the queue"));
+            }
+            (OnConflict::Queue, Some(_), _) | (OnConflict::Queue, None, Some(_)) => {
+                return self.place_in_the_queue();
+            }
+            (OnConflict::Refuse | OnConflict::Queue | OnConflict::Replace(_), None, None) => {}
+        }
+        match (self.held.of_key(key), &dispatch.on_conflict) {
+            (Some(_), OnConflict::Queue) => return self.place_in_the_queue(),
+            (Some((holder, survivors)), OnConflict::Refuse | OnConflict::Replace(_)) => {
+                return Err(ErrorBody::new(
+                    ErrorCode::KeyBusy,
+                    format!(
+                        "key {key} is busy: task {holder} has ended, but of its processes there live {}",
+                        held::in_words(&survivors)
+                    ),
+                )
+                .with_hint("the key is free when they are gone; end them, or use another key"));
+            }
+            (None, _) => {}
+        }
+        match dispatch.place {
+            Place::Promised => Ok(Turn::Now),
+            Place::Any if self.has_place() && self.next_turn().is_none() => Ok(Turn::Now),
+            Place::Any => self.place_in_the_queue(),
+        }
+    }
+
+    /// Whose turn it is.
+    pub(super) fn next_turn(&mut self) -> Option<TaskId> {
+        if self.leaving || !self.drains.admits() || !self.has_place() {
+            return None;
+        }
+        for at in 0..self.queue.len() {
+            let id = &self.queue.waiting[at];
+            let Some(live) = self.tasks.get(id).filter(|live| live.task.waits()) else {
+                continue;
+            };
+            let (id, key) = (id.clone(), &live.task.spec.key);
+            if self.live_keys.contains_key(key) {
+                continue;
+            }
+            if self.held.of_key(key).is_some() {
+                self.queue.look_again();
+                continue;
+            }
+            return Some(id);
+        }
+        None
+    }
+
+    /// What a caller is told of a task that has to wait.
+    pub(super) fn words_of_waiting(&mut self, id: &TaskId) -> String {
+        let place = self.queue.waiting.iter().position(|waiting| waiting == id);
+        let place = place.map_or(0, |place| place + 1);
+        let key = self.tasks.get(id).map(|live| live.task.spec.key.clone());
+        let holder = key.as_ref().and_then(|key| self.live_keys.get(key));
+        let why = match (holder, key) {
+            (Some(holder), Some(key)) => format!("key {key} is busy with task {holder}"),
+            (None, _) | (_, None) => match self.running() {
+                1 => "1 task runs".to_string(),
+                several => format!("{several} tasks run"),
+            },
+        };
+        format!("queued, at place {place} of {}: {why}", self.queue.len())
+    }
+
+    fn has_place(&self) -> bool {
+        let promised = self.queue.promised.iter();
+        let kept = promised.filter(|holder| !self.tasks.contains_key(*holder));
+        let taken = self.running() + kept.count();
+        (taken as u64) < self.service.config.limits.max_tasks
+    }
+
+    fn place_in_the_queue(&self) -> Result<Turn, ErrorBody> {
+        let limits = &self.service.config.limits;
+        if (self.queue.len() as u64) < limits.max_queued {
+            return Ok(Turn::Later);
+        }
+        let (running, queued) = (self.running(), self.queue.len());
+        let (message, key) = if limits.max_queued == 0 {
+            (
+                format!("the limit of {running} live tasks is reached, and none may wait"),
+                "max_tasks or max_queued",
+            )
+        } else {
+            (
+                format!("{running} live and {queued} queued tasks are the limit"),
+                "max_queued",
+            )
+        };
+        Err(ErrorBody::new(ErrorCode::Limit, message).with_hint(format!(
+            "raise [limits] {key} in the configuration, or wait for one to end"
+        )))
+    }
+
+    fn queued_of_key(&self, key: &Key) -> Option<TaskId> {
+        let of_key = |id: &&TaskId| {
+            let live = self.tasks.get(*id);
+            live.is_some_and(|live| live.task.waits() && live.task.spec.key == *key)
+        };
+        self.queue.waiting.iter().find(of_key).cloned()
+    }
+}
+
+fn key_is_busy(key: &Key, holder: &TaskId, how: &str) -> ErrorBody {
+    ErrorBody::new(
+        ErrorCode::KeyBusy,
+        format!("key {key} is busy: task {holder} {how}"),
+    )
+    .with_hint(format!(
+        "wait for it (`agentctl wait {holder}`, or `--on-conflict queue`) or stop it \
+         (`agentctl stop-session {holder}`)"
+    ))
+}

@@ -1,0 +1,236 @@
+//! A queued task's turn: what was kept of its dispatch becomes a start order.
+//! Everything that may have changed while it waited is decided now: its session
+//! (R6), its provider's file, the room on the disk.
+
+use lifecycle::session::{self, SessionQuestion};
+use lifecycle::{Command, Fact, Input, TaskSpec};
+use protocol::control::{ErrorBody, RunRequest, SessionChoice};
+use protocol::{TaskId, Timestamp};
+
+use super::admit::Admitted;
+use super::clock;
+use super::core_loop::Core;
+use super::dispatch::{Prepared, check_session_id, refuse_folder};
+use super::live::Live;
+use crate::folder::{FolderError, Shown, SpecFile};
+use crate::ledger::{AdmissionFacts, LedgerError, Room, TaskSecret};
+use crate::provider::Provider;
+
+/// Most starts before the loop looks at its other inputs again.
+const STARTS_AT_ONCE: usize = 64;
+
+/// What became of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// It starts, or it never can.
+    Done,
+    /// It keeps its place, and is tried again.
+    NotNow,
+}
+
+/// Why a turn was not taken.
+enum Missed {
+    /// What is in the way may go away.
+    NotNow(String),
+    /// It never can be.
+    Never(String),
+}
+
+impl From<ErrorBody> for Missed {
+    fn from(refusal: ErrorBody) -> Self {
+        Self::Never(match refusal.hint {
+            Some(hint) => format!("{} ({hint})", refusal.message),
+            None => refusal.message,
+        })
+    }
+}
+
+impl Core {
+    /// The folder is written for good, and the row goes into the batch: with
+    /// both the task starts under whichever supervisor is there at its turn.
+    pub(super) fn enqueue(&mut self, prepared: Prepared) -> Result<Admitted, ErrorBody> {
+        let (id, at) = (prepared.spec.id.clone(), clock::now());
+        let mut file = prepared.file;
+        file.queued_at = Some(at);
+        let folders = &self.service.folders;
+        let written = folders.create(&id, &file);
+        written
+            .and_then(|()| folders.sync_spec(&id))
+            .map_err(|error| refuse_folder(&id, &error))?;
+        self.join_the_queue(prepared.spec, prepared.secret, prepared.shown, at);
+        let words = self.words_of_waiting(&id);
+        tracing::info!(task = %id, "{words}");
+        Ok(Admitted::New {
+            id,
+            warnings: vec![words],
+        })
+    }
+
+    /// Its row goes into the batch; its folder is written.
+    pub(super) fn join_the_queue(
+        &mut self,
+        spec: TaskSpec,
+        secret: TaskSecret,
+        shown: Shown,
+        at: Timestamp,
+    ) {
+        let (task, effects) = lifecycle::admit::enqueue(spec, at);
+        let id = task.id().clone();
+        self.queue.push(&task.spec);
+        let live = Live::new(task, secret.clone(), shown);
+        self.tasks.insert(id.clone(), live);
+        self.batch.secrets.push(secret);
+        self.batch.take(&id, effects);
+    }
+
+    /// Starts whose turn it is.
+    pub(super) async fn take_turns(&mut self) -> Result<(), LedgerError> {
+        if !self.queue.is_due() {
+            return Ok(());
+        }
+        for _ in 0..STARTS_AT_ONCE {
+            // Looks again by itself where nobody would tell it to.
+            self.queue.rest();
+            let Some(id) = self.next_turn() else {
+                return self.flush().await;
+            };
+            if self.take_turn(&id).await? == Taken::NotNow {
+                self.queue.look_again();
+                return self.flush().await;
+            }
+            self.queue.stir();
+        }
+        self.flush().await
+    }
+
+    async fn take_turn(&mut self, id: &TaskId) -> Result<Taken, LedgerError> {
+        match self.made_ready(id).await? {
+            Ok(prepared) => {
+                self.start_queued(id, prepared);
+                Ok(Taken::Done)
+            }
+            Err(Missed::NotNow(why)) => {
+                tracing::warn!(task = %id, why, "its turn has come, and it cannot be started now");
+                Ok(Taken::NotNow)
+            }
+            Err(Missed::Never(detail)) => {
+                tracing::warn!(task = %id, why = detail, "its turn has come, and it cannot be started any more");
+                self.step(id, Input::Fact(Fact::StartRefused { detail }));
+                Ok(Taken::Done)
+            }
+        }
+    }
+
+    async fn made_ready(&mut self, id: &TaskId) -> Result<Result<Prepared, Missed>, LedgerError> {
+        let (file, provider) = match self.kept_of(id) {
+            Ok(kept) => kept,
+            Err(missed) => return Ok(Err(missed)),
+        };
+        let request = file.request();
+        let named = match &request.session {
+            SessionChoice::Chosen(id) | SessionChoice::Resume(id) => Some(id.clone()),
+            SessionChoice::Auto | SessionChoice::Fresh => None,
+        };
+        // What ended right now counts.
+        self.flush().await?;
+        if self.ledger.room().await? == Room::Short {
+            return Ok(Err(Missed::NotNow("the disk is full".to_string())));
+        }
+        let (key, name) = (file.task.key.clone(), file.task.provider.clone());
+        let facts = self
+            .ledger
+            .admission_facts(id.clone(), Some(key), name, named)
+            .await?;
+        let prepared = self.prepare_turn(id, &request, &provider, &facts);
+        Ok(prepared.and_then(|prepared| self.write_turn(id, prepared)))
+    }
+
+    /// Its dispatch, and the provider as it is now.
+    fn kept_of(&self, id: &TaskId) -> Result<(SpecFile, std::sync::Arc<Provider>), Missed> {
+        let lost = |why: &str| Missed::Never(format!("what was asked for is lost: {why}"));
+        let file = match self.service.folders.spec(id) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Err(lost("its spec is gone")),
+            Err(error @ FolderError::Io { .. }) => {
+                return Err(Missed::NotNow(error.to_string()));
+            }
+            Err(
+                error @ (FolderError::Form { .. }
+                | FolderError::Taken(_)
+                | FolderError::Version { .. }),
+            ) => return Err(lost(&error.to_string())),
+        };
+        let provider = self.service.provider_of(&file.request())?;
+        Ok((file, provider))
+    }
+
+    fn prepare_turn(
+        &mut self,
+        id: &TaskId,
+        request: &RunRequest,
+        provider: &Provider,
+        facts: &AdmissionFacts,
+    ) -> Result<Prepared, Missed> {
+        let Some(live) = self.tasks.get(id) else {
+            return Err(Missed::NotNow("it is gone".to_string()));
+        };
+        let (kept, queued_at) = (live.task.spec.clone(), live.task.queued_at);
+        let digest = live.secret.spec_digest.clone();
+        let newest = self.as_used(facts.newest_session.clone(), None);
+        let named = self.as_used(facts.named_session.clone(), None);
+        let answer = session::choose(&SessionQuestion {
+            choice: &request.session,
+            key: &kept.key,
+            provider: provider.name(),
+            can_resume: provider.can_resume(),
+            fresh_id: provider.fresh_session_id(),
+            newest: newest.as_ref(),
+            named: named.as_ref(),
+            override_quarantine: request.unsafe_resume,
+        })?;
+        if let Some(session) = answer.plan.known_id() {
+            check_session_id(provider, session)?;
+        }
+        let spec = TaskSpec {
+            session: answer.plan,
+            ..kept
+        };
+        let mut prepared = self.with_start(request, provider, spec, digest)?;
+        prepared.file.queued_at = queued_at;
+        prepared.warnings.extend(answer.warning);
+        Ok(prepared)
+    }
+
+    /// The same file, with what is decided now. It is whole or as it was, and
+    /// without the commit it only says what will be decided again.
+    fn write_turn(&self, id: &TaskId, prepared: Prepared) -> Result<Prepared, Missed> {
+        let folders = &self.service.folders;
+        let written = folders.create(id, &prepared.file);
+        match written.and_then(|()| folders.sync_spec(id)) {
+            Ok(()) => Ok(prepared),
+            Err(error @ FolderError::Io { .. }) => Err(Missed::NotNow(error.to_string())),
+            Err(
+                error @ (FolderError::Form { .. }
+                | FolderError::Taken(_)
+                | FolderError::Version { .. }),
+            ) => Err(Missed::Never(error.to_string())),
+        }
+    }
+
+    fn start_queued(&mut self, id: &TaskId, prepared: Prepared) {
+        let Some(live) = self.tasks.get_mut(id) else {
+            return;
+        };
+        for warning in &prepared.warnings {
+            tracing::warn!(task = %id, key = %prepared.spec.key, "{warning}");
+        }
+        live.secret = prepared.secret.clone();
+        live.shown = prepared.shown;
+        live.start = Some(prepared.start);
+        self.live_keys.insert(prepared.spec.key, id.clone());
+        self.queue.remove(id);
+        self.batch.secrets.push(prepared.secret);
+        let session = prepared.spec.session;
+        self.step(id, Input::Command(Command::Start { session }));
+    }
+}

@@ -1,0 +1,136 @@
+//! A session that its provider does not know: one fresh task follows, or nothing.
+
+use serde_json::{Value, json};
+use tests::harness::{Dispatched, GENEROUS, Run, World, wait_until};
+use tests::scenarios::assert_ended;
+
+const KEY: &str = "forge:repo:7";
+
+/// A key whose conversation its provider has forgotten.
+fn forgotten(world: &World) -> String {
+    world.install_fake("claude");
+    let _supervisor = world.start();
+    let first = dispatch(world, &[]);
+    let ended = world.ended(&first.id);
+    let session = ended["session_id"].as_str().expect("a session").to_string();
+    forget(world, &session);
+    session
+}
+
+fn forget(world: &World, session: &str) {
+    let sessions = world.path("home/.fake-claude");
+    let file = sessions.join(session);
+    std::fs::remove_file(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+}
+
+fn run(world: &World) -> Run<'_> {
+    world
+        .run()
+        .provider("claude")
+        .key(KEY)
+        .option("--env", "TOKEN=t-1")
+        // No record: the one that follows has the same prompt.
+        .prompt("env:TOKEN")
+}
+
+fn dispatch(world: &World, options: &[(&str, &str)]) -> Dispatched {
+    let run = options
+        .iter()
+        .fold(run(world), |run, (name, value)| run.option(name, value));
+    run.detached()
+}
+
+fn after(world: &World, id: &str) -> Vec<Value> {
+    let listed = world.ctl(&["list", "-a", "--json"]).ok().json();
+    let tasks = listed["tasks"].as_array().expect("a list").clone();
+    tasks
+        .into_iter()
+        .filter(|task| task["links"]["fresh_after"] == json!(id))
+        .collect()
+}
+
+#[test]
+fn one_fresh_task_follows() {
+    let world = World::new();
+    let session = forgotten(&world);
+    let lost = dispatch(&world, &[]);
+    let ended = world.ended(&lost.id);
+    assert_ended(&ended, "failure", "session_not_found", "observed");
+    assert_eq!(ended["resumed"], json!(session));
+    let follows = after(&world, &lost.id);
+    assert_eq!(follows.len(), 1, "in the transaction of its end");
+    let next = world.ended(follows[0]["id"].as_str().expect("an id"));
+    assert_ended(&next, "success", "completed", "observed");
+    assert_eq!(next["resumed"], Value::Null);
+    assert_ne!(next["session_id"], json!(session));
+    assert_eq!(next["key"], KEY);
+    let id = next["id"].as_str().expect("an id");
+    let logs = world.ctl(&["logs", id, "--raw"]).ok().stdout;
+    assert!(logs.contains("TOKEN=t-1"), "with its environment: {logs}");
+    assert!(next["queued_at"].is_string() && next["started_at"].is_string());
+    world.check();
+}
+
+#[test]
+fn nothing_follows_where_that_is_wanted() {
+    let world = World::new();
+    let _session = forgotten(&world);
+    let lost = dispatch(&world, &[("--on-not-found", "fail")]);
+    let ended = world.ended(&lost.id);
+    assert_ended(&ended, "failure", "session_not_found", "observed");
+    assert!(after(&world, &lost.id).is_empty());
+    // The same word for the same id, and kept for a repetition.
+    let run = ["run", "-d", "--id", "x", "--on-not-found"];
+    let dispatch = |word: &str| world.ctl(&[&run[..], &[word, "--", "true"]].concat());
+    let _first = dispatch("fail").ok();
+    let _same = dispatch("fail").ok();
+    let _other = dispatch("fresh").expect_code(4);
+    wait_until("its end", GENEROUS, || {
+        world.show("x")["status"] == "success"
+    });
+    world.check();
+}
+
+#[test]
+fn an_attached_run_goes_on_with_the_fresh_one() {
+    let world = World::new();
+    let _session = forgotten(&world);
+    let run = world.run().provider("claude").key(KEY).prompt("hello");
+    let id = run.task_id().to_string();
+    let output = run.attached().ok();
+    assert!(output.stdout.starts_with("answer 1: "), "{output:#?}");
+    let words = format!("the session of task {id} was not found");
+    assert!(output.stderr.contains(&words), "{output:#?}");
+    world.check();
+}
+
+/// The end and its follower are one transaction: whoever dies on either side of
+/// it, there is exactly one.
+#[test]
+fn a_death_in_between_makes_neither_none_nor_two() {
+    for point in ["sup.commit.before", "sup.commit.after"] {
+        let world = World::builder()
+            .hooks([point, "sup.spec_sync.after"])
+            .build();
+        let _session = forgotten(&world);
+        world.hooks().arm("sup.spec_sync.after");
+        let lost = run(&world);
+        let id = lost.task_id().to_string();
+        // Its end may be there before its answer.
+        let client = lost.in_background();
+        // The follower is written, and its commit is the next step.
+        let written = world.hooks().reached();
+        world.hooks().arm_death(point);
+        written.go();
+        let _dead = world.hooks().died(point);
+        let _next = world.start();
+        let ended = world.ended(&id);
+        assert_ended(&ended, "failure", "session_not_found", "observed");
+        assert_eq!(world.acknowledge(&client.output()), Some(id.clone()));
+        let follows = after(&world, &id);
+        assert_eq!(follows.len(), 1, "{point}: {follows:#?}");
+        let next = world.ended(follows[0]["id"].as_str().expect("an id"));
+        assert_ended(&next, "success", "completed", "observed");
+        world.check();
+    }
+}
