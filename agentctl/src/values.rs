@@ -1,7 +1,7 @@
 //! Option values as people type them, with errors that show the right form.
 
 use clap::builder::PossibleValue;
-use protocol::duration::{BadQuantity, parse_duration_ms, parse_size_bytes};
+use protocol::duration::{BadQuantity, parse_duration_ms, parse_size_bytes, parse_usd_micros};
 use protocol::{ArchiveReason, Status, Timestamp};
 
 use crate::render::time;
@@ -36,6 +36,16 @@ pub(crate) fn memory_bytes(text: &str) -> Result<u64, String> {
     match size_bytes(text)? {
         bytes if bytes < SMALLEST => Err("it has to be 4M at least".to_owned()),
         bytes => Ok(bytes),
+    }
+}
+
+/// Millionths of a US dollar from `2` or `1.25`.
+pub(crate) fn usd_micros(text: &str) -> Result<u64, String> {
+    match parse_usd_micros(text) {
+        Ok(0) => Err("zero would end the task at once; leave the option out".to_owned()),
+        Ok(micros) => Ok(micros),
+        Err(BadQuantity::Form) => Err("US dollars look like 2 or 1.25".to_owned()),
+        Err(BadQuantity::TooLarge) => Err("this amount is too large".to_owned()),
     }
 }
 

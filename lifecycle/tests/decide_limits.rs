@@ -1,7 +1,7 @@
 //! Limits and their timers.
 
 use lifecycle::{Action, Effects, EventBody, Fact, Limits, LinkKind, SessionPlan, TaskSpec, Timer};
-use protocol::shim::ProgressReport;
+use protocol::shim::{ProgressReport, Usage};
 use protocol::{ArchiveReason, Basis, Status, StopReason};
 
 use crate::support::*;
@@ -12,6 +12,7 @@ const LIMITS: Limits = Limits {
     start_timeout_ms: Some(500),
     grace_ms: 5_000,
     memory_bytes: None,
+    max_cost_micros: None,
 };
 
 fn limited() -> TaskSpec {
@@ -236,4 +237,33 @@ fn the_run_time_ends_it_with_or_without_a_link() {
         run.timer(60_000, Timer::Timeout),
         stopped(60_000, StopReason::Timeout)
     );
+}
+
+/// What it costs is told with its progress, long before it is recorded.
+#[test]
+fn a_budget_that_is_used_up_ends_it() {
+    let spec = TaskSpec {
+        limits: Limits {
+            max_cost_micros: Some(500_000),
+            ..Limits::default()
+        },
+        ..spec()
+    };
+    let costs = |cost_usd| {
+        Fact::Progress(ProgressReport {
+            usage: Usage {
+                cost_usd: Some(cost_usd),
+                ..Usage::default()
+            },
+            ..ProgressReport::default()
+        })
+    };
+    let mut run = Run::admitted(spec);
+    run.record(claimed(1));
+    run.record(execd(2));
+    assert_eq!(run.fact(3, costs(0.5)), Effects::default());
+    let stop = run.fact(4, costs(0.500_001));
+    let asked = |event: &lifecycle::Event| matches!(event.body, EventBody::StopRequested { reason, .. } if reason == StopReason::Budget);
+    assert!(stop.events.iter().any(asked), "{stop:?}");
+    assert_eq!(run.fact(5, costs(0.6)), Effects::default(), "once");
 }

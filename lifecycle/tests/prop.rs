@@ -194,6 +194,7 @@ fn some_spec() -> impl Strategy<Value = TaskSpec> {
             start_timeout_ms: limits.2,
             grace_ms: 5_000,
             memory_bytes: None,
+            max_cost_micros: None,
         },
         policy: Policy {
             promises_result: policy[0],
@@ -203,6 +204,10 @@ fn some_spec() -> impl Strategy<Value = TaskSpec> {
         },
         ..spec()
     })
+}
+
+fn text() -> String {
+    String::from("why")
 }
 
 fn take(run: &mut Run, ms: i64, step: &Step) {
@@ -249,26 +254,22 @@ fn take(run: &mut Run, ms: i64, step: &Step) {
             run.fact(ms, Fact::ShimGone);
         }
         Step::NeverStarted => {
-            let detail = String::new();
-            run.fact(ms, Fact::NeverStarted { detail });
+            run.fact(ms, Fact::NeverStarted { detail: text() });
         }
         Step::TreeSwept => {
             run.fact(ms, Fact::TreeSwept(sweep(ms)));
         }
         Step::TreeUnproven => {
-            let detail = String::from("why");
-            run.fact(ms, Fact::TreeUnproven { detail });
+            run.fact(ms, Fact::TreeUnproven { detail: text() });
         }
         Step::HostRebooted => {
-            let detail = String::from("b");
-            run.fact(ms, Fact::HostRebooted { detail });
+            run.fact(ms, Fact::HostRebooted { detail: text() });
         }
         Step::TurnCame => {
             run.turn(ms, SessionPlan::Chosen(session("s-1")));
         }
         Step::StartRefused => {
-            let detail = String::from("d");
-            run.fact(ms, Fact::StartRefused { detail });
+            run.fact(ms, Fact::StartRefused { detail: text() });
         }
         Step::ExitLearned(exit) => {
             run.fact(ms, Fact::ExitLearned(exit.clone()));

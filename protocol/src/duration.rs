@@ -59,6 +59,31 @@ pub fn parse_size_bytes(text: &str) -> Result<u64, BadQuantity> {
     number.checked_mul(1 << shift).ok_or(BadQuantity::TooLarge)
 }
 
+/// Reads US dollars, `2` or `1.25`, as millionths.
+///
+/// # Errors
+/// [`BadQuantity`] for anything else.
+pub fn parse_usd_micros(text: &str) -> Result<u64, BadQuantity> {
+    const PLACES: usize = 6;
+    let (whole, rest) = leading_number(text)?;
+    let parts = match rest.strip_prefix('.') {
+        None if rest.is_empty() => 0,
+        Some(parts) if parts.len() <= PLACES => {
+            let (number, after) = leading_number(parts)?;
+            if !after.is_empty() {
+                return Err(BadQuantity::Form);
+            }
+            let missing = u32::try_from(PLACES - parts.len()).unwrap_or(0);
+            number * 10_u64.pow(missing)
+        }
+        None | Some(_) => return Err(BadQuantity::Form),
+    };
+    whole
+        .checked_mul(1_000_000)
+        .and_then(|micros| micros.checked_add(parts))
+        .ok_or(BadQuantity::TooLarge)
+}
+
 fn leading_number(text: &str) -> Result<(u64, &str), BadQuantity> {
     let end = text
         .find(|c: char| !c.is_ascii_digit())
@@ -87,6 +112,20 @@ fn duration_unit(text: &str) -> Option<(u64, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dollars_are_read_to_the_millionth() {
+        assert_eq!(parse_usd_micros("2"), Ok(2_000_000));
+        assert_eq!(parse_usd_micros("1.25"), Ok(1_250_000));
+        assert_eq!(parse_usd_micros("0.000001"), Ok(1));
+        for bad in ["", "1.", ".5", "1.0000001", "-1", "1e3", "$1", "1.2.3"] {
+            assert_eq!(parse_usd_micros(bad), Err(BadQuantity::Form), "{bad}");
+        }
+        assert_eq!(
+            parse_usd_micros("99999999999999"),
+            Err(BadQuantity::TooLarge)
+        );
+    }
 
     #[test]
     fn the_documented_forms_are_read() {

@@ -5,9 +5,9 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use tests::harness::{Process, World};
+use tests::harness::{GENEROUS, Process, World, wait_until};
 use tests::scenarios::assert_ended;
 use tests::skip;
 
@@ -21,11 +21,13 @@ const MOST_TRIES: usize = 1000;
 struct Stranger(Child);
 
 impl Stranger {
-    /// With the pid that `dead` had, who came to us when its parent died.
+    /// With the pid that `dead` had.
     fn in_place_of(dead: &Process) -> Self {
-        // Not ours: its parent has seen to it.
-        let _reaped = waitpid(Pid::from_raw(dead.pid), None);
-        assert!(Process::now(dead.pid).is_none(), "{dead:?} is a zombie");
+        // Ours since its parent died, which may have been a moment ago.
+        wait_until("its pid is free", GENEROUS, || {
+            let _reaped = waitpid(Pid::from_raw(dead.pid), Some(WaitPidFlag::WNOHANG));
+            Process::now(dead.pid).is_none()
+        });
         let wanted = dead.pid.to_string();
         for _ in 0..MOST_TRIES {
             let below = (dead.pid - 1).to_string();

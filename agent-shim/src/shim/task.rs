@@ -364,19 +364,14 @@ impl Task {
         let output = &mut self.outputs[at];
         let drained = output.drain(limit, until, &mut self.buffer, &mut self.scanner);
         if let Some(detail) = output.take_failure() {
-            let kind = AlarmKind::LogWriteFailed;
-            desk.record(Record::Alarm {
-                at: sys::clock::now(),
-                kind,
-                detail,
-            });
+            let (at, kind) = (sys::clock::now(), AlarmKind::LogWriteFailed);
+            desk.record(Record::Alarm { at, kind, detail });
         }
         if drained.bytes > 0 {
             let usage = self.scanner.usage();
             if desk.note_output(self.scanner.take_progress(), usage) == desk::Output::First {
-                desk.record(Record::FirstOutput {
-                    at: sys::clock::now(),
-                });
+                let at = sys::clock::now();
+                desk.record(Record::FirstOutput { at });
             }
         }
         drained.bytes

@@ -91,7 +91,8 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
     match fact {
         Fact::Record { number, record } => record::reported(task, presence, (number, record), now),
         Fact::LinkUp(link) => link_up(task, presence, link, now),
-        Fact::LinkDown | Fact::Progress(_) | Fact::StartRefused { .. } => Effects::default(),
+        Fact::LinkDown | Fact::StartRefused { .. } => Effects::default(),
+        Fact::Progress(report) => stop::budget_used_up(task, &report.usage, now),
         Fact::ShimGone => finish::shim_gone(task, presence, now),
         Fact::NeverStarted { detail } => finish::never_started(task, presence, detail, now),
         Fact::TreeSwept(sweep) => finish::tree_swept(task, presence, sweep, now),

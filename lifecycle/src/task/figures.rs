@@ -9,9 +9,22 @@ impl Task {
     /// The figures of this task alone.
     #[must_use]
     pub fn own_usage(&self) -> Usage {
-        self.spec
-            .policy
-            .own_usage(&self.usage, &self.usage_before())
+        self.own_usage_of(&self.usage)
+    }
+
+    fn own_usage_of(&self, printed: &Usage) -> Usage {
+        self.spec.policy.own_usage(printed, &self.usage_before())
+    }
+
+    /// Has it cost more than it may, by what its provider has printed?
+    #[must_use]
+    pub fn is_over_budget(&self, printed: &Usage) -> bool {
+        const MICROS: f64 = 1e6;
+        let cost = self.own_usage_of(printed).cost_usd;
+        match (self.spec.limits.max_cost_micros, cost) {
+            (Some(most), Some(cost)) => cost * MICROS > most as f64,
+            (Some(_), None) | (None, _) => false,
+        }
     }
 
     /// What the conversation had before: nothing in a new one, and what its

@@ -18,16 +18,13 @@ pub use presence::Presence;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use protocol::control::OnNotFound;
 use protocol::shim::{
     OomRecord, ProcessId, ProviderError, ResultRecord, SenderRecord, SpawnStage, SupersededBy,
     SweepRecord, Usage,
 };
 use protocol::view::Requester;
 use protocol::vocab::{IntentOutcome, SignalledBy};
-use protocol::{
-    ArchiveReason, Exit, Phase, Presence as PresenceWord, SessionId, StopReason, TaskId, Timestamp,
-};
+use protocol::{Exit, Phase, Presence as PresenceWord, SessionId, StopReason, TaskId, Timestamp};
 
 use crate::event::{Ending, Event, EventBody};
 use crate::spec::TaskSpec;
@@ -353,39 +350,6 @@ impl Task {
                 _,
                 _,
             ) => None,
-        }
-    }
-
-    /// Another task in a fresh session follows it: its provider did not know the
-    /// session that it was to resume. One that follows is not followed itself,
-    /// and nobody had asked for an end.
-    #[must_use]
-    pub fn goes_on_fresh(&self) -> bool {
-        let not_found = self
-            .ending
-            .as_ref()
-            .is_some_and(|ending| ending.reason == ArchiveReason::SessionNotFound);
-        let wanted = match self.spec.on_not_found {
-            OnNotFound::Fresh => true,
-            OnNotFound::Fail => false,
-        };
-        not_found && wanted && self.intents.is_empty() && self.spec.links.fresh_after.is_none()
-    }
-
-    /// It is in the queue.
-    #[must_use]
-    pub const fn waits(&self) -> bool {
-        match (&self.start, &self.ending) {
-            (Start::Queued, None) => true,
-            (Start::Queued, Some(_))
-            | (
-                Start::Refused { .. }
-                | Start::Pending
-                | Start::Execd { .. }
-                | Start::Failed { .. }
-                | Start::Never { .. },
-                _,
-            ) => false,
         }
     }
 

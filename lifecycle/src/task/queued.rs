@@ -4,8 +4,11 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use protocol::ArchiveReason;
+use protocol::control::OnNotFound;
+
 use super::decide::renamed;
-use super::{Presence, Task, evolve, finish, stop};
+use super::{Presence, Start, Task, evolve, finish, stop};
 use crate::admit;
 use crate::effect::{Action, Effects};
 use crate::event::{Event, EventBody};
@@ -80,4 +83,39 @@ fn with_end(task: &Task, presence: &Presence, event: Event) -> Effects {
     let mut effects = finish::conclude(&after, presence, event.at);
     effects.events.insert(0, event);
     effects
+}
+
+impl Task {
+    /// Another task in a fresh session follows it: its provider did not know the
+    /// session that it was to resume. One that follows is not followed itself,
+    /// and nobody had asked for an end.
+    #[must_use]
+    pub fn goes_on_fresh(&self) -> bool {
+        let not_found = self
+            .ending
+            .as_ref()
+            .is_some_and(|ending| ending.reason == ArchiveReason::SessionNotFound);
+        let wanted = match self.spec.on_not_found {
+            OnNotFound::Fresh => true,
+            OnNotFound::Fail => false,
+        };
+        not_found && wanted && self.intents.is_empty() && self.spec.links.fresh_after.is_none()
+    }
+
+    /// It is in the queue.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        match (&self.start, &self.ending) {
+            (Start::Queued, None) => true,
+            (Start::Queued, Some(_))
+            | (
+                Start::Refused { .. }
+                | Start::Pending
+                | Start::Execd { .. }
+                | Start::Failed { .. }
+                | Start::Never { .. },
+                _,
+            ) => false,
+        }
+    }
 }

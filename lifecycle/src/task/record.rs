@@ -8,7 +8,7 @@ use protocol::shim::{AlarmKind, IntentRecord, Record};
 use protocol::vocab::SignalledBy;
 use protocol::{SessionId, Timestamp};
 
-use super::{Presence, Task, evolve, finish, silence};
+use super::{Presence, Task, evolve, finish, silence, stop};
 use crate::effect::{Action, Effects};
 use crate::event::{BindKind, Event, EventBody};
 use crate::input::Now;
@@ -35,6 +35,13 @@ pub(super) fn reported(
     }
     let mut actions = timers_after(task, &events, now);
     actions.push(acknowledge);
+    let costs = |event: &Event| matches!(event.body, EventBody::UsageSeen { .. });
+    if events.iter().any(costs) {
+        let after = events.iter().fold(task.clone(), evolve);
+        let stop = stop::budget_used_up(&after, &after.usage, now);
+        events.extend(stop.events);
+        actions.extend(stop.actions);
+    }
     if finished {
         let at = events.last().map_or(task.last_event_at, |event| event.at);
         let after = events.iter().fold(task.clone(), evolve);

@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use protocol::limits::PROGRESS_INTERVAL_MS;
-use protocol::shim::StopOrder;
+use protocol::shim::{StopOrder, Usage};
 use protocol::view::Requester;
 use protocol::vocab::Via;
 use protocol::{StopReason, Timestamp};
@@ -113,6 +113,17 @@ fn again(timer: Timer, due: Timestamp) -> Effects {
     Effects {
         events: Vec::new(),
         actions: vec![Action::Arm { timer, due }],
+    }
+}
+
+/// The budget is used up, and the agent goes on: an end of its own that it has
+/// told already is not taken from it.
+pub(super) fn budget_used_up(task: &Task, printed: &Usage, now: Now) -> Effects {
+    let goes_on = task.intents.is_empty() && !task.is_ending() && task.result.is_none();
+    if goes_on && task.is_over_budget(printed) {
+        limit(task, StopReason::Budget, now)
+    } else {
+        Effects::default()
     }
 }
 

@@ -69,6 +69,9 @@ pub enum RunOption {
     Queue,
     /// What follows when its session is not found.
     OnNotFound(OnNotFound),
+    /// It is stopped when it has cost more than this, in millionths of a US
+    /// dollar.
+    MaxCost(u64),
 }
 
 /// What follows when the provider does not know the session that a task was to

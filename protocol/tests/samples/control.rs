@@ -233,6 +233,13 @@ fn keep_ones() -> Vec<Named<Request>> {
             ),
         ),
         (
+            "run_on_a_budget",
+            Request::RunWith(
+                Box::new(bare_run(SessionChoice::Auto)),
+                vec![RunOption::MaxCost(1_500_000)],
+            ),
+        ),
+        (
             "run_with",
             Request::RunWith(
                 Box::new(bare_run(SessionChoice::Auto)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use protocol::control::{KeepAct, OnNotFound, RunOption, RunRequest, SessionChoice, StopRequest};
-use protocol::duration::{BadQuantity, parse_duration_ms, parse_size_bytes};
+use protocol::duration::{BadQuantity, parse_duration_ms, parse_size_bytes, parse_usd_micros};
 use protocol::{ProviderName, SessionId, StopReason, TaskId};
 use serde::{Deserialize, Deserializer, de};
 use uuid::Uuid;
@@ -63,6 +63,7 @@ pub(super) struct RunBody {
     on_conflict: OnConflict,
     container: Option<String>,
     memory: Size,
+    max_cost: Usd,
     on_not_found: Option<OnNotFound>,
 }
 
@@ -86,6 +87,7 @@ impl RunBody {
         };
         options.extend(self.container.clone().map(RunOption::Container));
         options.extend(self.memory.0.map(RunOption::Memory));
+        options.extend(self.max_cost.0.map(RunOption::MaxCost));
         options.extend(self.on_not_found.map(RunOption::OnNotFound));
         options
     }
@@ -205,6 +207,22 @@ struct Limit(Option<u64>);
 /// Bytes of a size.
 #[derive(Default)]
 struct Size(Option<u64>);
+
+/// Millionths of US dollars.
+#[derive(Default)]
+struct Usd(Option<u64>);
+
+impl<'de> Deserialize<'de> for Usd {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let form = "US dollars look like \"2\" or \"1.25\"";
+        match quantity(from, parse_usd_micros, form)? {
+            Some(0) => Err(de::Error::custom(
+                "zero would end the task at once; leave the limit out",
+            )),
+            limit => Ok(Self(limit)),
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -34,7 +34,7 @@ mod surroundings;
 mod tests;
 
 use lifecycle::Policy;
-use protocol::shim::{Leftovers, ScanSpec};
+use protocol::shim::{Field, Leftovers, ScanRule, ScanSpec, Take};
 use protocol::{ProviderName, SessionId};
 use regex_lite::Regex;
 use uuid::Builder;
@@ -58,6 +58,17 @@ pub struct Provider {
     limits: LimitRules,
     cumulative: Cumulative,
     scan: ScanSpec,
+}
+
+/// When a provider's output tells what it costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TellsCost {
+    /// While it works.
+    Meanwhile,
+    /// With its result.
+    AtTheEnd,
+    /// Not at all.
+    Never,
 }
 
 /// One word of the command.
@@ -233,6 +244,22 @@ impl Provider {
     #[must_use]
     pub const fn scan(&self) -> &ScanSpec {
         &self.scan
+    }
+
+    /// When its output tells what it costs.
+    #[must_use]
+    pub fn tells_cost(&self) -> TellsCost {
+        let is_cost = |take: &Take| matches!(take.field, Field::CostUsd | Field::CostUsdAdd);
+        let tells = |rule: &&ScanRule| rule.take.iter().any(is_cost);
+        let mut meanwhile = self.scan.rules.iter().filter(|rule| !rule.is_result);
+        let mut at_the_end = self.scan.rules.iter().filter(|rule| rule.is_result);
+        if meanwhile.any(|rule| tells(&rule)) {
+            TellsCost::Meanwhile
+        } else if at_the_end.any(|rule| tells(&rule)) {
+            TellsCost::AtTheEnd
+        } else {
+            TellsCost::Never
+        }
     }
 
     /// What the verdict has to know of it.

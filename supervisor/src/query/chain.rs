@@ -1,7 +1,7 @@
 //! `why`: what happened to a task, in order, in plain words.
 
 use lifecycle::event::Ending;
-use lifecycle::{Event, EventBody, Task, TaskSpec};
+use lifecycle::{Event, EventBody, EventBody as E, Task, TaskSpec};
 use protocol::StopReason;
 use protocol::shim::SpawnStage;
 use protocol::view::ChainLink;
@@ -45,7 +45,6 @@ struct Context<'a> {
 
 impl Context<'_> {
     fn step(&self, body: &EventBody) -> Option<Step> {
-        use EventBody as E;
         match body {
             E::Queued { .. } | E::StartRefused { .. } => step::waited(body),
             E::Admitted { spec } => self.admitted(spec),

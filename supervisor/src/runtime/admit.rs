@@ -39,8 +39,12 @@ impl Core {
         dispatch: &Dispatch,
     ) -> Result<Result<Admitted, ErrorBody>, LedgerError> {
         let request = &dispatch.request;
-        let digest =
-            super::digest::of_dispatch(request, dispatch.on_not_found, dispatch.memory_bytes);
+        let digest = super::digest::of_dispatch(
+            request,
+            dispatch.on_not_found,
+            dispatch.memory_bytes,
+            dispatch.max_cost_micros,
+        );
         let (provider, key) = match self.identify(request) {
             Ok(found) => found,
             Err(refusal) => return Ok(Err(refusal)),

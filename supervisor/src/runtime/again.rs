@@ -45,13 +45,12 @@ impl Core {
             Ok(Some(spec)) => {
                 options = self.in_its_container(options, &spec);
                 on_not_found = Some(spec.task.on_not_found);
-                completed(run, &spec, &before, how)
-                    .map(|request| (request, spec.task.limits.memory_bytes))
+                completed(run, &spec, &before, how).map(|request| (request, spec.task.limits))
             }
             Ok(None) => Err(spec_lost(&before, "it is gone")),
             Err(error) => Err(spec_lost(&before, &error.to_string())),
         };
-        let (request, memory_bytes) = match done_again {
+        let (request, limits) = match done_again {
             Ok(found) => found,
             Err(refusal) => {
                 self.batch.answer(reply, Response::Error(refusal));
@@ -61,7 +60,8 @@ impl Core {
         let unarchives = how == Again::Reopen && before.archived;
         let dispatch = Dispatch {
             links: links(&before, how),
-            memory_bytes,
+            memory_bytes: limits.memory_bytes,
+            max_cost_micros: limits.max_cost_micros,
             unarchives: unarchives.then(|| (before.id, asker.look_up())),
             on_not_found,
             ..Dispatch::new(request)

@@ -29,7 +29,8 @@ pub(super) fn take_options(
             RunOption::Replace
             | RunOption::Memory(_)
             | RunOption::Queue
-            | RunOption::OnNotFound(_) => {}
+            | RunOption::OnNotFound(_)
+            | RunOption::MaxCost(_) => {}
             RunOption::Container(name) => {
                 if !is_container_name(name) {
                     return refuse("invalid --container: a name or an id is wanted");

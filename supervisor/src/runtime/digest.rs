@@ -14,6 +14,7 @@ pub(super) fn of_dispatch(
     request: &RunRequest,
     on_not_found: Option<OnNotFound>,
     memory_bytes: Option<u64>,
+    max_cost_micros: Option<u64>,
 ) -> String {
     let mut chosen = request.clone();
     chosen.client_env.clear();
@@ -22,6 +23,9 @@ pub(super) fn of_dispatch(
     // The usual leaves no trace: it is what earlier versions did not know.
     if let Some(limit) = memory_bytes {
         bytes.extend(format!("memory {limit}").as_bytes());
+    }
+    if let Some(limit) = max_cost_micros {
+        bytes.extend(format!("max_cost {limit}").as_bytes());
     }
     match on_not_found.unwrap_or_default() {
         OnNotFound::Fresh => {}

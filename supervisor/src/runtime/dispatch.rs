@@ -19,7 +19,7 @@ use crate::control::ReplySender;
 use crate::folder::{FolderError, KnownBy, Shown, SpecFile};
 use crate::ledger::{AdmissionFacts, LedgerError, TaskSecret};
 use crate::process::environment;
-use crate::provider::{LaunchInput, LaunchSession, Provider};
+use crate::provider::{LaunchInput, LaunchSession, Provider, TellsCost};
 
 /// A dispatch that passed every check and has not touched anything yet.
 pub(super) struct Prepared {
@@ -92,6 +92,9 @@ impl Core {
         let mut prepared = self.with_start(request, provider, spec, digest)?;
         prepared.turn = turn;
         prepared.warnings.extend(answer.warning);
+        if dispatch.max_cost_micros.is_some() {
+            prepared.warnings.extend(budget_warning(provider));
+        }
         Ok(prepared)
     }
 
@@ -169,6 +172,7 @@ impl Core {
                     .or(defaults.grace_ms)
                     .unwrap_or(limits::DEFAULT_GRACE_MS),
                 memory_bytes: dispatch.memory_bytes,
+                max_cost_micros: dispatch.max_cost_micros,
             },
             on_not_found: dispatch.on_not_found.unwrap_or_default(),
             policy: provider.policy(),
@@ -340,6 +344,20 @@ fn when_it_is_free(row: SessionRow) -> SessionRow {
             ..row
         },
         SessionState::Resumable | SessionState::Quarantined => row,
+    }
+}
+
+/// A budget is worth what the provider says of its cost.
+fn budget_warning(provider: &Provider) -> Option<String> {
+    let name = provider.name();
+    match provider.tells_cost() {
+        TellsCost::Meanwhile => None,
+        TellsCost::AtTheEnd => Some(format!(
+            "provider {name} tells its cost at the end only: --max-cost cannot stop it before"
+        )),
+        TellsCost::Never => Some(format!(
+            "provider {name} does not tell its cost: --max-cost has no effect"
+        )),
     }
 }
 

@@ -69,6 +69,7 @@ impl Core {
             &file.request(),
             Some(spec.on_not_found),
             spec.limits.memory_bytes,
+            spec.limits.max_cost_micros,
         );
         let (secret, _token) = digest::new_secret(&next, dispatch)?;
         file.known_by = Some(KnownBy {

@@ -14,7 +14,10 @@ pub(super) fn take_option(limit: &mut Option<u64>, options: &[RunOption]) -> Res
     let mut contained = false;
     for option in options {
         match option {
-            RunOption::Replace | RunOption::Queue | RunOption::OnNotFound(_) => {}
+            RunOption::Replace
+            | RunOption::Queue
+            | RunOption::OnNotFound(_)
+            | RunOption::MaxCost(_) => {}
             RunOption::Container(_) => contained = true,
             RunOption::Memory(bytes) if *bytes < SMALLEST => {
                 return refuse("invalid --memory: it has to be 4M at least");

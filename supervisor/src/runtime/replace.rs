@@ -23,6 +23,8 @@ pub(super) struct Dispatch {
     pub(super) links: Links,
     /// Most memory of all its processes.
     pub(super) memory_bytes: Option<u64>,
+    /// Most that it may cost, in millionths of a US dollar.
+    pub(super) max_cost_micros: Option<u64>,
     pub(super) on_conflict: OnConflict,
     pub(super) place: Place,
     /// As its caller says; else the usual.
@@ -65,6 +67,7 @@ impl Dispatch {
             request,
             links: Links::default(),
             memory_bytes: None,
+            max_cost_micros: None,
             on_conflict: OnConflict::Refuse,
             place: Place::Any,
             on_not_found: None,
@@ -97,6 +100,8 @@ impl Core {
         for option in options {
             if let RunOption::OnNotFound(word) = option {
                 dispatch.on_not_found = Some(*word);
+            } else if let RunOption::MaxCost(micros) = option {
+                dispatch.max_cost_micros = Some(*micros);
             }
         }
         self.dispatch(dispatch, reply).await
