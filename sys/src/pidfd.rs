@@ -161,17 +161,21 @@ impl PidFd {
         if info.mask & PIDFD_INFO_EXIT == 0 {
             return Ok(None);
         }
-        let status = info.exit_code;
-        Ok(Some(if libc::WIFEXITED(status) {
-            Exit::Exited {
-                code: libc::WEXITSTATUS(status),
-            }
-        } else {
-            Exit::Signaled {
-                signal: libc::WTERMSIG(status),
-                core: libc::WCOREDUMP(status),
-            }
-        }))
+        Ok(Some(exit_of(info.exit_code)))
+    }
+}
+
+/// What a status, as `wait` tells it of the dead, means.
+pub(crate) fn exit_of(status: i32) -> Exit {
+    if libc::WIFEXITED(status) {
+        Exit::Exited {
+            code: libc::WEXITSTATUS(status),
+        }
+    } else {
+        Exit::Signaled {
+            signal: libc::WTERMSIG(status),
+            core: libc::WCOREDUMP(status),
+        }
     }
 }
 
@@ -211,12 +215,12 @@ const _: () = assert!(size_of::<PidFdInfo>() == 64);
 
 /// A test wants to see what happens on a kernel that does not tell exits.
 #[cfg(feature = "hooks")]
-fn is_forced_off() -> bool {
+pub(crate) fn is_forced_off() -> bool {
     std::env::var_os("AGENT_SUPERVISOR_NO_PIDFD_EXIT").is_some()
 }
 
 #[cfg(not(feature = "hooks"))]
-const fn is_forced_off() -> bool {
+pub(crate) const fn is_forced_off() -> bool {
     false
 }
 

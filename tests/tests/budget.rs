@@ -4,13 +4,17 @@ use serde_json::{Value, json};
 use tests::harness::{Output, World};
 use tests::scenarios::assert_ended;
 
-/// A provider that tells its cost in every line, and one at the end only.
-const METER: &str = r#"command = ["sh", "-s"]
+/// What providers have in common here: the prompt is what the shell does.
+const SHELL: &str = r#"description = "A shell"
+command = ["sh", "-s"]
 [prompt]
 via = "stdin"
 [output]
 format = "json-lines"
-[[output.rule]]
+"#;
+
+/// It tells its cost with every step.
+const METER: &str = r#"[[output.rule]]
 when = { type = "step" }
 take = { cost_usd_add = "cost" }
 [[output.rule]]
@@ -18,14 +22,19 @@ when = { type = "result" }
 result = true
 "#;
 
+/// It tells its cost with its result.
+const BILL: &str = r#"[[output.rule]]
+when = { type = "result" }
+result = true
+take = { cost_usd = "cost" }
+"#;
+
 fn world() -> World {
     let world = World::new();
     std::fs::create_dir_all(world.providers_dir()).expect("a folder");
-    let at_the_end = METER.replace("type = \"step\" }", "type = \"result\" }");
-    for (name, file) in [("meter", METER), ("bill", &at_the_end)] {
+    for (name, rules) in [("meter", METER), ("bill", BILL)] {
         let path = world.providers_dir().join(format!("{name}.toml"));
-        let head = format!("name = \"{name}\"\ndescription = \"A shell\"\n");
-        std::fs::write(path, head + file).expect("a file");
+        std::fs::write(path, format!("name = \"{name}\"\n{SHELL}{rules}")).expect("a file");
     }
     let _supervisor = world.start();
     world

@@ -105,10 +105,16 @@ pub fn end(shim: (i32, &PidFd)) -> Ended {
     }
 }
 
-/// How a leader whose shim is dead ended, if the kernel tells. Blocks until
-/// whoever inherited it took it away, or a while.
+/// How a leader whose shim is dead ended, if the kernel tells: at once while it
+/// is a zombie, else it blocks until whoever inherited it took it away, or a
+/// while.
 #[must_use]
-pub fn told_exit(agent: &PidFd) -> Option<Exit> {
+pub fn told_exit(agent: &PidFd, process: &ProcessId) -> Option<Exit> {
+    match process::exit_of_zombie(process) {
+        Ok(None) => {}
+        Ok(told) => return told,
+        Err(error) => tracing::debug!(%error, "a zombie cannot be looked at"),
+    }
     match agent.exit_once_reaped(REAPED_WITHIN) {
         Ok(exit) => exit,
         Err(error) => {

@@ -128,7 +128,7 @@ impl Core {
             grace_ms,
             proven: live.proven(),
         };
-        let agent = live.agent_fd.clone();
+        let agent = live.agent_fd.clone().zip(live.task.agent().cloned());
         let container = container::of(&self.service, id);
         let group = cgroups::of(&self.service, id);
         let inputs = self.inputs.clone();
@@ -139,7 +139,7 @@ impl Core {
                 let order = cgroups::with_proof(order, by_group);
                 let sweep = marker_sweep::run(&order);
                 let (sweep, unproven) = container::swept(sweep, container.as_ref());
-                let exit = agent.and_then(|agent| watchdog::told_exit(&agent));
+                let exit = agent.and_then(|(agent, process)| watchdog::told_exit(&agent, &process));
                 Swept {
                     sweep,
                     unproven,

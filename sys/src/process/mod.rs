@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 pub use identity::{Here, here, identity, same_process};
-pub use stat::{Stat, is_exiting, stat};
+pub use stat::{Stat, exit_of_zombie, is_exiting, stat};
 pub use tree::{Descendant, children, descendants, descendants_of};
 
 /// The command name, as text; `None` if the process is gone.

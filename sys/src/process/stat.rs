@@ -3,7 +3,11 @@
 use std::io::{self, Read};
 use std::path::Path;
 
+use protocol::Exit;
+use protocol::shim::ProcessId;
+
 use super::if_there;
+use crate::pidfd::exit_of;
 
 /// The fields of `/proc/PID/stat` that matter here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +30,9 @@ pub struct Stat {
     pub start_time: u64,
     /// Signals that wait for this thread alone (field 31), the first 31.
     pending: u64,
+    /// Of a zombie, as `wait` would tell it (field 52); 0 for whom it is none of
+    /// their business.
+    exit_code: i32,
 }
 
 /// Set from the moment at which a thread begins to exit.
@@ -62,6 +69,32 @@ impl Stat {
 /// The file system's answer; `InvalidData` for a line of another form.
 pub fn stat(pid: i32) -> io::Result<Option<Stat>> {
     read(Path::new(&format!("/proc/{pid}/stat")))
+}
+
+/// How a process ended that its parent has not taken away yet; `None` while it
+/// runs, when it is gone, or where the kernel does not tell this user.
+///
+/// # Errors
+/// The file system's answer.
+pub fn exit_of_zombie(process: &ProcessId) -> io::Result<Option<Exit>> {
+    use std::os::unix::fs::MetadataExt;
+
+    let folder = format!("/proc/{}", process.pid);
+    let Some(owner) = if_there(std::fs::metadata(folder))? else {
+        return Ok(None);
+    };
+    let us = nix::unistd::geteuid().as_raw();
+    // To others the kernel says 0, which would be a lie of ours.
+    if crate::pidfd::is_forced_off() || (us != 0 && us != owner.uid()) {
+        return Ok(None);
+    }
+    // A first thread that ended alone is a zombie, too.
+    if !is_exiting(process.pid)? {
+        return Ok(None);
+    }
+    let stat = stat(process.pid)?;
+    let same = |stat: &Stat| stat.state == 'Z' && stat.start_time == process.start_time;
+    Ok(stat.filter(same).map(|stat| exit_of(stat.exit_code)))
 }
 
 /// The process runs no more code of its own: every thread is exiting, or it is
@@ -124,6 +157,7 @@ fn parse(line: &[u8]) -> Option<Stat> {
         flags: field(9)?.parse().ok()?,
         start_time: field(22)?.parse().ok()?,
         pending: field(31)?.parse().ok()?,
+        exit_code: field(52)?.parse().ok()?,
     })
 }
 
@@ -138,6 +172,40 @@ mod tests {
              10 18446744073709551615 1 1 0 0 0 {pending} 0 0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
         )
         .into_bytes()
+    }
+
+    /// Whoever is not its parent may look as well: the pidfd tells only later.
+    #[test]
+    fn a_zombie_says_how_it_ended() {
+        for (script, wanted) in [
+            ("exit 7", Exit::Exited { code: 7 }),
+            (
+                "kill -9 $$",
+                Exit::Signaled {
+                    signal: 9,
+                    core: false,
+                },
+            ),
+        ] {
+            let mut shell = std::process::Command::new("sh");
+            let child = shell.args(["-c", &format!("read go; {script}")]);
+            let mut child = child
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+                .expect("a shell");
+            let pid = i32::try_from(child.id()).expect("a pid");
+            let process = crate::process::identity(pid).expect("read").expect("alive");
+            assert_eq!(exit_of_zombie(&process).expect("read"), None, "it runs");
+            drop(child.stdin.take());
+            let pidfd = crate::PidFd::open(pid)
+                .expect("opened")
+                .expect("not reaped");
+            let ended = pidfd.wait_ended(std::time::Duration::from_secs(30));
+            assert!(ended.expect("waited"));
+            assert_eq!(exit_of_zombie(&process).expect("read"), Some(wanted));
+            child.wait().expect("our child");
+            assert_eq!(exit_of_zombie(&process).expect("read"), None, "it is gone");
+        }
     }
 
     #[test]
