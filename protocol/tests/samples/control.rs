@@ -175,7 +175,12 @@ fn session_ones() -> Vec<Named<Request>> {
     ]
 }
 
+fn with_all(options: Vec<RunOption>) -> Request {
+    Request::RunWith(Box::new(bare_run(SessionChoice::Auto)), options)
+}
+
 fn keep_ones() -> Vec<Named<Request>> {
+    let with = |option| with_all(vec![option]);
     let keep = |act| {
         Request::Keep(KeepRequest {
             id: "t".into(),
@@ -201,51 +206,18 @@ fn keep_ones() -> Vec<Named<Request>> {
         ("rename_if", keep(rename(Some(7)))),
         ("retry", again(Again::Retry)),
         ("reopen", again(Again::Reopen)),
-        (
-            "run_in_container",
-            Request::RunWith(
-                Box::new(bare_run(SessionChoice::Auto)),
-                vec![RunOption::Container("c".into())],
-            ),
-        ),
-        (
-            "run_with_memory",
-            Request::RunWith(
-                Box::new(bare_run(SessionChoice::Auto)),
-                vec![RunOption::Memory(1 << 30)],
-            ),
-        ),
-        (
-            "run_in_turn",
-            Request::RunWith(
-                Box::new(bare_run(SessionChoice::Auto)),
-                vec![RunOption::Queue],
-            ),
-        ),
+        ("run_in_container", with(RunOption::Container("c".into()))),
+        ("run_with_memory", with(RunOption::Memory(1 << 30))),
+        ("run_in_turn", with(RunOption::Queue)),
         (
             "run_or_fail",
-            Request::RunWith(
-                Box::new(bare_run(SessionChoice::Auto)),
-                vec![
-                    RunOption::OnNotFound(OnNotFound::Fresh),
-                    RunOption::OnNotFound(OnNotFound::Fail),
-                ],
-            ),
+            with_all(vec![
+                RunOption::OnNotFound(OnNotFound::Fresh),
+                RunOption::OnNotFound(OnNotFound::Fail),
+            ]),
         ),
-        (
-            "run_on_a_budget",
-            Request::RunWith(
-                Box::new(bare_run(SessionChoice::Auto)),
-                vec![RunOption::MaxCost(1_500_000)],
-            ),
-        ),
-        (
-            "run_with",
-            Request::RunWith(
-                Box::new(bare_run(SessionChoice::Auto)),
-                vec![RunOption::Replace],
-            ),
-        ),
+        ("run_on_a_budget", with(RunOption::MaxCost(1_500_000))),
+        ("run_with", with(RunOption::Replace)),
     ]
 }
 
