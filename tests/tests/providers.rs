@@ -28,6 +28,8 @@ fn dispatch(world: &World, name: &str, script: &str) -> Dispatched {
         .provider(name)
         .key(KEY)
         .prompt(script)
+        // What would follow a session that is not found is no matter of these.
+        .option("--on-not-found", "fail")
         .detached()
 }
 

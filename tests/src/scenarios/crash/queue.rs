@@ -19,7 +19,7 @@ impl Case<'_> {
             .steps(["mark:ready", &first_gate.step(), "exit:0"])
             .detached();
         first.marked("ready");
-        self.arm();
+        self.arm_when_quiet();
         let gate = self.gate.step();
         let run = self.world.run().key("crash:queue").steps([&gate, "exit:0"]);
         let task = run.task_id().to_string();
