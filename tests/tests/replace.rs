@@ -140,7 +140,9 @@ fn a_session_that_may_not_be_resumed_stops_nothing() {
     let _refused = world.ctl(&[&run[..], &own].concat()).expect_code(4);
     // A prompt is missing, which only the provider can say.
     let run = ["run", "--provider", "claude", "--key", KEY, "-d"];
-    let _usage = world.ctl(&[&run[..], &["--on-conflict", "replace"]].concat());
+    let _usage = world
+        .ctl(&[&run[..], &["--on-conflict", "replace"]].concat())
+        .expect_code(2);
     assert_eq!(world.show(&live.id)["status"], "running");
     assert_eq!(world.show(&live.id)["intents"], json!([]));
     assert_eq!(world.stop(&live.id, &[]), "stopped");

@@ -95,6 +95,14 @@ impl Shim {
             None => agent::start(&mut start),
             Some(error) => Err(error),
         };
+        // Not before its agent is there, which is not to inherit it; nor where
+        // it starts more, in a container.
+        if let Ok(Agent {
+            container: None, ..
+        }) = &started
+        {
+            sys::oom::spare_this_process();
+        }
         record_start(&started, &mut recorder);
         let link = Link::first(identity, socket, decoder, &poller)?;
         let mut desk = Desk::new(clock, poller, recorder, link);

@@ -2,7 +2,7 @@
 //! left in the container.
 
 use protocol::TaskId;
-use protocol::control::{ErrorBody, ErrorCode, RunOption, RunRequest};
+use protocol::control::{ErrorBody, ErrorCode, RunRequest};
 use protocol::shim::SweepRecord;
 use sys::container::{Container, Emptied, VARIABLE, join};
 use sys::hook::SUP_SIGNAL;
@@ -19,31 +19,17 @@ pub(super) fn forget(request: &mut RunRequest) {
 
 /// The container travels with the environment, so that it is in `spec` and part
 /// of what a repeated id is compared with.
-pub(super) fn take_options(
-    request: &mut RunRequest,
-    options: &[RunOption],
-) -> Result<(), ErrorBody> {
+pub(super) fn enter(request: &mut RunRequest, name: &str) -> Result<(), ErrorBody> {
     let refuse = |message: &str| Err(ErrorBody::new(ErrorCode::Usage, message));
-    for option in options {
-        match option {
-            RunOption::Replace
-            | RunOption::Memory(_)
-            | RunOption::Queue
-            | RunOption::OnNotFound(_)
-            | RunOption::MaxCost(_) => {}
-            RunOption::Container(name) => {
-                if !is_container_name(name) {
-                    return refuse("invalid --container: a name or an id is wanted");
-                }
-                let mut lines = vec![name.clone()];
-                lines.extend(request.env.iter().map(|(name, _)| name.clone()));
-                if lines.iter().skip(1).any(|name| !is_plain(name)) {
-                    return refuse("with --container the names in --env are letters, digits and _");
-                }
-                request.env.push((VARIABLE.to_owned(), lines.join("\n")));
-            }
-        }
+    if !is_container_name(name) {
+        return refuse("invalid --container: a name or an id is wanted");
     }
+    let mut lines = vec![name.to_owned()];
+    lines.extend(request.env.iter().map(|(name, _)| name.clone()));
+    if lines.iter().skip(1).any(|name| !is_plain(name)) {
+        return refuse("with --container the names in --env are letters, digits and _");
+    }
+    request.env.push((VARIABLE.to_owned(), lines.join("\n")));
     Ok(())
 }
 

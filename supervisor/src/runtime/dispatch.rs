@@ -1,12 +1,11 @@
 //! `run`: from a request to a committed row and a start order.
 
-use lifecycle::session::{self, SessionQuestion};
 use lifecycle::{Limits, SessionPlan, SessionRow, TaskSpec};
 use protocol::control::{ErrorBody, ErrorCode, Response, RunRequest};
 use protocol::limits;
 use protocol::shim::{Start, Token};
 use protocol::vocab::SessionState;
-use protocol::{Key, ProviderName, SessionId, TaskId};
+use protocol::{Key, TaskId};
 use tokio::sync::oneshot;
 
 use super::admit::Admitted;
@@ -15,6 +14,7 @@ use super::core_loop::Core;
 use super::live::Live;
 use super::queue::Turn;
 use super::replace::Dispatch;
+use super::resume::choose_session;
 use crate::control::ReplySender;
 use crate::folder::{FolderError, KnownBy, Shown, SpecFile};
 use crate::ledger::{AdmissionFacts, LedgerError, TaskSecret};
@@ -75,19 +75,7 @@ impl Core {
             Turn::Later => facts.named_session.clone().map(when_it_is_free),
             Turn::Now | Turn::After(..) => self.as_used(facts.named_session.clone(), holder),
         };
-        let answer = session::choose(&SessionQuestion {
-            choice: &request.session,
-            key: &key,
-            provider: provider.name(),
-            can_resume: provider.can_resume(),
-            fresh_id: provider.fresh_session_id(),
-            newest: newest.as_ref(),
-            named: named.as_ref(),
-            override_quarantine: request.unsafe_resume,
-        })?;
-        if let Some(id) = answer.plan.known_id() {
-            check_session_id(provider, id)?;
-        }
+        let answer = choose_session(request, provider, &key, (newest, named))?;
         let spec = self.spec_of(dispatch, provider, key, answer.plan);
         let mut prepared = self.with_start(request, provider, spec, digest)?;
         prepared.turn = turn;
@@ -382,16 +370,4 @@ pub(super) fn refuse_folder(id: &TaskId, error: &FolderError) -> ErrorBody {
             ErrorBody::new(ErrorCode::Storage, message).with_hint(error.to_string())
         }
     }
-}
-
-pub(super) fn check_session_id(provider: &Provider, id: &SessionId) -> Result<(), ErrorBody> {
-    if provider.accepts_session_id(id) {
-        return Ok(());
-    }
-    let name: &ProviderName = provider.name();
-    Err(ErrorBody::new(
-        ErrorCode::Usage,
-        format!("`{id}` is not a session id of provider {name}"),
-    )
-    .with_hint(format!("`agentctl providers show {name}` has the pattern")))
 }

@@ -96,26 +96,7 @@ impl Core {
         if self.service.mode != Mode::User {
             return;
         }
-        let run = match request {
-            Request::Run(run) | Request::RunWith(run, _) => Some(&mut **run),
-            Request::Again(again) => Some(&mut again.run),
-            Request::Stop(_)
-            | Request::Wait(_)
-            | Request::List(_)
-            | Request::Show { .. }
-            | Request::Why { .. }
-            | Request::Logs(_)
-            | Request::Events(_)
-            | Request::Sessions(_)
-            | Request::ChangeSession(_)
-            | Request::Status
-            | Request::Providers(_)
-            | Request::Orphans(_)
-            | Request::Drain(_)
-            | Request::Keep(_)
-            | Request::Prune(_) => None,
-        };
-        if let Some(run) = run {
+        if let Some(run) = request.dispatch_mut() {
             let readable = |(name, value): (OsString, OsString)| {
                 Some((name.into_string().ok()?, value.into_string().ok()?))
             };

@@ -1,36 +1,32 @@
 //! `run --memory`.
 
-use protocol::control::{ErrorBody, ErrorCode, RunOption};
+use protocol::control::{ErrorBody, ErrorCode};
 
 use super::core_loop::Core;
 use crate::cgroup::{Memory, SMALLEST};
 
-/// Takes the limit over from the options; one that is not given stays.
-///
+/// Where the processes of a task are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Where {
+    OnTheHost,
+    InAContainer,
+}
+
 /// # Errors
 /// Usage: too little, or for processes that are not here.
-pub(super) fn take_option(limit: &mut Option<u64>, options: &[RunOption]) -> Result<(), ErrorBody> {
-    let refuse = |message: &str| Err(ErrorBody::new(ErrorCode::Usage, message));
-    let mut contained = false;
-    for option in options {
-        match option {
-            RunOption::Replace
-            | RunOption::Queue
-            | RunOption::OnNotFound(_)
-            | RunOption::MaxCost(_) => {}
-            RunOption::Container(_) => contained = true,
-            RunOption::Memory(bytes) if *bytes < SMALLEST => {
-                return refuse("invalid --memory: it has to be 4M at least");
-            }
-            RunOption::Memory(bytes) => *limit = Some(*bytes),
+pub(super) fn check(limit: Option<u64>, place: Where) -> Result<(), ErrorBody> {
+    let usage = |message: &str| ErrorBody::new(ErrorCode::Usage, message);
+    match (limit, place) {
+        (None, _) => Ok(()),
+        (Some(bytes), _) if bytes < SMALLEST => {
+            Err(usage("invalid --memory: it has to be 4M at least"))
         }
+        (Some(_), Where::OnTheHost) => Ok(()),
+        (Some(_), Where::InAContainer) => Err(usage(
+            "--memory limits processes of this host, and a container has its own",
+        )
+        .with_hint("give the container its limit (`podman update --memory`)")),
     }
-    if contained && limit.is_some() {
-        let hint = "give the container its limit (`podman update --memory`)";
-        return refuse("--memory limits processes of this host, and a container has its own")
-            .map_err(|refusal| refusal.with_hint(hint));
-    }
-    Ok(())
 }
 
 impl Core {
@@ -54,34 +50,17 @@ impl Core {
 mod tests {
     use super::*;
 
-    fn taken(before: Option<u64>, options: &[RunOption]) -> Result<Option<u64>, String> {
-        let mut limit = before;
-        match take_option(&mut limit, options) {
-            Ok(()) => Ok(limit),
-            Err(refusal) => Err(refusal.message),
-        }
-    }
-
-    #[test]
-    fn a_limit_that_is_given_replaces_the_one_before() {
-        let given = RunOption::Memory(SMALLEST);
-        assert_eq!(taken(None, &[]), Ok(None));
-        assert_eq!(taken(Some(SMALLEST * 2), &[]), Ok(Some(SMALLEST * 2)));
-        assert_eq!(taken(Some(SMALLEST * 2), &[given]), Ok(Some(SMALLEST)));
+    fn words(limit: Option<u64>, place: Where) -> Result<(), String> {
+        check(limit, place).map_err(|refusal| refusal.message)
     }
 
     #[test]
     fn too_little_and_a_container_are_refused() {
-        let small = taken(None, &[RunOption::Memory(SMALLEST - 1)]);
+        let small = words(Some(SMALLEST - 1), Where::OnTheHost);
         assert!(small.is_err_and(|words| words.contains("4M at least")));
-        let container = RunOption::Container("c".into());
-        for (before, options) in [
-            (None, vec![container.clone(), RunOption::Memory(SMALLEST)]),
-            (Some(SMALLEST), vec![container.clone()]),
-        ] {
-            let refused = taken(before, &options);
-            assert!(refused.is_err_and(|words| words.contains("container")));
-        }
-        assert_eq!(taken(None, &[container]), Ok(None));
+        let inside = words(Some(SMALLEST), Where::InAContainer);
+        assert!(inside.is_err_and(|words| words.contains("container")));
+        assert_eq!(words(Some(SMALLEST), Where::OnTheHost), Ok(()));
+        assert_eq!(words(None, Where::InAContainer), Ok(()));
     }
 }

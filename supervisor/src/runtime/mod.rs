@@ -44,6 +44,7 @@ mod rebuild;
 mod recover;
 mod replace;
 mod requests;
+mod resume;
 mod service;
 mod settle;
 mod shims;

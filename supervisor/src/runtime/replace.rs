@@ -2,7 +2,7 @@
 //! first, and goes on when its tree is proven gone.
 
 use lifecycle::{Command, Event, EventBody, Input};
-use protocol::control::{OnNotFound, Response, RunOption, RunRequest};
+use protocol::control::{ErrorBody, OnNotFound, Response, RunOption, RunRequest};
 use protocol::view::{Links, Requester};
 use protocol::{StopReason, TaskId};
 use tokio::sync::oneshot;
@@ -13,7 +13,7 @@ use super::container;
 use super::core_loop::Core;
 use super::gateway::Asker;
 use super::input::CoreInput;
-use super::memory;
+use super::memory::{self, Where};
 use crate::control::ReplySender;
 use crate::ledger::LedgerError;
 
@@ -74,6 +74,25 @@ impl Dispatch {
             unarchives: None,
         }
     }
+
+    /// Takes the options over; what is not given stays.
+    fn take(&mut self, options: &[RunOption], asker: &Asker) -> Result<(), ErrorBody> {
+        let mut where_it_runs = Where::OnTheHost;
+        for option in options {
+            match option {
+                RunOption::Replace => self.on_conflict = OnConflict::Replace(asker.look_up()),
+                RunOption::Queue => self.on_conflict = OnConflict::Queue,
+                RunOption::Container(name) => {
+                    container::enter(&mut self.request, name)?;
+                    where_it_runs = Where::InAContainer;
+                }
+                RunOption::Memory(bytes) => self.memory_bytes = Some(*bytes),
+                RunOption::OnNotFound(word) => self.on_not_found = Some(*word),
+                RunOption::MaxCost(micros) => self.max_cost_micros = Some(*micros),
+            }
+        }
+        memory::check(self.memory_bytes, where_it_runs)
+    }
 }
 
 impl Core {
@@ -86,23 +105,9 @@ impl Core {
         reply: ReplySender,
     ) -> Result<(), LedgerError> {
         container::forget(&mut dispatch.request);
-        let taken = container::take_options(&mut dispatch.request, options)
-            .and_then(|()| memory::take_option(&mut dispatch.memory_bytes, options));
-        if let Err(refusal) = taken {
+        if let Err(refusal) = dispatch.take(options, asker) {
             self.batch.answer(reply, Response::Error(refusal));
             return Ok(());
-        }
-        if options.contains(&RunOption::Replace) {
-            dispatch.on_conflict = OnConflict::Replace(asker.look_up());
-        } else if options.contains(&RunOption::Queue) {
-            dispatch.on_conflict = OnConflict::Queue;
-        }
-        for option in options {
-            if let RunOption::OnNotFound(word) = option {
-                dispatch.on_not_found = Some(*word);
-            } else if let RunOption::MaxCost(micros) = option {
-                dispatch.max_cost_micros = Some(*micros);
-            }
         }
         self.dispatch(dispatch, reply).await
     }

@@ -2,7 +2,6 @@
 //! Everything that may have changed while it waited is decided now: its session
 //! (R6), its provider's file, the room on the disk.
 
-use lifecycle::session::{self, SessionQuestion};
 use lifecycle::{Command, Fact, Input, TaskSpec};
 use protocol::control::{ErrorBody, RunRequest, SessionChoice};
 use protocol::{TaskId, Timestamp};
@@ -10,8 +9,9 @@ use protocol::{TaskId, Timestamp};
 use super::admit::Admitted;
 use super::clock;
 use super::core_loop::Core;
-use super::dispatch::{Prepared, check_session_id, refuse_folder};
+use super::dispatch::{Prepared, refuse_folder};
 use super::live::Live;
+use super::resume::choose_session;
 use crate::folder::{FolderError, Shown, SpecFile};
 use crate::ledger::{AdmissionFacts, LedgerError, Room, TaskSecret};
 use crate::provider::Provider;
@@ -178,19 +178,7 @@ impl Core {
         let digest = live.secret.spec_digest.clone();
         let newest = self.as_used(facts.newest_session.clone(), None);
         let named = self.as_used(facts.named_session.clone(), None);
-        let answer = session::choose(&SessionQuestion {
-            choice: &request.session,
-            key: &kept.key,
-            provider: provider.name(),
-            can_resume: provider.can_resume(),
-            fresh_id: provider.fresh_session_id(),
-            newest: newest.as_ref(),
-            named: named.as_ref(),
-            override_quarantine: request.unsafe_resume,
-        })?;
-        if let Some(session) = answer.plan.known_id() {
-            check_session_id(provider, session)?;
-        }
+        let answer = choose_session(request, provider, &kept.key, (newest, named))?;
         let spec = TaskSpec {
             session: answer.plan,
             ..kept

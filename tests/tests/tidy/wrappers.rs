@@ -36,7 +36,7 @@ const CALLS: [&str; 22] = [
 const CRATES: [&str; 3] = ["sys/src/", "supervisor/src/", "agent-shim/src/"];
 
 /// The files that may call them, each with its reason.
-const WRAPPERS: [(&str, &str); 20] = [
+const WRAPPERS: [(&str, &str); 21] = [
     (
         "sys/src/atomic_file.rs",
         "write, sync and rename of small files; the callers' hooks are around it",
@@ -107,6 +107,10 @@ const WRAPPERS: [(&str, &str); 20] = [
     (
         "agent-shim/src/opening.rs",
         "tells a supervisor of no common version ours: nothing is started",
+    ),
+    (
+        "sys/src/oom.rs",
+        "its own score in the kernel's choice: nothing durable",
     ),
 ];
 

@@ -173,7 +173,7 @@ fn dispatch(client: &Client, asked: Asked, permission: Permission) -> Result<Dis
         if client
             .place()
             .is_none_or(|place| place.kind != Kind::System)
-            && let Some(request) = run_of(&mut message)
+            && let Some(request) = message.dispatch_mut()
             && request.client_env.is_empty()
         {
             request.client_env = std::mem::take(&mut environment);
@@ -238,20 +238,6 @@ impl Starter {
         self.permission = Permission::Refuse;
         start::start(client, Permission::Start).map_err(Trouble::Fatal)
     }
-}
-
-/// The options in a message, if it has any.
-fn run_of(message: &mut Request) -> Option<&mut RunRequest> {
-    if let Request::Run(run) = message {
-        return Some(run);
-    }
-    if let Request::RunWith(run, _) = message {
-        return Some(run);
-    }
-    if let Request::Again(again) = message {
-        return Some(&mut again.run);
-    }
-    None
 }
 
 /// What to do when contact is lost.
