@@ -1,5 +1,5 @@
-import { spawn } from "node:child_process";
 import { createServer, request } from "node:http";
+import { browse } from "./browser.mjs";
 // A native EventSource of a headless browser: node event_source.mjs BASE TOKEN FOLDER
 //
 // EventSource can send no header of its own, so a proxy of a hub's kind stands before the gateway:
@@ -23,31 +23,12 @@ const proxy = createServer((incoming, answer) => {
 await new Promise(done => proxy.on("listening", done));
 const hub = "http://127.0.0.1:" + proxy.address().port;
 
-const chrome = spawn("chromium", ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
-  "--user-data-dir=" + folder + "/profile", "about:blank"], { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
-chrome.on("error", error => { console.log("BAD", error); process.exit(1); });
-// The browser's own protocol over a pipe: JSON, each with a NUL behind it.
-let n = 0, session, rest = "", tell;
-const waiting = new Map(), told = [];
-chrome.stdio[4].setEncoding("utf8").on("data", text => {
-  const parts = (rest + text).split("\0");
-  rest = parts.pop();
-  for (const part of parts) {
-    const said = JSON.parse(part);
-    if (said.id) waiting.get(said.id)(said);
-    // What the page saw comes by itself: nothing is asked again and again.
-    else if (said.method === "Runtime.bindingCalled") { told.push(JSON.parse(said.params.payload)); tell?.(); }
-  }
+let tell;
+const told = [];
+const { chrome, cdp, js } = await browse(folder, said => {
+  // What the page saw comes by itself: nothing is asked again and again.
+  if (said.method === "Runtime.bindingCalled") { told.push(JSON.parse(said.params.payload)); tell?.(); }
 });
-const cdp = (method, params = {}) => new Promise(done => {
-  const id = ++n;
-  waiting.set(id, done);
-  chrome.stdio[3].write(JSON.stringify({ id, method, params, sessionId: session }) + "\0");
-});
-const js = async expression => {
-  const { result } = await cdp("Runtime.evaluate", { expression, awaitPromise: true });
-  if (result.exceptionDetails) throw new Error(JSON.stringify(result.exceptionDetails));
-};
 /** The first event that fits, and everything before it is over. */
 const next = async fits => {
   for (;;) {
@@ -60,11 +41,7 @@ const ok = (what, right, ...more) => { console.log((right ? "ok  " : "BAD ") + w
 const run = id => fetch(base + "/v1/tasks", { method: "POST", headers: { authorization: "Bearer " + token, "content-type": "application/json" },
   body: JSON.stringify({ id, cwd: "/tmp", argv: ["true"] }) });
 
-const { targetId } = (await cdp("Target.createTarget", { url: "about:blank" })).result;
-session = (await cdp("Target.attachToTarget", { targetId, flatten: true })).result.sessionId;
-await cdp("Runtime.enable");
 await cdp("Runtime.addBinding", { name: "tell" });
-await cdp("Page.enable");
 await cdp("Page.navigate", { url: hub + "/" });
 await js("new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', done))");
 await js(`

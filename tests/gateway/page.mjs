@@ -1,39 +1,19 @@
-import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
+import { browse } from "./browser.mjs";
 // Drives the operator's page in a headless browser: node page.mjs BASE TOKEN FOLDER
 const [base, token, folder] = process.argv.slice(2);
-const chrome = spawn("chromium", ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
-  "--user-data-dir=" + folder + "/profile", "--window-size=1200,760", "about:blank"],
-  { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
-chrome.on("error", error => { console.log("BAD", error); process.exit(1); });
 const wait = ms => new Promise(done => setTimeout(done, ms));
 
-// The browser's own protocol over a pipe: JSON, each with a NUL behind it.
-let n = 0, session, rest = "";
-const waiting = new Map(), problems = [];
-chrome.stdio[4].setEncoding("utf8").on("data", text => {
-  const parts = (rest + text).split("\0");
-  rest = parts.pop();
-  for (const part of parts) {
-    const said = JSON.parse(part);
-    if (said.id) waiting.get(said.id)(said);
-    else if (said.method === "Runtime.exceptionThrown") problems.push(JSON.stringify(said.params.exceptionDetails).slice(0, 400));
-    else if (said.method === "Log.entryAdded") problems.push(said.params.entry.text + " " + (said.params.entry.url || ""));
-  }
-});
-const cdp = (method, params = {}) => new Promise(done => {
-  const id = ++n;
-  waiting.set(id, done);
-  chrome.stdio[3].write(JSON.stringify({ id, method, params, sessionId: session }) + "\0");
-});
-const { targetId } = (await cdp("Target.createTarget", { url: "about:blank" })).result;
-session = (await cdp("Target.attachToTarget", { targetId, flatten: true })).result.sessionId;
-const js = async e => { const r = await cdp("Runtime.evaluate", { expression: e, awaitPromise: true, returnByValue: true }); if (r.result.exceptionDetails) throw new Error(JSON.stringify(r.result.exceptionDetails)); return r.result.result.value; };
+const problems = [];
+const { chrome, cdp, js } = await browse(folder, said => {
+  if (said.method === "Runtime.exceptionThrown") problems.push(JSON.stringify(said.params.exceptionDetails).slice(0, 400));
+  else if (said.method === "Log.entryAdded") problems.push(said.params.entry.text + " " + (said.params.entry.url || ""));
+}, "--window-size=1200,760");
 const until = async (what, e) => { for (let i = 0; i < 100; i++) { if (await js(e)) { console.log("ok  " + what); return; } await wait(100); } process.exitCode = 1; console.log("BAD " + what, await js("document.body.innerText.slice(0, 800)")); };
 const post = (path, body, method = "POST") => fetch(base + path, { method, headers: { authorization: "Bearer " + token, "content-type": "application/json" }, body: body && JSON.stringify(body) }).then(r => r.json());
 const key = async (k, code) => { await cdp("Input.dispatchKeyEvent", { type: "keyDown", key: k, text: k.length === 1 ? k : k === "Enter" ? "\r" : undefined, windowsVirtualKeyCode: code || 0 }); await cdp("Input.dispatchKeyEvent", { type: "keyUp", key: k }); };
 const shot = async f => { const r = await cdp("Page.captureScreenshot", { format: "png" }); writeFileSync(f, Buffer.from(r.result.data, "base64")); };
-await cdp("Runtime.enable"); await cdp("Log.enable"); await cdp("Page.enable"); await cdp("Page.navigate", { url: base + "/" });
+await cdp("Log.enable"); await cdp("Page.navigate", { url: base + "/" });
 await until("token entry", "document.readyState === 'complete' && !document.getElementById('door').hidden");
 await js("document.getElementById('token').value='wrong wrong wrong'; document.querySelector('#door button').click()");
 await until("a wrong token is refused", "document.getElementById('refused').textContent.includes('does not fit')");

@@ -100,25 +100,7 @@ fn what_is_still_alive_is_not_archived() {
         skip!("only root can leave a process of another user behind");
     }
     let world = World::running();
-    let pid_file = world.path("stranger").display().to_string();
-    let script = format!(
-        "setpriv --reuid=65534 --clear-groups sleep 1000 & echo $! > {pid_file}.new; \
-         mv {pid_file}.new {pid_file}; wait"
-    );
-    let task = world.run().argv(["sh", "-c", &script]).detached();
-    let left = wait_for("the stranger", GENEROUS, || {
-        let text = fs::read_to_string(&pid_file).ok();
-        let process = text
-            .as_deref()
-            .and_then(|text| text.trim().parse().ok())
-            .and_then(tests::harness::Process::now);
-        process
-            .filter(|process| process.comm().as_deref() == Some("sleep"))
-            .ok_or(text)
-    });
-    let shim = world.shim_of(&task.id).expect("the shim lives");
-    world.kill(&shim, Signal::SIGKILL);
-    let _lost = world.ended(&task.id);
+    let (task, left) = world.task_with_a_stranger();
     let refused = world.ctl(&["archive", &task.id, "--json"]).expect_code(8);
     assert_eq!(refused.error()["code"], "not_gone");
     assert_eq!(world.show(&task.id)["archived"], json!(false));

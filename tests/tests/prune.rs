@@ -4,7 +4,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tests::harness::{Bins, GENEROUS, World, own_user, wait_for, wait_until};
+use tests::harness::{Bins, GENEROUS, World, own_user, wait_until};
 use tests::skip;
 
 /// An ended task, the only one, whose shim has left.
@@ -267,25 +267,7 @@ fn what_lives_on_keeps_its_task() {
         skip!("only root can leave a process of another user behind");
     }
     let world = World::running();
-    let pid_file = world.path("stranger").display().to_string();
-    let script = format!(
-        "setpriv --reuid=65534 --clear-groups sleep 1000 & echo $! > {pid_file}.new; \
-         mv {pid_file}.new {pid_file}; wait"
-    );
-    let task = world.run().argv(["sh", "-c", &script]).detached();
-    let left = wait_for("the stranger", GENEROUS, || {
-        let text = fs::read_to_string(&pid_file).ok();
-        let process = text
-            .as_deref()
-            .and_then(|text| text.trim().parse().ok())
-            .and_then(tests::harness::Process::now);
-        process
-            .filter(|process| process.comm().as_deref() == Some("sleep"))
-            .ok_or(text)
-    });
-    let shim = world.shim_of(&task.id).expect("the shim lives");
-    world.kill(&shim, Signal::SIGKILL);
-    let _lost = world.ended(&task.id);
+    let (task, left) = world.task_with_a_stranger();
     let kept = world.prune(&["--older-than", "0s"]);
     assert_eq!((&kept["count"], &kept["kept"]), (&json!(0), &json!(1)));
     left.signal(Signal::SIGKILL);

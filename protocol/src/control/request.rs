@@ -56,31 +56,6 @@ pub enum Request {
     Prune(PruneRequest),
 }
 
-impl Request {
-    /// The dispatch in it, if it is one.
-    pub fn dispatch_mut(&mut self) -> Option<&mut RunRequest> {
-        match self {
-            Self::Run(run) | Self::RunWith(run, _) => Some(run),
-            Self::Again(again) => Some(&mut again.run),
-            Self::List(_)
-            | Self::Show { .. }
-            | Self::Why { .. }
-            | Self::Stop(_)
-            | Self::Wait(_)
-            | Self::Logs(_)
-            | Self::Events(_)
-            | Self::Sessions(_)
-            | Self::ChangeSession(_)
-            | Self::Status
-            | Self::Providers(_)
-            | Self::Orphans(_)
-            | Self::Drain(_)
-            | Self::Keep(_)
-            | Self::Prune(_) => None,
-        }
-    }
-}
-
 /// An option of a dispatch. Append only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunOption {

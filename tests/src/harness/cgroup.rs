@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::process::own_user;
+use super::run::Dispatched;
 use super::supervisor::Supervisor;
 use super::world::World;
 
@@ -88,6 +89,18 @@ impl MemoryHome {
         let path = fs::read_link(world.task_dir(task).join("cgroup-memory")).expect("it has one");
         assert!(path.starts_with(&self.0.0), "{}", path.display());
         path
+    }
+
+    /// The limit of this task no longer counts for its shim: while the memory of
+    /// the first victim is not free yet, the kernel may pick the shim as well,
+    /// which is F11 and another story.
+    ///
+    /// # Panics
+    /// When it cannot be moved.
+    pub fn spare(&self, world: &World, task: &Dispatched) {
+        let shim = world.shim_of(&task.id).expect("the shim lives");
+        let procs = self.0.0.join("cgroup.procs");
+        fs::write(procs, shim.pid.to_string()).expect("the shim moves");
     }
 
     /// What is below it.

@@ -11,7 +11,8 @@ use crate::harness::background::Background;
 use crate::harness::cgroup::kernel_kills;
 use crate::harness::ctl::Output;
 use crate::harness::process::Process;
-use crate::harness::wait::{GENEROUS, wait_explained};
+use crate::harness::run::Dispatched;
+use crate::harness::wait::{GENEROUS, wait_explained, wait_for};
 
 impl World {
     /// The answer to a `run -d --json`: a task in it is acknowledged from now
@@ -147,6 +148,35 @@ impl World {
     pub fn kill(&self, process: &Process, signal: Signal) {
         self.oracle().killed.push((process.clone(), signal));
         process.signal(signal);
+    }
+
+    /// A task that has ended, its shim lost, and that has left a process of another
+    /// user behind, which only root can.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[must_use]
+    pub fn task_with_a_stranger(&self) -> (Dispatched, Process) {
+        let pid_file = self.path("stranger").display().to_string();
+        let script = format!(
+            "setpriv --reuid=65534 --clear-groups sleep 1000 & echo $! > {pid_file}.new; \
+         mv {pid_file}.new {pid_file}; wait"
+        );
+        let task = self.run().argv(["sh", "-c", &script]).detached();
+        let left = wait_for("the stranger", GENEROUS, || {
+            let text = std::fs::read_to_string(&pid_file).ok();
+            let process = text
+                .as_deref()
+                .and_then(|text| text.trim().parse().ok())
+                .and_then(Process::now);
+            process
+                .filter(|process| process.comm().as_deref() == Some("sleep"))
+                .ok_or(text)
+        });
+        let shim = self.shim_of(&task.id).expect("the shim lives");
+        self.kill(&shim, Signal::SIGKILL);
+        let _lost = self.ended(&task.id);
+        (task, left)
     }
 
     /// The kernel killed this process of a task with this cgroup for want of
