@@ -20,7 +20,7 @@ mod world;
 
 pub use background::Background;
 pub use bins::{Bins, cli_dir};
-pub use cgroup::{Delegated, MemoryHome, kernel_kills, memory_root};
+pub use cgroup::{Delegated, MemoryHome, PidsHome, kernel_kills, memory_root};
 pub use ctl::Output;
 pub use gate::Gate;
 pub use hooks::{Hooks, Paused};
