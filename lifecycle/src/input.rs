@@ -2,9 +2,7 @@
 
 use alloc::string::String;
 
-use protocol::shim::{
-    ProcessId, ProgressReport, Record, SpawnStage, SupersededBy, SweepRecord,
-};
+use protocol::shim::{ProcessId, ProgressReport, Record, SpawnStage, SupersededBy, SweepRecord};
 use protocol::view::Requester;
 use protocol::{Exit, StopReason, Timestamp};
 

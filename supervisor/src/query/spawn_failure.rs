@@ -253,7 +253,11 @@ mod tests {
             words(SpawnStage::Shim, Errno::EMFILE, "/opt/agent-shim"),
             words(SpawnStage::Shim, Errno::ENOEXEC, "/opt/agent-shim"),
             words(SpawnStage::Memory, Errno::EBUSY, ""),
-            words(SpawnStage::Memory, Errno::UnknownErrno, "there is no cgroup"),
+            words(
+                SpawnStage::Memory,
+                Errno::UnknownErrno,
+                "there is no cgroup",
+            ),
             words(SpawnStage::Prepare, Errno::ENOENT, "container box"),
             words(
                 SpawnStage::Prepare,

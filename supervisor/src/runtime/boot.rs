@@ -121,10 +121,12 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let words = in_words(&error);
             if cli.background {
+                // Its caller says it, or was only slower than another one.
                 background::report_failure(&words);
+            } else {
+                // A person or the journal reads this, whatever the log is set to.
+                eprintln!("agent-supervisor: {words}");
             }
-            // A person or the journal reads this, whatever the log is set to.
-            eprintln!("agent-supervisor: {words}");
             ExitCode::from(error.exit_code())
         }
     }
