@@ -1,7 +1,7 @@
 //! The event log over HTTP: nothing lost, nothing twice, and the last word first.
 
 use serde_json::{Value, json};
-use tests::harness::{GENEROUS, Http, HttpLines, World, wait_for};
+use tests::harness::{GENEROUS, Sent, Source, World, wait_for};
 
 const CONFIG: &str = "[http]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"{dir}/token\"\n\
     [shutdown]\ndrain_ms = 0\ngrace_ms = 0\n";
@@ -10,65 +10,6 @@ fn world() -> World {
     let world = World::builder().config(CONFIG).build();
     world.write_token();
     world
-}
-
-/// One server-sent event.
-#[derive(Clone, Debug, PartialEq)]
-struct Sent {
-    id: Option<u64>,
-    kind: String,
-    data: Value,
-}
-
-/// Reads events until the connection ends.
-struct Source(HttpLines);
-
-impl Source {
-    fn open(http: &Http, path: &str) -> (Self, Value) {
-        let mut source = Self(http.lines(path));
-        let hello = source.next().expect("a hello");
-        assert_eq!(hello.kind, "hello");
-        (source, hello.data)
-    }
-
-    /// Until this kind, which is the last.
-    fn until(&mut self, kind: &str) -> Vec<Sent> {
-        let mut seen = Vec::new();
-        for sent in self.by_ref() {
-            let found = sent.kind == kind;
-            seen.push(sent);
-            if found {
-                return seen;
-            }
-        }
-        panic!("no {kind} in {seen:#?}");
-    }
-}
-
-impl Iterator for Source {
-    type Item = Sent;
-
-    fn next(&mut self) -> Option<Sent> {
-        let (mut id, mut kind, mut data) = (None, None, None);
-        loop {
-            // A supervisor that was killed breaks the connection.
-            let line = self.0.next()?.ok()?;
-            match line.split_once(": ") {
-                Some(("id", text)) => id = text.parse().ok(),
-                Some(("event", text)) => kind = Some(text.to_owned()),
-                Some(("data", text)) => data = serde_json::from_str(text).ok(),
-                Some(_) => {}
-                None if kind.is_some() => {
-                    return Some(Sent {
-                        id,
-                        kind: kind?,
-                        data: data.unwrap_or_default(),
-                    });
-                }
-                None => {}
-            }
-        }
-    }
 }
 
 fn kinds(sent: &[Sent]) -> Vec<&str> {

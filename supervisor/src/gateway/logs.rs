@@ -32,7 +32,7 @@ pub(super) async fn answer(
     let first = match answers.recv().await {
         Some(Answer::Error(refusal)) => return Err(refusal.into()),
         Some(first) => first,
-        None => return Err(HttpError::Leaving),
+        None => return Err(asker.gone()),
     };
     let kind = match form {
         Form::Lines(_) => "application/x-ndjson",

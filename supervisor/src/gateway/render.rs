@@ -1,5 +1,6 @@
 //! The JSON of `agentctl --json`, with an error that HTTP can tell.
 
+use hyper::header::HeaderValue;
 use protocol::view::{TaskDetail, TaskView};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -21,6 +22,12 @@ pub(super) fn archived(task: &TaskView, changed: bool) -> Result<Value, HttpErro
     let mut object = value(task)?;
     object["already_archived"] = json!(!changed);
     Ok(object)
+}
+
+/// What an `If-Match` may name, where the answer is one task.
+pub(super) fn version_of(task: &Value) -> Option<HeaderValue> {
+    let version = task["version"].as_u64()?;
+    HeaderValue::from_str(&format!("\"{version}\"")).ok()
 }
 
 fn internal(error: serde_json::Error) -> HttpError {

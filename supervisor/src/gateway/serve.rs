@@ -8,12 +8,12 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::HttpCall;
+use super::{HttpCall, LastWord};
 use super::handle::{Asker, Entry, handle};
 use super::patience::Patient;
 use super::token::Token;
@@ -78,8 +78,13 @@ impl GatewayServer {
     }
 
     /// Serves until it is dropped. Requests go to `calls`; the connections run
-    /// in `connections`.
-    pub async fn serve(mut self, calls: mpsc::Sender<HttpCall>, connections: &mut JoinSet<()>) {
+    /// in `connections`; who is not answered any more is told `last_word`.
+    pub async fn serve(
+        mut self,
+        calls: mpsc::Sender<HttpCall>,
+        last_word: LastWord,
+        connections: &mut JoinSet<()>,
+    ) {
         loop {
             let client = tokio::select! {
                 // Both are cancel-safe.
@@ -101,7 +106,14 @@ impl GatewayServer {
                     tracing::debug!("the gateway has too many clients");
                     refuse(client).await;
                 }
-                Ok(client) => self.door.admit(client, &calls, connections),
+                Ok(client) => {
+                    let asker = Asker {
+                        calls: calls.clone(),
+                        entry: self.door.entry(&client),
+                        last_word: last_word.clone(),
+                    };
+                    admit(client, asker, connections);
+                }
             }
         }
     }
@@ -131,21 +143,17 @@ impl Door {
             (Self::Unix(..), Client::Unix(..) | Client::Tcp(_)) => Entry::Refused,
         }
     }
+}
 
-    fn admit(&self, client: Client, calls: &mpsc::Sender<HttpCall>, connections: &mut JoinSet<()>) {
-        let asker = Asker {
-            calls: calls.clone(),
-            entry: self.entry(&client),
-        };
-        match client {
-            Client::Tcp(stream) => {
-                // Without it small answers wait; a failure only costs time.
-                let _slower = stream.set_nodelay(true);
-                connections.spawn(serve_connection(stream, asker));
-            }
-            Client::Unix(stream, _) => {
-                connections.spawn(serve_connection(stream, asker));
-            }
+fn admit(client: Client, asker: Asker, connections: &mut JoinSet<()>) {
+    match client {
+        Client::Tcp(stream) => {
+            // Without it small answers wait; a failure only costs time.
+            let _slower = stream.set_nodelay(true);
+            connections.spawn(serve_connection(stream, asker));
+        }
+        Client::Unix(stream, _) => {
+            connections.spawn(serve_connection(stream, asker));
         }
     }
 }
@@ -155,8 +163,8 @@ async fn refuse(client: Client) {
     const AT_ONCE: Duration = Duration::from_millis(50);
     let write = async move {
         match client {
-            Client::Tcp(mut stream) => stream.write_all(TOO_MANY).await,
-            Client::Unix(mut stream, _) => stream.write_all(TOO_MANY).await,
+            Client::Tcp(stream) => Patient::new(stream).say(TOO_MANY).await,
+            Client::Unix(stream, _) => Patient::new(stream).say(TOO_MANY).await,
         }
     };
     if !matches!(tokio::time::timeout(AT_ONCE, write).await, Ok(Ok(()))) {

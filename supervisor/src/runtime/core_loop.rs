@@ -26,7 +26,7 @@ use super::queue::Queue;
 use super::service::Service;
 use super::timers::Timers;
 use crate::events::Hub;
-use crate::gateway::Figures;
+use crate::gateway::{Figures, LastWord};
 use crate::ledger::{LedgerError, LedgerHandle, OpenReport};
 
 /// Most inputs in one transaction: bounds the time to the first answer.
@@ -65,6 +65,8 @@ pub(super) struct Core {
     pub(super) adopted: u64,
     /// How long things took, for the metrics.
     pub(super) measures: Figures,
+    /// For clients of the gateway, where the ledger fails.
+    pub(super) last_word: LastWord,
     /// The orderly end.
     pub(super) drains: Drains,
     /// The sign of life for the service manager.
@@ -113,6 +115,7 @@ impl Core {
             next_intent: report.next_intent,
             adopted: 0,
             measures: Figures::default(),
+            last_word: LastWord::default(),
             drains: Drains::default(),
             pulse: Pulse::find(),
             leaving: false,
