@@ -104,14 +104,14 @@ impl Core {
         }
     }
 
-    /// The ledger failed: whoever asked over HTTP is told so, and nobody waits for a
-    /// start or an end any more. (`agentctl` asks the next supervisor by itself.)
+    /// The ledger failed: whoever asked over HTTP is told so, who waits for a start or
+    /// an end included. (`agentctl` is told nothing, and asks the next supervisor.)
     pub(super) fn give_up(&mut self, error: &LedgerError) {
         let what = format!("the ledger failed ({error}): whether this was done is not known");
         let hint = "the next supervisor knows: ask it, or repeat this with the same id";
         let why = ErrorBody::new(ErrorCode::Storage, what).with_hint(hint);
         self.last_word.say(why);
-        self.tasks.clear();
+        self.jobs.abort_all();
     }
 
     fn figures(&mut self, reply: oneshot::Sender<Result<Figures, ErrorBody>>) {
