@@ -83,7 +83,8 @@ mod tests {
                 if needed && kind == "null" {
                     continue;
                 }
-                let told = kinds.contains(&kind) || (kind == "integer" && kinds.contains(&"number"));
+                let told =
+                    kinds.contains(&kind) || (kind == "integer" && kinds.contains(&"number"));
                 let read = from_json::<T>(format!("{{\"{field}\":{sample}}}").as_bytes());
                 let taken = match read.as_ref().err() {
                     None => true,

@@ -49,10 +49,14 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Patient<S> {
-    /// Says this, and that was all.
+impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
+    /// Says this and that it was all, and hears the client out: one whose words were not
+    /// read might see a broken connection in place of the answer.
     pub(super) async fn say(mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write_all(bytes).await
+        self.write_all(bytes).await?;
+        self.shutdown().await?;
+        tokio::io::copy(&mut self, &mut tokio::io::sink()).await?;
+        Ok(())
     }
 }
 

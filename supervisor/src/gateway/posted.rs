@@ -251,7 +251,10 @@ mod tests {
                 "timeout: `\"5\"`: a duration has its unit",
             ),
             (r#"{"cwd":"/","grace":5}"#, "grace: `5`: a duration"),
-            (r#"{"cwd":"/","argv":"ls -l"}"#, "argv: invalid type: string"),
+            (
+                r#"{"cwd":"/","argv":"ls -l"}"#,
+                "argv: invalid type: string",
+            ),
             (r#"{"cwd":"/","argv":["ls",1]}"#, "argv[1]: invalid type"),
             (r#"{"cwd":"/","env":{"N":1}}"#, "env.N: invalid type"),
             (r#"{"cwd":"/","fresh":"yes"}"#, "fresh: invalid type"),

@@ -160,7 +160,10 @@ mod tests {
             assert!(of::<Size>(text).is_err(), "{text}");
         }
         let refusal = of::<Span>("90").err().expect("no unit");
-        assert!(refusal.contains("`90`: a duration has its unit"), "{refusal}");
+        assert!(
+            refusal.contains("`90`: a duration has its unit"),
+            "{refusal}"
+        );
         assert_eq!(of::<Span>("null").map(|span| span.0), Ok(None));
     }
 }
