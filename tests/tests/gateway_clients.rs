@@ -66,11 +66,11 @@ fn seqs(text: &str) -> Vec<u64> {
 /// id goes on where its stream broke off.
 #[test]
 fn a_reader_that_reads_nothing_is_dropped_and_misses_nothing_when_it_is_back() {
-    const STUCK: usize = 50;
-    const CHANGES: usize = 3000;
+    const STUCK: usize = 100;
+    const CHANGES: usize = 1500;
     const CLIENTS: usize = 50;
-    // A page of the log and a full queue for each. All that they miss is three times as much.
-    const BOUND_KIB: u64 = 64 << 10;
+    // A page of the log and a full queue for each. All that they miss is twice as much.
+    const BOUND_KIB: u64 = 80 << 10;
     let (world, supervisor, http) = serving();
     let tasks: Vec<_> = (0..CLIENTS)
         .map(|_| world.post_task(&http, &["exit:0"]).id)

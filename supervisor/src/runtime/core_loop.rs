@@ -24,6 +24,7 @@ use super::live::{End, Live};
 use super::pulse::Pulse;
 use super::queue::Queue;
 use super::service::Service;
+use super::settle::Unbegun;
 use super::timers::Timers;
 use crate::events::Hub;
 use crate::gateway::{Figures, LastWord};
@@ -75,6 +76,8 @@ pub(super) struct Core {
     pub(super) leaving: bool,
     /// Tasks that ended, and whose folders are not settled yet.
     pub(super) unsettled: Vec<TaskId>,
+    /// Those whose settling was asked for and has not begun.
+    pub(super) unbegun: Unbegun,
     /// Taken by whoever prunes.
     pub(super) pruning: Arc<tokio::sync::Mutex<()>>,
     /// What this turn has to commit.
@@ -120,6 +123,7 @@ impl Core {
             pulse: Pulse::find(),
             leaving: false,
             unsettled: Vec::new(),
+            unbegun: Unbegun::default(),
             pruning: Arc::default(),
             batch: Batch::default(),
             jobs: JoinSet::new(),
