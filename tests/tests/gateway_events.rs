@@ -65,6 +65,34 @@ fn a_client_that_comes_back_misses_nothing() {
     world.check();
 }
 
+/// What an agent is doing comes as it says it, without a number: it is in no ledger.
+#[test]
+fn progress_comes_and_has_no_id() {
+    let world = world();
+    world.install_fake("claude");
+    let _supervisor = world.start();
+    let http = world.http();
+    let (mut source, _) = Source::open(&http, "/v1/events?type=task.progress,task.ended");
+    let gate = world.gate("said");
+    let step = gate.step();
+    let run = world.run().provider("claude");
+    let task = run
+        .steps(["say:reading the parser", &step, "exit:0"])
+        .detached();
+    let seen = source.until("task.progress");
+    let progress = seen.last().expect("it came");
+    gate.open();
+    let _end = source.until("task.ended");
+    assert_eq!(progress.data["text"], "reading the parser");
+    assert_eq!(
+        (progress.kind.as_str(), progress.id),
+        ("task.progress", None)
+    );
+    assert_eq!(progress.data["task_id"], json!(task.id));
+    assert!(progress.data.get("seq").is_none(), "{progress:?}");
+    world.check();
+}
+
 #[test]
 fn what_another_ledger_numbered_is_a_gap() {
     let world = world();
