@@ -322,7 +322,8 @@ async fn run(
         doors.shims.serve(links, &mut accepted).await;
     });
     if let Some(gateway) = doors.gateway {
-        servers.spawn(super::gateway::serve(gateway, core.inputs.clone()));
+        let (inputs, last_word) = (core.inputs.clone(), core.last_word.clone());
+        servers.spawn(super::gateway::serve(gateway, inputs, last_word));
     }
     servers.spawn(signals.forward(core.inputs.clone()));
     let ended = match core.begin().await {
@@ -335,6 +336,9 @@ async fn run(
         }
         Err(error) => LoopEnd::Ledger(error),
     };
+    if let LoopEnd::Ledger(error) = &ended {
+        core.give_up(error);
+    }
     core.close(&mut servers).await;
     match ended {
         LoopEnd::Asked => {
