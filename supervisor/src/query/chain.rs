@@ -130,7 +130,7 @@ impl Context<'_> {
             path,
             search_path,
         };
-        step("could not start", SHIM, failure.in_words())
+        step("could not start", failure.seen_by(), failure.in_words())
     }
 
     fn requested(&self, id: u64, reason: StopReason, note: Option<&str>, joined: bool) -> String {

@@ -139,7 +139,7 @@ fn spawn_failed(stage: SpawnStage, errno: i32, path: &str, search_path: Option<&
         path,
         search_path,
     };
-    Some(("shim", failure.in_words()))
+    Some((failure.kind(), failure.in_words()))
 }
 
 fn by_supervisor(what: &str, detail: &str) -> Seen {

@@ -121,7 +121,9 @@ impl Attempt {
             environment: std::mem::take(&mut request.client_env),
             message: What::New.message(request, Vec::new()),
         };
-        Ok(dispatch(&self.client, asked, Permission::Refuse)?.task)
+        let task = dispatch(&self.client, asked, Permission::Refuse)?.task;
+        self.target.is(&task.id);
+        Ok(task)
     }
 }
 
