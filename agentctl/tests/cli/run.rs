@@ -122,10 +122,6 @@ fn what_is_wrong_here_is_never_sent() {
             "env:2: a variable looks like",
         ),
         (
-            vec!["run", "--as", "u", "--", "true"],
-            "not in this version yet: --as",
-        ),
-        (
             vec!["run", "--provider", "Bad", "--", "true"],
             "'B' is not allowed",
         ),

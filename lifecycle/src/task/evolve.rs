@@ -45,7 +45,8 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         | EventBody::Admitting {}
         | EventBody::ServiceShutdown { .. }
         | EventBody::Archived { .. }
-        | EventBody::Unarchived { .. } => {}
+        | EventBody::Unarchived { .. }
+        | EventBody::KeyReleased { .. } => {}
         EventBody::Renamed { name, .. } => task.spec.name = Some(name.clone()),
         EventBody::HubDraining { reason } => task.hub = Some(Hub::Draining(*reason)),
         EventBody::HubGone { reason } => task.hub = Some(Hub::Gone(*reason)),

@@ -170,6 +170,8 @@ pub enum ErrorCode {
     Storage,
     /// This supervisor cannot do that yet.
     Unsupported,
+    /// The last tasks of the key ended as soon as they had begun.
+    CrashLoop,
 }
 
 impl ErrorCode {
@@ -185,7 +187,8 @@ impl ErrorCode {
             | Self::SessionRefused
             | Self::IdConflict
             | Self::Conflict
-            | Self::Limit => 4,
+            | Self::Limit
+            | Self::CrashLoop => 4,
             Self::Draining => 6,
             Self::NotPermitted => 7,
             Self::NotGone | Self::Timeout => 8,
@@ -211,6 +214,7 @@ impl ErrorCode {
             Self::Timeout => "timeout",
             Self::Storage => "storage",
             Self::Unsupported => "unsupported",
+            Self::CrashLoop => "crash_loop",
         }
     }
 }

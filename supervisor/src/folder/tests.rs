@@ -58,6 +58,7 @@ fn spec() -> SpecFile {
         limits: Limits::default(),
         policy: Policy::default(),
         links: Links::default(),
+        run_as: None,
     };
     let start = Start {
         task_id: id(),
@@ -82,6 +83,7 @@ fn spec() -> SpecFile {
     let shown = Shown {
         argv: vec!["claude".into(), "<prompt>".into()],
         cwd: Some("/work".into()),
+        run_as: None,
     };
     SpecFile::new(&request, &task, &start, &shown, known_by())
 }
@@ -156,7 +158,8 @@ fn what_may_be_shown_is_read_without_the_rest() {
         folders.shown(&id()),
         Shown {
             argv: vec!["a".into()],
-            cwd: Some("/c".into())
+            cwd: Some("/c".into()),
+            run_as: None,
         }
     );
     assert!(matches!(folders.spec(&id()), Err(FolderError::Form { .. })));

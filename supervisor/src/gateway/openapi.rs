@@ -6,7 +6,7 @@ pub(super) const DOCUMENT: &str = include_str!("openapi.json");
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::posted::{DrainBody, RunBody, SessionBody, StopBody};
+    use crate::gateway::posted::{DrainBody, ReleaseBody, RunBody, SessionBody, StopBody};
     use crate::gateway::routes::{Access, ROUTES};
     use serde::de::DeserializeOwned;
     use serde_json::Value;
@@ -62,6 +62,7 @@ mod tests {
             ("Stop", fields::<StopBody>()),
             ("Drain", fields::<DrainBody>()),
             ("SessionChange", fields::<SessionBody>()),
+            ("SessionRelease", fields::<ReleaseBody>()),
             ("TaskChange", vec!["name".to_owned()]),
         ] {
             let schema = &document["components"]["schemas"][name];

@@ -69,6 +69,7 @@ impl Context<'_> {
                 ..
             } => step::quarantined(key, session_id, reason),
             E::SessionReleased { session_id, by, .. } => step::released(session_id, by),
+            E::KeyReleased { key, by } => step::key_released(key, by),
             E::Archived { .. } | E::Unarchived { .. } | E::Renamed { .. } => step::kept(body),
             E::SessionRestored { row } => step::restored(&row.session_id),
             E::SessionRemoved { session_id, .. } => step::removed(session_id),
@@ -129,6 +130,7 @@ impl Context<'_> {
             errno,
             path,
             search_path,
+            user: self.task.and_then(facts::user_of),
         };
         step("could not start", SHIM, failure.in_words())
     }

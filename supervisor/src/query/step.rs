@@ -55,12 +55,11 @@ fn queued(spec: &TaskSpec) -> Option<Step> {
 
 /// The turn of a queued task.
 pub(super) fn turn_came(spec: &TaskSpec) -> Option<Step> {
-    let session = session(&spec.session);
-    step(
-        "its turn came",
-        SUPERVISOR,
-        format!("{session}; its row says running"),
-    )
+    let mut detail = format!("{}; its row says running", session(&spec.session));
+    if let Some(run_as) = &spec.run_as {
+        detail.push_str(&format!("; its agent {}", facts::runs_as(run_as)));
+    }
+    step("its turn came", SUPERVISOR, detail)
 }
 
 fn dispatcher(spec: &TaskSpec) -> String {
@@ -73,7 +72,10 @@ fn dispatcher(spec: &TaskSpec) -> String {
 pub(super) fn dispatched(spec: &TaskSpec) -> Option<Step> {
     let session = session(&spec.session);
     let (provider, key) = (&spec.provider, &spec.key);
-    let detail = format!("provider {provider}, key {key}, {session}; its row is committed");
+    let mut detail = format!("provider {provider}, key {key}, {session}; its row is committed");
+    if let Some(run_as) = &spec.run_as {
+        detail.push_str(&format!("; its agent {}", facts::runs_as(run_as)));
+    }
     step("dispatched", &dispatcher(spec), detail)
 }
 
@@ -170,6 +172,11 @@ pub(super) fn quarantined(key: &Key, id: &SessionId, reason: &str) -> Option<Ste
 
 pub(super) fn released(id: &SessionId, by: &Requester) -> Option<Step> {
     step("session released", &who::requester(by), id.as_str())
+}
+
+pub(super) fn key_released(key: &Key, by: &Requester) -> Option<Step> {
+    let detail = format!("key {key} may have tasks again");
+    step("key released", &who::requester(by), detail)
 }
 
 pub(super) fn kept(body: &EventBody) -> Option<Step> {

@@ -31,6 +31,7 @@ fn run_with(argv: &[&str], env: &[(&str, &str)], cwd: &Path, nofile_soft: u64) -
         cwd,
         stdio,
         nofile_soft,
+        user: None,
     };
     let result = spawn(&plan, &SHIM_EXEC);
     drop(writer);
@@ -201,6 +202,7 @@ fn it_dies_with_the_thread_that_started_it() {
             cwd: Path::new("/"),
             stdio,
             nofile_soft: 0,
+            user: None,
         };
         sender
             .send(spawn(&plan, &SHIM_EXEC).expect("started"))
