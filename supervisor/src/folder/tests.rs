@@ -80,12 +80,15 @@ fn spec() -> SpecFile {
         grace_ms: 5,
         nofile_soft: 1024,
     };
-    let shown = Shown {
+    SpecFile::new(&request, &task, &start, &shown(), known_by())
+}
+
+fn shown() -> Shown {
+    Shown {
         argv: vec!["claude".into(), "<prompt>".into()],
         cwd: Some("/work".into()),
-        run_as: None,
-    };
-    SpecFile::new(&request, &task, &start, &shown, known_by())
+        run_as: Some("bob".into()),
+    }
 }
 
 fn known_by() -> KnownBy {

@@ -62,15 +62,12 @@ impl Context<'_> {
                 session_id, how, ..
             } => step::bound(session_id, *how),
             E::SessionResumable { session_id, .. } => step::resumable(session_id),
-            E::SessionQuarantined {
-                key,
-                session_id,
-                reason,
-                ..
-            } => step::quarantined(key, session_id, reason),
+            E::SessionQuarantined { .. } => step::quarantined(body),
             E::SessionReleased { session_id, by, .. } => step::released(session_id, by),
-            E::KeyReleased { key, by } => step::key_released(key, by),
-            E::Archived { .. } | E::Unarchived { .. } | E::Renamed { .. } => step::kept(body),
+            E::KeyReleased { .. }
+            | E::Archived { .. }
+            | E::Unarchived { .. }
+            | E::Renamed { .. } => step::kept(body),
             E::SessionRestored { row } => step::restored(&row.session_id),
             E::SessionRemoved { session_id, .. } => step::removed(session_id),
             E::StopRequested {

@@ -58,13 +58,7 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         E::SignalSeen { signal, sender } => signal_seen(*signal, sender),
         E::StopSuperseded { intent_id, by } => superseded(*intent_id, *by),
         E::Swept { sweep, by } => swept(sweep, *by),
-        E::SpawnFailed { stage, errno, path } => spawn_failed(&SpawnFailure {
-            stage: *stage,
-            errno: *errno,
-            path,
-            search_path,
-            user: task.and_then(facts::user_of),
-        }),
+        E::SpawnFailed { .. } => spawn_failed(task, body, search_path),
         E::NeverStarted { detail } => by_supervisor("never started", detail),
         E::StartRefused { detail } => by_supervisor("it could not be started", detail),
         E::HostRebooted { detail } => by_supervisor("the host was booted again", detail),
@@ -144,7 +138,17 @@ fn swept(sweep: &SweepRecord, by: SignalledBy) -> Seen {
     Some(("sweep", format!("{text}; looked at by {by}")))
 }
 
-fn spawn_failed(failure: &SpawnFailure<'_>) -> Seen {
+fn spawn_failed(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> Seen {
+    let EventBody::SpawnFailed { stage, errno, path } = body else {
+        return None;
+    };
+    let failure = SpawnFailure {
+        stage: *stage,
+        errno: *errno,
+        path,
+        search_path,
+        user: task.and_then(facts::user_of),
+    };
     Some(("shim", failure.in_words()))
 }
 

@@ -278,8 +278,8 @@ mod tests {
             "the working folder “/root” may not be entered by user bob (EACCES)"
         );
         assert_eq!(
-            words(SpawnStage::Exec, Errno::EACCES, "/root/x"),
-            "“/root/x” is not executable by user bob: its mode, or that of a folder above, \
+            words(SpawnStage::Exec, Errno::EACCES, "/home/al/x"),
+            "“/home/al/x” is not executable by user bob: its mode, or that of a folder above, \
              forbids it (EACCES)"
         );
         assert_eq!(

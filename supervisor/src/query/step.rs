@@ -8,7 +8,7 @@ use protocol::shim::{
 };
 use protocol::view::Requester;
 use protocol::vocab::{SignalName, SignalledBy};
-use protocol::{Exit, Key, SessionId, StopReason};
+use protocol::{Exit, SessionId, StopReason};
 
 use super::facts;
 use super::quote::quote;
@@ -161,7 +161,16 @@ pub(super) fn resumable(id: &SessionId) -> Option<Step> {
     step("session resumable", SUPERVISOR, detail)
 }
 
-pub(super) fn quarantined(key: &Key, id: &SessionId, reason: &str) -> Option<Step> {
+pub(super) fn quarantined(body: &EventBody) -> Option<Step> {
+    let EventBody::SessionQuarantined {
+        key,
+        session_id: id,
+        reason,
+        ..
+    } = body
+    else {
+        return None;
+    };
     let detail = format!(
         "{id}: {}; it is kept, and not resumed unless `agentctl sessions release {key} \
          --session-id {id}` allows it",
@@ -174,15 +183,14 @@ pub(super) fn released(id: &SessionId, by: &Requester) -> Option<Step> {
     step("session released", &who::requester(by), id.as_str())
 }
 
-pub(super) fn key_released(key: &Key, by: &Requester) -> Option<Step> {
-    let detail = format!("key {key} may have tasks again");
-    step("key released", &who::requester(by), detail)
-}
-
 pub(super) fn kept(body: &EventBody) -> Option<Step> {
     if let EventBody::Archived { by, .. } = body {
         let detail = "put aside; why it ended stays";
         return step("archived", &who::requester(by), detail);
+    }
+    if let EventBody::KeyReleased { key, by } = body {
+        let detail = format!("key {key} may have tasks again");
+        return step("key released", &who::requester(by), detail);
     }
     if let EventBody::Unarchived { by } = body {
         return step("unarchived", &who::requester(by), "");

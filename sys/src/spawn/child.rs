@@ -218,6 +218,7 @@ impl Prepared {
 fn become_user(user: &AgentUser) -> Result<(), ()> {
     let syscall = |result: libc::c_long| if result < 0 { Err(()) } else { Ok(()) };
     let (uid, gid, groups) = (user.uid, user.gid, &user.groups);
+    leave_session_keyring()?;
     // SAFETY: a valid list of groups and its length.
     syscall(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) })?;
     // SAFETY: integers only.
@@ -226,6 +227,19 @@ fn become_user(user: &AgentUser) -> Result<(), ()> {
     syscall(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })?;
     // SAFETY: integers only; the child's own.
     unsafe { libc::umask(USER_UMASK) };
+    Ok(())
+}
+
+/// What root's login has in its session keyring (tickets, keys of file systems) is
+/// open to whoever inherits it, whatever its user.
+fn leave_session_keyring() -> Result<(), ()> {
+    let (join, anonymous) = (libc::KEYCTL_JOIN_SESSION_KEYRING, ptr::null::<c_char>());
+    // SAFETY: a command and no name.
+    let joined = unsafe { libc::syscall(libc::SYS_keyctl, join, anonymous) };
+    // Where it is not there or forbidden, the agent cannot ask for keys either.
+    if joined < 0 && !matches!(errno(), libc::ENOSYS | libc::EPERM) {
+        return Err(());
+    }
     Ok(())
 }
 

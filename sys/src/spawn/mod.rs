@@ -26,7 +26,6 @@ use crate::process;
 pub const USER_PLACE: &str = "user ";
 
 /// What to start, and how.
-#[derive(Debug)]
 pub struct Plan<'a> {
     /// The argument vector; the first word is the program.
     pub argv: &'a [String],
@@ -40,6 +39,16 @@ pub struct Plan<'a> {
     pub nofile_soft: u64,
     /// Who it runs as; as the caller does if absent.
     pub user: Option<&'a AgentUser>,
+}
+
+/// Arguments and environment never appear in `Debug`.
+impl std::fmt::Debug for Plan<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan")
+            .field("cwd", &self.cwd)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What was started: it leads a session and a process group of its own.

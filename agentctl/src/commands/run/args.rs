@@ -6,7 +6,7 @@ use protocol::{ProviderName, SessionId, TaskId};
 use crate::values;
 
 /// Options of `run`.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 pub(crate) struct Args {
     /// The command of provider `exec`; for others more arguments
     #[arg(last = true, value_name = "ARGV")]
@@ -118,6 +118,17 @@ pub(crate) struct Args {
     pub(super) run_as: Option<String>,
 }
 
+/// Command, prompt and variables never appear in `Debug`.
+impl std::fmt::Debug for Args {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Args")
+            .field("id", &self.id)
+            .field("provider", &self.provider)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What to do while the key has a live task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum OnConflict {
@@ -184,6 +195,23 @@ mod tests {
     fn options_without_a_field_travel_beside_the_request() {
         let args = parse(&["--as", "bob", "--on-conflict", "refuse"]).expect("parsed");
         assert_eq!(args.options(), [RunOption::As("bob".to_owned())]);
+    }
+
+    #[test]
+    fn no_secret_is_in_debug() {
+        let line = [
+            "--env=TOKEN=hush",
+            "--prompt=hush",
+            "--provider-arg=hush",
+            "--key=k",
+            "--",
+            "hush",
+        ];
+        let shown = format!("{:?}", parse(&line).expect("parsed"));
+        assert!(
+            shown.contains("\"k\"") && !shown.contains("hush"),
+            "{shown}"
+        );
     }
 
     #[test]
