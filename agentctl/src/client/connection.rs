@@ -69,6 +69,15 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Sends another request, when the last one is answered.
+    ///
+    /// # Errors
+    /// [`ConnectionError`].
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<(), ConnectionError> {
+        let frame = codec::to_frame(request, MAX_CONTROL_FRAME).map_err(ConnectionError::Codec)?;
+        self.send(&frame)
+    }
+
     /// The next answer, whenever it comes.
     ///
     /// # Errors

@@ -136,11 +136,10 @@ impl Core {
         if self.ledger.room().await? == Room::Short {
             return Ok(Err(Missed::NotNow("the disk is full".to_string())));
         }
-        let (key, name) = (file.task.key.clone(), file.task.provider.clone());
+        let (key, name) = (&file.task.key, &file.task.provider);
         let facts = self
-            .ledger
-            .admission_facts(id.clone(), Some(key), name, named)
-            .await?;
+            .front
+            .admission_facts(id, Some(key), name, named.as_ref())?;
         let prepared = self.prepare_turn(id, &request, &provider, &facts);
         Ok(prepared.and_then(|prepared| self.write_turn(id, prepared)))
     }
