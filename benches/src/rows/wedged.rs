@@ -8,7 +8,6 @@ use protocol::vocab::Presence;
 
 use super::Bench;
 use super::crowd::fill;
-use crate::client::Client;
 use crate::clock::{ms_between, now_ns};
 use crate::report::{Group, Row};
 use crate::stats::Samples;
@@ -24,7 +23,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Group>> {
     fill(&world, &mut hands, wedged + SOUND)?;
     let still = Still::of(&world, wedged)?;
     let mut rows = while_it_runs(&world, wedged, bench.depth.pick(50, 500))?;
-    rows.extend(after_a_kill(&mut world, wedged, bench.depth.pick(2, 20))?);
+    rows.extend(after_a_kill(&mut world, &still, bench.depth.pick(2, 20))?);
     drop(still);
     Ok(vec![Group {
         name: "control socket beside shims that stand still",
@@ -40,10 +39,19 @@ impl Still {
         let mut still = Self(Vec::new());
         for task in world.connect()?.live()?.iter().take(count) {
             let shim = Pid::from_raw(task.shim_pid.context("a live task without a shim")?);
-            kill(shim, Signal::SIGSTOP)?;
             still.0.push(shim);
         }
+        still.stand()?;
         Ok(still)
+    }
+
+    /// The kernel wakes those whose supervisor ends: they stand in a group of their
+    /// own, which nobody of their session cares for any more.
+    fn stand(&self) -> Result<()> {
+        for shim in &self.0 {
+            kill(*shim, Signal::SIGSTOP)?;
+        }
+        Ok(())
     }
 }
 
@@ -81,18 +89,26 @@ fn while_it_runs(world: &World, wedged: usize, repeats: usize) -> Result<Vec<Row
     ])
 }
 
-fn after_a_kill(world: &mut World, wedged: usize, repeats: usize) -> Result<Vec<Row>> {
+fn after_a_kill(world: &mut World, still: &Still, repeats: usize) -> Result<Vec<Row>> {
+    let wedged = still.0.len();
     let (mut answers, mut controllable) = (Samples::default(), Samples::default());
     for _ in 0..repeats {
         world.kill_supervisor()?;
+        still.stand()?;
         let begun = now_ns();
         world.start()?;
         answers.add(ms_between(begun, now_ns()));
         let mut client = world.connect()?;
-        while attached(&mut client)? < SOUND {}
+        let mut attached = 0;
+        while attached < SOUND {
+            attached = client
+                .live()?
+                .iter()
+                .filter(|task| task.presence == Presence::Attached)
+                .count();
+        }
         controllable.add(ms_between(begun, now_ns()));
-        // What stands still is no one's yet.
-        ensure!(attached(&mut client)? == SOUND, "a wedged shim is attached");
+        ensure!(attached == SOUND, "{attached} shims are attached");
     }
     Ok(vec![
         Row::latency(
@@ -105,12 +121,4 @@ fn after_a_kill(world: &mut World, wedged: usize, repeats: usize) -> Result<Vec<
             controllable.summary(),
         ),
     ])
-}
-
-fn attached(client: &mut Client) -> Result<usize> {
-    let live = client.live()?;
-    let attached = live
-        .iter()
-        .filter(|task| task.presence == Presence::Attached);
-    Ok(attached.count())
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use protocol::TaskId;
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::OpenError;
+use super::error::{LedgerError, OpenError};
 use super::front::Front;
 use super::handle::LedgerHandle;
 use super::inspect::{self, APPLICATION_ID, Found};
@@ -49,6 +49,18 @@ pub struct Ledger {
     pub threads: LedgerThreads,
     /// What was found.
     pub report: OpenReport,
+}
+
+impl Ledger {
+    /// See [`LedgerThreads::close`]. The connection of whoever dispatches goes first: the
+    /// writer's is the last.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn close(self) -> Result<(), LedgerError> {
+        drop(self.front);
+        self.threads.close()
+    }
 }
 
 /// What was found at the start.

@@ -169,7 +169,7 @@ impl Core {
 
     fn sessions(&mut self, request: SessionsRequest, reply: ReplySender) {
         let ledger = self.ledger.clone();
-        self.jobs.spawn(async move {
+        self.batch.later(async move {
             let response = match ledger.sessions(request.key.clone()).await {
                 Ok(sessions) => known_sessions(request.key.as_deref(), sessions),
                 Err(error) => storage_error(&error),
@@ -225,7 +225,7 @@ impl Core {
     fn status(&mut self, reply: ReplySender) {
         let ledger = self.ledger.clone();
         let mut status = self.status_so_far();
-        self.jobs.spawn(async move {
+        self.batch.later(async move {
             let response = match ledger.info().await {
                 Ok(info) => {
                     status.tasks.ended = info.tasks.ended;

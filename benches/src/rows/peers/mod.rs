@@ -72,6 +72,7 @@ pub(super) fn measure(bench: &Bench) -> Result<(Group, Vec<String>)> {
             ));
             continue;
         }
+        eprintln!("benches: {}", peer.name);
         let measured = one(bench, peer).with_context(|| format!("measuring {}", peer.name))?;
         rows.extend(measured);
     }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::thread;
 
 use anyhow::{Context, Result};
 
@@ -13,7 +14,7 @@ use super::programs::{quiet, service};
 use crate::clock::{ms_between, now_ns};
 use crate::report::Row;
 use crate::stats::Samples;
-use crate::world::World;
+use crate::world::{BETWEEN_LOOKS, World};
 
 /// Services.
 const SERVICES: usize = 20;
@@ -66,9 +67,13 @@ fn scan(folder: &Path) -> Result<Child> {
 
 fn answers(scanned: &Path, folders: &[PathBuf]) -> Result<()> {
     let succeeds = |command: &mut Command| -> Result<bool> { Ok(command.status()?.success()) };
-    while !succeeds(quiet("s6-svscanctl").arg("-a").arg(scanned))? {}
+    while !succeeds(quiet("s6-svscanctl").arg("-a").arg(scanned))? {
+        thread::sleep(BETWEEN_LOOKS);
+    }
     for folder in folders {
-        while !succeeds(quiet("s6-svstat").arg(folder))? {}
+        while !succeeds(quiet("s6-svstat").arg(folder))? {
+            thread::sleep(BETWEEN_LOOKS);
+        }
     }
     Ok(())
 }
