@@ -101,7 +101,7 @@ pub(super) async fn rebuild(
         task_folder: None,
     })?;
     let written = write(&opened.handle, &found).await;
-    opened.threads.close()?;
+    opened.close()?;
     written?;
     report.kept = ledger::replace(path, &new, clock::now())?;
     report.ended = found.iter().filter(|task| task.status.is_some()).count();

@@ -190,6 +190,8 @@ fn dispatch(client: &Client, asked: Asked, permission: Permission) -> Result<Dis
         else {
             return Err(Trouble::Fatal(CliError::wrong_answer()));
         };
+        // What follows of an attached run goes on there.
+        client.keep(connection);
         Ok(Dispatched {
             task,
             warnings,
