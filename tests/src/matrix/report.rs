@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::cell::{Cell, Ran};
+use super::cell::{Cell, Outcome, Ran};
 
 /// Cells of MATRIX.md's faults that are run elsewhere, or cannot exist.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -77,15 +77,23 @@ struct Line {
     hits: Option<usize>,
     reasons: BTreeMap<String, usize>,
     violations: Vec<String>,
+    not_here: Option<String>,
 }
 
 impl Report {
     /// One run of a cell: what it showed, or what it broke.
-    pub fn add(&mut self, cell: Cell, ran: Result<Ran, String>) {
+    pub fn add(&mut self, cell: Cell, ran: Result<Outcome, String>) {
         let line = self.lines.entry(cell).or_default();
         line.runs += 1;
         match ran {
-            Ok(Ran { reason, hits }) => {
+            Ok(Outcome::NotHere(why)) => {
+                line.runs -= 1;
+                line.not_here = Some(why);
+            }
+            Ok(Outcome::Ran(Ran { reason, hits })) => {
+                if hits == Some(0) {
+                    line.violations.push("it never was in its state".to_owned());
+                }
                 *line.reasons.entry(reason).or_default() += 1;
                 if let Some(hits) = hits {
                     *line.hits.get_or_insert(0) += hits;
@@ -127,6 +135,9 @@ impl fmt::Display for Report {
                 line.violations.len(),
                 reasons.join(", ")
             )?;
+            if let Some(why) = &line.not_here {
+                writeln!(f, "    not on this machine: {why}")?;
+            }
             for violation in &line.violations {
                 writeln!(f, "    {}", violation.lines().next().unwrap_or_default())?;
             }
