@@ -1,7 +1,7 @@
 //! The fault matrix, each cell once (`cargo xtask matrix` prints it as a table).
 //! F13 is in `pids.rs`, alone.
 
-use tests::matrix::{Fault, run_all};
+use tests::matrix::{Fault, Home, run_all, run_all_units};
 
 macro_rules! faults {
     ($($name:ident: $fault:ident;)+) => {
@@ -34,4 +34,15 @@ faults! {
     f21_the_socket_is_unlinked: SocketUnlinked;
     f29_a_second_supervisor_comes: SecondSupervisor;
     f30_stops_race: RacingStops;
+}
+
+/// Whatever happens to the unit, the agents are none of it.
+#[test]
+fn f26_something_is_done_to_the_unit_beside_the_holder() {
+    run_all_units(Home::Holder);
+}
+
+#[test]
+fn f26_something_is_done_to_the_unit_without_a_holder() {
+    run_all_units(Home::OwnUnit);
 }

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use tests::matrix::{Cell, Report, cells};
+use tests::matrix::{Cell, Home, Report, cells, in_words, run_units};
 
 /// What is asked for.
 struct Asked {
@@ -24,7 +24,18 @@ fn main() -> ExitCode {
     for _ in 0..asked.runs {
         for cell in cells().into_iter().filter(|cell| asked.wants(*cell)) {
             let ran = catch_unwind(AssertUnwindSafe(|| cell.run()));
-            report.add(cell, ran.map_err(|broken| in_words(broken.as_ref())));
+            report.add(
+                &cell.code(),
+                ran.map_err(|broken| in_words(broken.as_ref())),
+            );
+        }
+        if asked.wants_units() {
+            for (cell, ran) in [Home::Holder, Home::OwnUnit]
+                .into_iter()
+                .flat_map(run_units)
+            {
+                report.add(&cell, ran);
+            }
         }
     }
     print!("{report}");
@@ -45,7 +56,7 @@ fn asked() -> Result<Asked, String> {
             let number = words.next().unwrap_or_default();
             let runs = number.parse();
             asked.runs = runs.map_err(|error| format!("--runs {number}: {error}"))?;
-        } else if word.starts_with('F') && cells().iter().any(|cell| is_of(*cell, &word)) {
+        } else if word == UNITS || cells().iter().any(|cell| is_of(*cell, &word)) {
             asked.codes.push(word);
         } else {
             return Err(format!("{word} is no cell"));
@@ -55,22 +66,21 @@ fn asked() -> Result<Asked, String> {
 }
 
 impl Asked {
+    fn wants_units(&self) -> bool {
+        self.codes.is_empty() || self.codes.iter().any(|code| code == UNITS)
+    }
+
     fn wants(&self, cell: Cell) -> bool {
         self.codes.is_empty() || self.codes.iter().any(|code| is_of(cell, code))
     }
 }
+
+/// All of F26: its cells share a guest.
+const UNITS: &str = "F26";
 
 /// `F1` is of `F1×S5×W0`, and not of `F12×…`.
 fn is_of(cell: Cell, code: &str) -> bool {
     let rest = cell.code();
     let rest = rest.strip_prefix(code);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('×'))
-}
-
-fn in_words(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_string()))
-        .unwrap_or_else(|| "a panic without words".to_string())
 }

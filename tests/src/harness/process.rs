@@ -26,18 +26,18 @@ impl Process {
         start_time(pid).map(|start_time| Self { pid, start_time })
     }
 
-    /// The one that this process, as a namespace inside of ours knows it, is here.
+    /// Is it the process that a namespace inside of ours knows as `inner`?
     #[must_use]
-    pub fn seen_from_outside(&self) -> Option<Self> {
-        processes().into_iter().find(|process| {
-            process.start_time == self.start_time && process.innermost_pid() == Some(self.pid)
-        })
+    pub fn is_known_inside_as(&self, inner: &Self) -> bool {
+        self.start_time == inner.start_time && self.innermost_pid() == Some(inner.pid)
     }
 
     /// Its pid in its own namespace.
     fn innermost_pid(&self) -> Option<i32> {
         let status = fs::read_to_string(self.file("status")).ok()?;
-        let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        let pids = status
+            .lines()
+            .find_map(|line| line.strip_prefix("NSpid:"))?;
         pids.split_whitespace().last()?.parse().ok()
     }
 

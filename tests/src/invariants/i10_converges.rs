@@ -47,7 +47,12 @@ pub fn wait_until_settled(world: &World) {
         });
         open.map(|row| id(row).to_owned()).collect()
     };
-    wait_explained("settled folders", GENEROUS, || unsettled().is_empty(), unsettled);
+    wait_explained(
+        "settled folders",
+        GENEROUS,
+        || unsettled().is_empty(),
+        unsettled,
+    );
 }
 
 /// What a rebuild from the folders says otherwise than the ledger does.
@@ -57,7 +62,11 @@ pub fn wait_until_settled(world: &World) {
 #[must_use]
 pub fn differences(world: &World, settled: Settled) -> Vec<String> {
     let state = world.path(&format!("rebuilt-{settled:?}"));
-    copy_tasks(&world.state_dir().join("tasks"), &state.join("tasks"), settled);
+    copy_tasks(
+        &world.state_dir().join("tasks"),
+        &state.join("tasks"),
+        settled,
+    );
     // It looks at folders only, and so need not be where the world's supervisor is.
     let mut command = Command::new(Bins::locate().supervisor());
     command
@@ -73,7 +82,10 @@ pub fn differences(world: &World, settled: Settled) -> Vec<String> {
         Settled::Lost => of_ends(&world.ledger(), &rebuilt),
     };
     fs::remove_dir_all(&state).expect("ours");
-    found.into_iter().map(|what| format!("I10, settled {settled:?}: {what}")).collect()
+    found
+        .into_iter()
+        .map(|what| format!("I10, settled {settled:?}: {what}"))
+        .collect()
 }
 
 fn of_everything(world: &World, rebuilt: &Ledger) -> Vec<String> {

@@ -43,9 +43,14 @@ fn of_task(world: &World, task: &str, records: &Records) -> Vec<String> {
         let (said, sure) = records.printed(stream);
         let mut complain = |what: String| found.push(format!("{task}: {stream}: {what}"));
         if !said.starts_with(&log) {
-            let same = said.iter().zip(&log).take_while(|(one, other)| one == other);
+            let same = said
+                .iter()
+                .zip(&log)
+                .take_while(|(one, other)| one == other);
             let (same, kept, said) = (same.count(), log.len(), said.len());
-            complain(format!("{kept} bytes differ from the {said} that it said at {same}"));
+            complain(format!(
+                "{kept} bytes differ from the {said} that it said at {same}"
+            ));
         }
         match finished {
             Some(finished) => {

@@ -17,9 +17,9 @@ mod i9_resumable;
 
 use crate::harness::{Row, World};
 
+pub use i8_answers::answers_although_others_stand;
 pub use i10_converges::{Settled, differences, wait_until_settled};
 pub use i12_nothing_left::left_behind;
-pub use i8_answers::answers_although_others_stand;
 
 /// Finds the violations of one rule.
 type Check = fn(&World) -> Vec<String>;

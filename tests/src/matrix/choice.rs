@@ -109,20 +109,32 @@ fn is_tried(fault: Fault, state: State, workload: Workload) -> bool {
     match workload {
         // It is over before anything could be said of it.
         Workload::Exits => {
-            let by = matches!(fault, Fault::Supervisor | Fault::Shim | Fault::SupervisorAndShim);
+            let by = matches!(
+                fault,
+                Fault::Supervisor | Fault::Shim | Fault::SupervisorAndShim
+            );
             by && matches!(state, State::Claimed | State::Unreported)
         }
         Workload::Dumps => {
-            let by = matches!(fault, Fault::Supervisor | Fault::Shim | Fault::SupervisorAndShim);
+            let by = matches!(
+                fault,
+                Fault::Supervisor | Fault::Shim | Fault::SupervisorAndShim
+            );
             by && matches!(state, State::Ending | State::OnDisk)
         }
         Workload::LastMoment => {
-            let by = matches!(fault, Fault::Nothing | Fault::Supervisor | Fault::RacingStops);
+            let by = matches!(
+                fault,
+                Fault::Nothing | Fault::Supervisor | Fault::RacingStops
+            );
             by && state == State::Acknowledged
         }
         Workload::Daemons if fault == Fault::Nothing => state == State::Leaderless,
         Workload::HoldsPipes if state == State::Leaderless => {
-            matches!(fault, Fault::Supervisor | Fault::Shim | Fault::SupervisorAndShim)
+            matches!(
+                fault,
+                Fault::Supervisor | Fault::Shim | Fault::SupervisorAndShim
+            )
         }
         Workload::Plain
         | Workload::IgnoresTerm

@@ -13,6 +13,7 @@ mod reach;
 mod report;
 mod state;
 mod strike;
+mod unit;
 mod workload;
 
 pub use cell::{Cell, Outcome, Ran};
@@ -20,6 +21,7 @@ pub use choice::{cells, cells_of};
 pub use fault::Fault;
 pub use report::Report;
 pub use state::State;
+pub use unit::{Home, run_units};
 pub use workload::Workload;
 
 use crate::harness::record_skip;
@@ -38,4 +40,30 @@ pub fn run_all(fault: Fault) {
             Outcome::NotHere(why) => record_skip(&format!("{}: {why}", cell.code())),
         }
     }
+}
+
+/// Runs the cells of F26 in one home of the agents once, for a test.
+///
+/// # Panics
+/// When a cell breaks something.
+pub fn run_all_units(home: Home) {
+    let mut broken = Vec::new();
+    for (cell, ran) in run_units(home) {
+        match ran {
+            Ok(Outcome::Ran(ran)) => println!("{cell}: {}, hits {:?}", ran.reason, ran.hits),
+            Ok(Outcome::NotHere(why)) => record_skip(&format!("{cell}: {why}")),
+            Err(violation) => broken.push(format!("{cell}: {violation}")),
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// What a panic said.
+#[must_use]
+pub fn in_words(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_string()))
+        .unwrap_or_else(|| "a panic without words".to_string())
 }

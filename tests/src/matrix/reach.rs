@@ -12,10 +12,10 @@ use crate::harness::{
 };
 
 /// Output of a flood: more than any pipe and any cap of a read.
-const FLOOD: &str = "lines:200000:100";
+pub(super) const FLOOD: &str = "lines:200000:100";
 
 /// A grace that only `--force` ends.
-const NO_END: &str = "10m";
+pub(super) const NO_END: &str = "10m";
 
 /// A task that stands in its state.
 pub(super) struct Reached {
@@ -215,7 +215,7 @@ fn end_just_now(reached: &Reached) {
 
 /// Until nothing that the start set in motion is under way any more: what the
 /// shim writes next belongs to the state.
-fn settle(world: &World, task: &str) {
+pub(super) fn settle(world: &World, task: &str) {
     let told = |word: &str| {
         world
             .ledger()

@@ -1,8 +1,8 @@
 //! `stop_intent`.
 
 use lifecycle::{Event, EventBody};
-use protocol::{TaskId, Timestamp};
 use protocol::vocab::{IntentOutcome, SignalledBy};
+use protocol::{TaskId, Timestamp};
 use rusqlite::Connection;
 
 use super::integer;

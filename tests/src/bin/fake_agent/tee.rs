@@ -50,7 +50,11 @@ fn beside(record: &Path, stream: Stream) -> Kept {
     let printed = fs::read_to_string(&sure).map_or(0, |text| text.parse().unwrap_or(0));
     let open = |path: &str| OpenOptions::new().append(true).create(true).open(path);
     let said = open(&said).expect("a file can be made");
-    let options = OpenOptions::new().write(true).create(true).truncate(false).open(&sure);
+    let options = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&sure);
     Kept {
         said,
         sure: options.expect("a file can be made"),
@@ -63,7 +67,9 @@ pub(crate) fn write(stream: Stream, bytes: &[u8]) {
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let mut kept = kept[stream as usize].as_mut();
     if let Some(kept) = kept.as_mut() {
-        kept.said.write_all(bytes).expect("what is said can be kept");
+        kept.said
+            .write_all(bytes)
+            .expect("what is said can be kept");
     }
     let mut rest = bytes;
     while !rest.is_empty() {

@@ -59,8 +59,13 @@ impl World {
         if self.entrance.is_empty() {
             return records.alive();
         }
-        let all = records.processes();
-        all.iter().filter_map(Process::seen_from_outside).collect()
+        let recorded = records.processes();
+        let is_recorded = |process: &Process| {
+            recorded
+                .iter()
+                .any(|inner| process.is_known_inside_as(inner))
+        };
+        processes().into_iter().filter(is_recorded).collect()
     }
 
     /// Starts a process that carries the name of the task's marker, with another
@@ -70,7 +75,10 @@ impl World {
         let mut command = self.command(self.bins.fake_agent());
         command
             .arg(format!("record:{}", record.path().display()))
-            .args(["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "CONT"].map(|name| format!("ignore:{name}")))
+            .args(
+                ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "CONT"]
+                    .map(|name| format!("ignore:{name}")),
+            )
             .args(["mark:up", "forever"])
             .env(marker_name(task), "of-another-task");
         // It ends with the world.

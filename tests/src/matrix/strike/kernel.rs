@@ -60,7 +60,10 @@ pub(super) fn kill_cgroup(world: &World, reached: &Reached) {
     };
     let all = all_of(world, reached);
     for process in &all {
-        world.oracle().killed.push((process.clone(), Signal::SIGKILL));
+        world
+            .oracle()
+            .killed
+            .push((process.clone(), Signal::SIGKILL));
     }
     let kill = group.of(world, &reached.task).join("cgroup.kill");
     fs::write(kill, "1").expect("Linux 5.14 and later");
