@@ -13,7 +13,7 @@ pub(super) fn violations(world: &World) -> Vec<String> {
         let status = status.unwrap_or_default();
         let pending = status.lines().any(|line| {
             let (name, bits) = line.split_once(':').unwrap_or_default();
-            matches!(name, "SigPnd" | "ShdPnd") && bits.trim().trim_matches('0') != ""
+            matches!(name, "SigPnd" | "ShdPnd") && !bits.trim().trim_matches('0').is_empty()
         });
         let state = bystander.state();
         if pending || !bystander.is_alive() || matches!(state, Some('T' | 't')) {

@@ -83,7 +83,7 @@ fn can_strike(fault: Fault, state: State) -> bool {
 }
 
 /// The workload that a state needs.
-fn usual(state: State) -> Workload {
+pub(super) fn usual(state: State) -> Workload {
     match state {
         State::InGrace | State::Killed => Workload::IgnoresTerm,
         State::Leaderless => Workload::Daemons,

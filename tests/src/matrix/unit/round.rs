@@ -12,9 +12,10 @@ use crate::harness::{
     Background, Dispatched, GENEROUS, Gate, World, wait_explained, wait_for, wait_until,
 };
 use crate::invariants::{Settled, answers_although_others_stand, wait_until_settled};
+use crate::matrix::State;
 use crate::matrix::cell::{Outcome, Ran, converges};
+use crate::matrix::choice::usual;
 use crate::matrix::reach::{FLOOD, NO_END, settle};
-use crate::matrix::{State, Workload};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Round {
@@ -71,11 +72,7 @@ impl Round {
 
     /// Leads a new task into a state.
     fn stand(self, world: &World, state: State) -> Standing {
-        let workload = match state {
-            State::InGrace | State::Killed => Workload::IgnoresTerm,
-            State::Leaderless => Workload::Daemons,
-            _plain => Workload::Plain,
-        };
+        let workload = usual(state);
         let name = format!(
             "{}-{:?}-{:?}-{}",
             self.mode.as_str(),
