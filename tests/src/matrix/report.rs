@@ -16,6 +16,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "tests/tests/crash_points.rs: each commit, journal write and sync fails with EIO, before and after it was done",
     ),
     (
+        "F14, F15",
+        "tests/tests/no_shim.rs: no process and no descriptor for a shim, by the kernel's own limits",
+    ),
+    (
         "F16",
         "tests/tests/full_disk.rs: an agent fills a real file system",
     ),
