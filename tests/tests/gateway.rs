@@ -255,7 +255,7 @@ fn what_makes_no_sense_is_refused_in_words() {
     assert_eq!(http.get("/v2").error(404)["code"], "not_found");
     let put = http.ask("PUT", "/v1/drain", "");
     assert_eq!(put.error(405)["code"], "usage");
-    assert_eq!(put.header("allow"), Some("GET, POST, DELETE"));
+    assert_eq!(put.header("allow"), Some("GET, HEAD, POST, DELETE"));
     let _words = http.ask("POST", "/v1/tasks", "{}").error(415);
     for body in [json!({"cwd": "/", "colour": 1}), json!({}), json!([])] {
         assert_eq!(http.post("/v1/tasks", &body).error(400)["code"], "usage");

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use lifecycle::crash_loop::{Limit as CrashLoopLimit, MOST_TASKS as MOST_TASKS_OF_A_LOOP};
 use protocol::ProviderName;
 
 use super::{
@@ -43,6 +44,13 @@ fn limits(section: &mut Section<'_>) -> Limits {
         max_log_bytes: section
             .size_bytes("max_log_bytes")
             .unwrap_or(default.max_log_bytes),
+        crash_loop: CrashLoopLimit {
+            tasks: section
+                .number("crash_loop_tasks", 0..=MOST_TASKS_OF_A_LOOP)
+                .unwrap_or(default.crash_loop.tasks),
+            window_ms: limit_ms(section, "crash_loop_window")
+                .unwrap_or(default.crash_loop.window_ms),
+        },
     }
 }
 

@@ -178,3 +178,13 @@ fn a_missing_file_counts_only_if_it_was_named() {
         format!("cannot read the configuration file {}", path.display())
     );
 }
+
+#[test]
+fn no_value_of_an_environment_is_in_debug() {
+    let config = Config::parse("c", "[env]\nbase = { API_KEY = \"hush\" }\n").expect("good");
+    let shown = format!("{config:?}");
+    assert!(
+        shown.contains("API_KEY") && !shown.contains("hush"),
+        "{shown}"
+    );
+}

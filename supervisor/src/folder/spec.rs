@@ -26,6 +26,10 @@ pub struct Shown {
     pub argv: Vec<String>,
     /// The working folder.
     pub cwd: Option<String>,
+    /// The user that it runs as, where that is not the supervisor's own: it is
+    /// asked for whenever the session may be resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<String>,
 }
 
 /// The whole file. `shown` stands first, so that a list of tasks needs to read

@@ -58,6 +58,7 @@ fn spec() -> SpecFile {
         limits: Limits::default(),
         policy: Policy::default(),
         links: Links::default(),
+        run_as: None,
     };
     let start = Start {
         task_id: id(),
@@ -79,11 +80,15 @@ fn spec() -> SpecFile {
         grace_ms: 5,
         nofile_soft: 1024,
     };
-    let shown = Shown {
+    SpecFile::new(&request, &task, &start, &shown(), known_by())
+}
+
+fn shown() -> Shown {
+    Shown {
         argv: vec!["claude".into(), "<prompt>".into()],
         cwd: Some("/work".into()),
-    };
-    SpecFile::new(&request, &task, &start, &shown, known_by())
+        run_as: Some("bob".into()),
+    }
 }
 
 fn known_by() -> KnownBy {
@@ -156,7 +161,8 @@ fn what_may_be_shown_is_read_without_the_rest() {
         folders.shown(&id()),
         Shown {
             argv: vec!["a".into()],
-            cwd: Some("/c".into())
+            cwd: Some("/c".into()),
+            run_as: None,
         }
     );
     assert!(matches!(folders.spec(&id()), Err(FolderError::Form { .. })));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::header::{AUTHORIZATION, ETAG, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Request as HttpRequest, Response, StatusCode};
 use protocol::control::{
@@ -19,10 +19,10 @@ use super::asked::{again, idempotency_key, if_match, list_filter};
 use super::body::{Body, json_response, read_json, text_response};
 use super::error::HttpError;
 use super::metrics::Figures;
-use super::posted::{DrainBody, NoBody, RunBody, SessionBody, StopBody, TaskChange};
+use super::posted::{DrainBody, NoBody, ReleaseBody, RunBody, SessionBody, StopBody, TaskChange};
 use super::routes::{About, Access, Found, Operation, Query, Question};
 use super::token::Token;
-use super::{HttpCall, events, logs, metrics, openapi, page, render, routes};
+use super::{HttpCall, LastWord, events, logs, metrics, openapi, page, render, routes};
 use crate::reply;
 use crate::socket::Peer;
 
@@ -42,6 +42,7 @@ pub(super) enum Entry {
 pub(super) struct Asker {
     pub(super) calls: mpsc::Sender<HttpCall>,
     pub(super) entry: Entry,
+    pub(super) last_word: LastWord,
 }
 
 impl Asker {
@@ -59,15 +60,22 @@ impl Asker {
             reply,
         };
         let sent = self.calls.send(call).await;
-        sent.map_err(|_| HttpError::Leaving)?;
+        sent.map_err(|_| self.gone())?;
         Ok(answers)
+    }
+
+    /// There is nobody (any more) who would answer.
+    pub(super) fn gone(&self) -> HttpError {
+        self.last_word
+            .said()
+            .map_or(HttpError::Leaving, HttpError::Core)
     }
 
     async fn figures(&self) -> Result<Figures, HttpError> {
         let (reply, figures) = oneshot::channel();
         let sent = self.calls.send(HttpCall::Figures(reply)).await;
-        sent.map_err(|_| HttpError::Leaving)?;
-        let figures = figures.await.map_err(|_| HttpError::Leaving)?;
+        sent.map_err(|_| self.gone())?;
+        let figures = figures.await.map_err(|_| self.gone())?;
         figures.map_err(HttpError::Core)
     }
 
@@ -77,7 +85,7 @@ impl Asker {
             Some(Answer::Error(refusal)) => Err(refusal.into()),
             Some(Answer::Conflict { refusal, task }) => Err(HttpError::Conflict(refusal, task)),
             Some(answer) => Ok(answer),
-            None => Err(HttpError::Leaving),
+            None => Err(self.gone()),
         }
     }
 
@@ -198,7 +206,10 @@ async fn request_of(
         Question::ShowSession => Request::Sessions(SessionsRequest {
             key: Some(variable),
         }),
-        Question::ReleaseSession => change(variable, SessionAct::Release, headers, body).await?,
+        Question::ReleaseSession => {
+            let release = read_json::<ReleaseBody>(headers, body).await?;
+            Request::ChangeSession(release.into_request(variable)?)
+        }
         Question::QuarantineSession => {
             change(variable, SessionAct::Quarantine, headers, body).await?
         }
@@ -337,5 +348,9 @@ fn answered(
             return Err(HttpError::internal("the core answered another question"));
         }
     };
-    Ok(json_response(status, &value))
+    let mut response = json_response(status, &value);
+    if let Some(version) = render::version_of(&value) {
+        response.headers_mut().insert(ETAG, version);
+    }
+    Ok(response)
 }

@@ -1,5 +1,6 @@
 //! The JSON of `agentctl --json`, with an error that HTTP can tell.
 
+use hyper::header::HeaderValue;
 use protocol::control::ErrorBody;
 use protocol::json::StopGoal;
 use protocol::view::{StatusView, StopResult, TaskDetail, TaskView};
@@ -33,6 +34,12 @@ pub(super) fn archived(task: &TaskView, changed: bool) -> Result<Value, HttpErro
     let mut object = value(task)?;
     object["already_archived"] = json!(!changed);
     Ok(object)
+}
+
+/// What an `If-Match` may name, where the answer is one task.
+pub(super) fn version_of(task: &Value) -> Option<HeaderValue> {
+    let version = task["version"].as_u64()?;
+    HeaderValue::from_str(&format!("\"{version}\"")).ok()
 }
 
 fn internal(error: serde_json::Error) -> HttpError {

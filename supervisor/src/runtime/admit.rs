@@ -44,6 +44,7 @@ impl Core {
             dispatch.on_not_found,
             dispatch.memory_bytes,
             dispatch.max_cost_micros,
+            dispatch.account.as_ref().map(|it| it.user.name.as_str()),
         );
         let (provider, key) = match self.identify(request) {
             Ok(found) => found,

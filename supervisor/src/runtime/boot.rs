@@ -24,7 +24,7 @@ use crate::fswatch;
 use crate::gateway::TokenError;
 use crate::ledger::{self, Before, Ledger, OpenError, OpenOptions};
 use crate::places::{self, Held, Mode, Places, PlacesError};
-use crate::process::environment;
+use crate::process::account::Account;
 use crate::provider::Registry;
 use crate::shim::{ProgramError, ShimProgram};
 use crate::socket::BindError;
@@ -247,7 +247,7 @@ impl Start {
             .map_err(BootError::system("find this process in /proc"))?;
         let service = Service {
             managed: managed::find(Path::new(&places.state_dir)).await,
-            account: environment::account(nix::unistd::geteuid().as_raw()),
+            account: Account::own_environment(),
             config,
             places,
             mode,
@@ -322,7 +322,8 @@ async fn run(
         doors.shims.serve(links, &mut accepted).await;
     });
     if let Some(gateway) = doors.gateway {
-        servers.spawn(super::gateway::serve(gateway, core.inputs.clone()));
+        let (inputs, last_word) = (core.inputs.clone(), core.last_word.clone());
+        servers.spawn(super::gateway::serve(gateway, inputs, last_word));
     }
     servers.spawn(signals.forward(core.inputs.clone()));
     let ended = match core.begin().await {
@@ -335,6 +336,9 @@ async fn run(
         }
         Err(error) => LoopEnd::Ledger(error),
     };
+    if let LoopEnd::Ledger(error) = &ended {
+        core.give_up(error);
+    }
     core.close(&mut servers).await;
     match ended {
         LoopEnd::Asked => {

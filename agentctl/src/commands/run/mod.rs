@@ -119,7 +119,6 @@ struct Attempt {
 }
 
 fn dispatch_and_follow(args: Args, kind: What, cx: &Context) -> Result<Code, CliError> {
-    args.refuse_later_parts()?;
     let (detach, permission) = (args.detach, args.permission());
     let own_folder = args.cwd.is_none();
     let options = args.options();
