@@ -146,16 +146,14 @@ impl Connection {
 
     /// A wait that was over says who did not answer.
     fn lost(&self, error: io::Error) -> ConnectionError {
-        ConnectionError::Lost(match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                let peer = getsockopt(&self.stream, sockopt::PeerCredentials);
-                let silence = Silence {
-                    pid: peer.ok().map(|peer| peer.pid()).filter(|pid| *pid > 0),
-                };
-                io::Error::new(io::ErrorKind::TimedOut, silence)
-            }
-            _of_the_connection => error,
-        })
+        // A socket with a deadline says either.
+        let over = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
+        if !over.contains(&error.kind()) {
+            return ConnectionError::Lost(error);
+        }
+        let peer = getsockopt(&self.stream, sockopt::PeerCredentials).ok();
+        let pid = peer.map(|peer| peer.pid()).filter(|pid| *pid > 0);
+        ConnectionError::Lost(io::Error::new(io::ErrorKind::TimedOut, Silence { pid }))
     }
 }
 
