@@ -60,16 +60,21 @@ pub struct RunAs {
 }
 
 /// Which conversation a task takes part in, decided before its spawn, and not
-/// before its turn has come.
+/// before its turn has come. The other spellings are those of older ledgers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SessionPlan {
     /// A new one; the provider will tell its id, if it has any.
+    #[serde(alias = "Fresh")]
     Fresh,
     /// A new one with this id.
+    #[serde(alias = "Chosen")]
     Chosen(SessionId),
     /// This one, whose row was so.
+    #[serde(alias = "Resume")]
     Resume(SessionRow),
     /// It waits in the queue: what counts is how the tasks before it end (R6).
+    #[serde(alias = "Undecided")]
     Undecided,
 }
 

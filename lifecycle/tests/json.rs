@@ -86,6 +86,11 @@ fn of_processes() -> Vec<EventBody> {
             errno: 13,
             path: "/nowhere".to_string(),
         },
+        EventBody::SpawnFailed {
+            stage: SpawnStage::Shim,
+            errno: 11,
+            path: "/opt/agent-shim".to_string(),
+        },
         EventBody::NeverStarted {
             detail: "why".to_string(),
         },
@@ -288,6 +293,75 @@ fn signals_are_written_as_their_names() {
     }
     names.dedup();
     assert_eq!(names, ["SIGKILL", "SIGTERM"]);
+}
+
+/// Keys and words are spelled as EVENTS.md says, never as the source does.
+fn assert_public(kind: &str, value: &serde_json::Value) {
+    let plain = |text: &str| !text.chars().any(|c| c.is_ascii_uppercase());
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                assert!(plain(name), "{kind}: {name}");
+                assert_public(kind, value);
+            }
+        }
+        serde_json::Value::Array(values) => {
+            values.iter().for_each(|value| assert_public(kind, value));
+        }
+        serde_json::Value::String(text) => {
+            let is_time = text.ends_with('Z') && text.starts_with("20");
+            assert!(
+                plain(text) || text.starts_with("SIG") || is_time,
+                "{kind}: {text}"
+            );
+        }
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+    }
+}
+
+#[test]
+fn no_word_is_spelled_as_in_the_source() {
+    for body in every_body() {
+        let json = serde_json::to_value(&body).expect("plain data");
+        assert_public(body.kind(), &json);
+    }
+}
+
+#[test]
+fn the_words_of_older_ledgers_are_understood() {
+    let old = |now: &str, then: &str, body: EventBody| {
+        let text = serde_json::to_string(&body).expect("plain data");
+        assert!(text.contains(now), "{text}");
+        let back: EventBody = serde_json::from_str(&text.replace(now, then)).expect("known");
+        assert_eq!(back, body);
+    };
+    let plan = |plan| EventBody::Admitted {
+        spec: with_session(plan),
+    };
+    old(
+        "\"session\":\"fresh\"",
+        "\"session\":\"Fresh\"",
+        plan(SessionPlan::Fresh),
+    );
+    old(
+        "\"session\":\"undecided\"",
+        "\"session\":\"Undecided\"",
+        plan(SessionPlan::Undecided),
+    );
+    let chosen = SessionPlan::Chosen(session("s-1"));
+    old("\"chosen\":", "\"Chosen\":", plan(chosen));
+    let resumed = SessionPlan::Resume(row("s-1", usage()));
+    old("\"resume\":", "\"Resume\":", plan(resumed));
+    for (stage, now, then) in [
+        (SpawnStage::Search, "search", "Search"),
+        (SpawnStage::Chdir, "chdir", "Chdir"),
+        (SpawnStage::Exec, "exec", "Exec"),
+        (SpawnStage::Fork, "fork", "Fork"),
+        (SpawnStage::Prepare, "prepare", "Prepare"),
+    ] {
+        let (errno, path) = (2, "/p".to_string());
+        old(now, then, EventBody::SpawnFailed { stage, errno, path });
+    }
 }
 
 proptest! {

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use protocol::control::{Request, Response};
 use protocol::places::PlaceFlags;
 
+use connection::Silence;
 pub(crate) use connection::{Connection, ConnectionError};
 pub(crate) use offline::Offline;
 pub(crate) use patience::{Start, persist};
@@ -50,7 +51,10 @@ impl From<Trouble> for CliError {
             }
             Trouble::Lost(error) => Self::Unreachable {
                 message: format!("the supervisor does not answer: {error}"),
-                hint: Some("`agentctl status` says how it is".into()),
+                hint: Some(
+                    Silence::of(&error)
+                        .map_or_else(|| "`agentctl status` says how it is".into(), Silence::hint),
+                ),
             },
             Trouble::Fatal(error) => error,
         }
@@ -186,6 +190,10 @@ fn trouble(absences: Vec<Absence>) -> Trouble {
     for absence in absences {
         match absence {
             Absence::Nobody { path } => tried.push(path),
+            Absence::Busy { path } => {
+                let why = format!("whoever listens at {path} accepts nobody");
+                return Trouble::Lost(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
             Absence::Denied { path } => denied = Some(path),
             Absence::Failed { path, source } => tried.push(format!("{path} ({source})")),
             Absence::Impossible(error) => {

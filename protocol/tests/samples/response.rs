@@ -38,6 +38,13 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
     found.extend([
         ("sessions", Response::Sessions(vec![session()])),
         ("status", Response::Status(Box::new(status()))),
+        (
+            "status_with",
+            Response::of_status(
+                status(),
+                Some(ErrorBody::new(ErrorCode::Limit, "full").with_hint("free")),
+            ),
+        ),
         ("providers", Response::Providers(vec![provider()])),
         (
             "provider_checked",

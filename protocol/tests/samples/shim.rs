@@ -228,6 +228,8 @@ fn of_the_start() -> Vec<Named<Record>> {
         ("spawn_failed_exec", failed(SpawnStage::Exec)),
         ("spawn_failed_fork", failed(SpawnStage::Fork)),
         ("spawn_failed_prepare", failed(SpawnStage::Prepare)),
+        ("spawn_failed_shim", failed(SpawnStage::Shim)),
+        ("spawn_failed_memory", failed(SpawnStage::Memory)),
     ]
 }
 

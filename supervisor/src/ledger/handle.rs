@@ -11,7 +11,7 @@ use protocol::vocab::Stream;
 use protocol::{Key, ProviderName, SessionId, TaskId, Timestamp};
 use tokio::sync::{Semaphore, oneshot};
 
-use super::ballast::{Known, Room};
+use super::ballast::{self, Known, Room};
 use super::error::LedgerError;
 use super::owner::{Request, Ticket};
 use super::prune::MoveAside;
@@ -164,7 +164,7 @@ impl LedgerHandle {
     /// [`LedgerError::Closed`].
     pub async fn room(&self) -> Result<Room, LedgerError> {
         if self.room.room() == Room::Enough {
-            return Ok(Room::Enough);
+            return Ok(ballast::left_at(&self.tasks_dir));
         }
         let (reply, answer) = oneshot::channel();
         self.owner.send(Request::Room(reply)).await?;

@@ -42,6 +42,7 @@ pub use open::{Before, Ledger, OpenOptions, OpenReport, ReadLedger, open};
 pub use owner::LedgerThreads;
 pub use prune::MoveAside;
 pub use read::{
-    AdmissionFacts, LedgerInfo, LiveTask, MAX_MATCHES, OldEnough, Prunable, Reader, TaskRow,
+    AdmissionFacts, LedgerInfo, LiveTask, MAX_COUNTED, MAX_MATCHES, OldEnough, Prunable, Reader,
+    TaskRow,
 };
 pub use secret::TaskSecret;

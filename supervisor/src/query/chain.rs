@@ -129,7 +129,7 @@ impl Context<'_> {
             search_path,
             user: self.task.and_then(facts::user_of),
         };
-        step("could not start", SHIM, failure.in_words())
+        step("could not start", failure.seen_by(), failure.in_words())
     }
 
     fn requested(&self, id: u64, reason: StopReason, note: Option<&str>, joined: bool) -> String {

@@ -149,7 +149,7 @@ fn spawn_failed(task: Option<&Task>, body: &EventBody, search_path: Option<&str>
         search_path,
         user: task.and_then(facts::user_of),
     };
-    Some(("shim", failure.in_words()))
+    Some((failure.kind(), failure.in_words()))
 }
 
 fn by_supervisor(what: &str, detail: &str) -> Seen {

@@ -5,6 +5,7 @@ use nix::errno::Errno;
 use protocol::shim::SpawnStage;
 use sys::spawn::USER_PLACE;
 
+use super::step::{SHIM, SUPERVISOR};
 use crate::text::printable;
 
 /// Longest path or word that is quoted, in bytes.
@@ -49,18 +50,51 @@ impl SpawnFailure<'_> {
             SpawnStage::Search => self.search(errno),
             SpawnStage::Chdir => self.chdir(errno),
             SpawnStage::Exec => self.exec(errno),
-            SpawnStage::Fork => Some(fork(errno)),
+            SpawnStage::Fork => Some(format!(
+                "no process could be made for the agent: {}",
+                no_process(errno)
+            )),
             SpawnStage::Prepare => Some(format!(
                 "the pipes, the log files or the private TMPDIR could not be made{}: {}",
                 self.at(),
                 errno.desc()
             )),
+            SpawnStage::Shim => Some(format!(
+                "the task's shim {} could not be started: {}",
+                self.quoted(),
+                no_process(errno)
+            )),
+            SpawnStage::Memory => Some(self.memory(errno)),
         };
         let told = told.unwrap_or_else(|| self.plainly(errno));
         if errno == Errno::UnknownErrno {
             told
         } else {
             format!("{told} ({errno:?})")
+        }
+    }
+
+    /// Who saw it, in a chain.
+    pub(super) const fn seen_by(&self) -> &'static str {
+        match self.stage {
+            SpawnStage::Shim | SpawnStage::Memory => SUPERVISOR,
+            SpawnStage::Search
+            | SpawnStage::Chdir
+            | SpawnStage::Exec
+            | SpawnStage::Fork
+            | SpawnStage::Prepare => SHIM,
+        }
+    }
+
+    /// Who saw it, as a kind of evidence.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self.stage {
+            SpawnStage::Shim | SpawnStage::Memory => "supervisor",
+            SpawnStage::Search
+            | SpawnStage::Chdir
+            | SpawnStage::Exec
+            | SpawnStage::Fork
+            | SpawnStage::Prepare => "shim",
         }
     }
 
@@ -140,6 +174,16 @@ impl SpawnFailure<'_> {
         }
     }
 
+    /// Where the kernel was not asked, the path is the words.
+    fn memory(&self, errno: Errno) -> String {
+        let why = if errno == Errno::UnknownErrno {
+            printable(self.path, MAX_PATH)
+        } else {
+            errno.desc().to_owned()
+        };
+        format!("the memory of the task could not be limited: {why}")
+    }
+
     fn plainly(&self, errno: Errno) -> String {
         format!("{} could not be started: {}", self.quoted(), errno.desc())
     }
@@ -176,15 +220,19 @@ fn container(name: &str, errno: Errno) -> String {
     }
 }
 
-fn fork(errno: Errno) -> String {
-    let why = if errno == Errno::EAGAIN {
+/// Why there is no further process, or no further descriptor for it.
+fn no_process(errno: Errno) -> &'static str {
+    if errno == Errno::EAGAIN {
         "the limit of processes is reached"
     } else if errno == Errno::ENOMEM {
         "memory is short"
+    } else if errno == Errno::EMFILE {
+        "the supervisor has as many files open as it may"
+    } else if errno == Errno::ENFILE {
+        "the machine has as many files open as it may"
     } else {
         errno.desc()
-    };
-    format!("no process could be made for the agent: {why}")
+    }
 }
 
 #[cfg(test)]
@@ -224,6 +272,15 @@ mod tests {
                 Errno::ENOSPC,
                 "/state/tasks/t/stdout.log",
             ),
+            words(SpawnStage::Shim, Errno::EAGAIN, "/opt/agent-shim"),
+            words(SpawnStage::Shim, Errno::EMFILE, "/opt/agent-shim"),
+            words(SpawnStage::Shim, Errno::ENOEXEC, "/opt/agent-shim"),
+            words(SpawnStage::Memory, Errno::EBUSY, ""),
+            words(
+                SpawnStage::Memory,
+                Errno::UnknownErrno,
+                "there is no cgroup",
+            ),
             words(SpawnStage::Prepare, Errno::ENOENT, "container box"),
             words(
                 SpawnStage::Prepare,
@@ -252,6 +309,11 @@ mod tests {
             "“/bin/a[2J” could not be started: I/O error (EIO)",
             "no process could be made for the agent: the limit of processes is reached (EAGAIN)",
             "the pipes, the log files or the private TMPDIR could not be made at “/state/tasks/t/stdout.log”: No space left on device (ENOSPC)",
+            "the task's shim “/opt/agent-shim” could not be started: the limit of processes is reached (EAGAIN)",
+            "the task's shim “/opt/agent-shim” could not be started: the supervisor has as many files open as it may (EMFILE)",
+            "the task's shim “/opt/agent-shim” could not be started: Exec format error (ENOEXEC)",
+            "the memory of the task could not be limited: Device or resource busy (EBUSY)",
+            "the memory of the task could not be limited: there is no cgroup",
             "container box was not found: neither podman nor docker in PATH knows it",
             "container box does not run: it is exited; start it, then dispatch again",
             "container box was not found: docker says: no",

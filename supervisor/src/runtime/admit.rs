@@ -11,7 +11,7 @@ use protocol::{ArchiveReason, Key, TaskId};
 use super::core_loop::Core;
 use super::live::Live;
 use super::replace::Dispatch;
-use crate::ledger::{AdmissionFacts, LedgerError, Room};
+use crate::ledger::{AdmissionFacts, LedgerError};
 use crate::provider::Provider;
 
 /// How much of a bad value is shown.
@@ -75,8 +75,8 @@ impl Core {
         if let Err(refusal) = self.refuse_limit(dispatch.memory_bytes) {
             return Ok(Err(refusal));
         }
-        if self.ledger.room().await? == Room::Short {
-            return Ok(Err(super::dispatch::disk_is_full()));
+        if let Some(refusal) = super::dispatch::refuse_without_room(&self.ledger).await? {
+            return Ok(Err(refusal));
         }
         Ok(self
             .prepare(dispatch, &provider, key, &facts, digest)

@@ -121,10 +121,12 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let words = in_words(&error);
             if cli.background {
+                // Its caller says it, or was only slower than another one.
                 background::report_failure(&words);
+            } else {
+                // A person or the journal reads this, whatever the log is set to.
+                eprintln!("agent-supervisor: {words}");
             }
-            // A person or the journal reads this, whatever the log is set to.
-            eprintln!("agent-supervisor: {words}");
             ExitCode::from(error.exit_code())
         }
     }
@@ -320,7 +322,8 @@ async fn run(
         doors.shims.serve(links, &mut accepted).await;
     });
     if let Some(gateway) = doors.gateway {
-        servers.spawn(super::gateway::serve(gateway, core.inputs.clone()));
+        let (inputs, last_word) = (core.inputs.clone(), core.last_word.clone());
+        servers.spawn(super::gateway::serve(gateway, inputs, last_word));
     }
     servers.spawn(signals.forward(core.inputs.clone()));
     let ended = match core.begin().await {
@@ -333,6 +336,9 @@ async fn run(
         }
         Err(error) => LoopEnd::Ledger(error),
     };
+    if let LoopEnd::Ledger(error) = &ended {
+        core.give_up(error);
+    }
     core.close(&mut servers).await;
     match ended {
         LoopEnd::Asked => {

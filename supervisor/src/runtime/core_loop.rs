@@ -24,9 +24,10 @@ use super::live::{End, Live};
 use super::pulse::Pulse;
 use super::queue::Queue;
 use super::service::Service;
+use super::settle::Unbegun;
 use super::timers::Timers;
 use crate::events::Hub;
-use crate::gateway::Figures;
+use crate::gateway::{Figures, LastWord};
 use crate::ledger::{LedgerError, LedgerHandle, OpenReport};
 
 /// Most inputs in one transaction: bounds the time to the first answer.
@@ -65,6 +66,8 @@ pub(super) struct Core {
     pub(super) adopted: u64,
     /// How long things took, for the metrics.
     pub(super) measures: Figures,
+    /// For clients of the gateway, where the ledger fails.
+    pub(super) last_word: LastWord,
     /// The orderly end.
     pub(super) drains: Drains,
     /// The sign of life for the service manager.
@@ -73,6 +76,8 @@ pub(super) struct Core {
     pub(super) leaving: bool,
     /// Tasks that ended, and whose folders are not settled yet.
     pub(super) unsettled: Vec<TaskId>,
+    /// Those whose settling was asked for and has not begun.
+    pub(super) unbegun: Unbegun,
     /// Taken by whoever prunes.
     pub(super) pruning: Arc<tokio::sync::Mutex<()>>,
     /// What this turn has to commit.
@@ -113,10 +118,12 @@ impl Core {
             next_intent: report.next_intent,
             adopted: 0,
             measures: Figures::default(),
+            last_word: LastWord::default(),
             drains: Drains::default(),
             pulse: Pulse::find(),
             leaving: false,
             unsettled: Vec::new(),
+            unbegun: Unbegun::default(),
             pruning: Arc::default(),
             batch: Batch::default(),
             jobs: JoinSet::new(),

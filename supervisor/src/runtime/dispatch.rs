@@ -18,7 +18,7 @@ use super::resume::choose_session;
 use super::run_as;
 use crate::control::ReplySender;
 use crate::folder::{FolderError, KnownBy, Shown, SpecFile};
-use crate::ledger::{AdmissionFacts, LedgerError, TaskSecret};
+use crate::ledger::{AdmissionFacts, LedgerError, LedgerHandle, Room, TaskSecret};
 use crate::process::account::Account;
 use crate::process::environment;
 use crate::provider::{LaunchInput, LaunchSession, Provider, TellsCost};
@@ -361,6 +361,16 @@ fn budget_warning(provider: &Provider) -> Option<String> {
             "provider {name} does not tell its cost: --max-cost has no effect"
         )),
     }
+}
+
+/// No new work on a disk that is full.
+pub(super) async fn refuse_without_room(
+    ledger: &LedgerHandle,
+) -> Result<Option<ErrorBody>, LedgerError> {
+    Ok(match ledger.room().await? {
+        Room::Short => Some(disk_is_full()),
+        Room::Enough => None,
+    })
 }
 
 /// What is left of the room is for stops.

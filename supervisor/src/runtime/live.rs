@@ -7,6 +7,7 @@ use lifecycle::{Presence, Task};
 use protocol::shim::ToShim;
 use protocol::view::{Survivor, TaskView};
 use sys::PidFd;
+use sys::spawn::SpawnError;
 use tokio::sync::{oneshot, watch};
 
 use crate::folder::Shown;
@@ -42,6 +43,8 @@ pub(super) struct Live {
     pub(super) on_end: Vec<oneshot::Sender<End>>,
     /// What this supervisor knows of the end of the shim's process.
     pub(super) shim_end: ShimEnd,
+    /// Why no shim of this supervisor can start the agent, where it saw that.
+    pub(super) start_failed: Option<SpawnError>,
     /// The pause before its shim is looked at again, where that failed.
     pub(super) look_again: Duration,
     /// Turns true at the end; followers of the logs look at it.
@@ -110,6 +113,7 @@ impl Live {
             on_start: Vec::new(),
             on_end: Vec::new(),
             shim_end: ShimEnd::Unwatched,
+            start_failed: None,
             look_again: LOOK_AGAIN,
             ended: watch::Sender::new(false),
         }

@@ -237,17 +237,18 @@ impl Core {
     fn status(&mut self, reply: ReplySender) {
         let ledger = self.ledger.clone();
         let mut status = self.status_so_far();
+        let drains = self.refuse_while_draining().err();
         self.jobs.spawn(async move {
-            let response = match ledger.info().await {
-                Ok(info) => {
-                    status.tasks.ended = info.tasks.ended;
-                    status.ledger = info.view;
-                    status.ledger_id = info.ledger_id;
-                    Response::Status(Box::new(status))
-                }
-                Err(error) => storage_error(&error),
+            let asked = async {
+                let info = ledger.info().await?;
+                status.tasks.ended = info.tasks.ended;
+                status.ledger = info.view;
+                status.ledger_id = info.ledger_id;
+                let refusing = drains.or(super::dispatch::refuse_without_room(&ledger).await?);
+                Ok(Response::of_status(status, refusing))
             };
-            reply.send(response);
+            let answer: Result<_, LedgerError> = asked.await;
+            reply.send(answer.unwrap_or_else(|error| storage_error(&error)));
         });
     }
 

@@ -55,6 +55,7 @@ pub(super) fn run(
     // Before the dispatch, so that Ctrl-C can never miss the task.
     let target = Signals::take()?.watch(Arc::clone(&client), id);
     let mut dispatched = dispatch(&client, asked, permission)?;
+    target.is(&dispatched.task.id);
     warn(&dispatched);
     if dispatched.task.archive_reason == Some(ArchiveReason::SpawnFailed) {
         return conclude(&client, &dispatched.task, format);

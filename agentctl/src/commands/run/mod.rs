@@ -104,8 +104,10 @@ pub(super) fn attempt(words: &[String], client: &Arc<Client>) -> Result<Box<Task
         message: What::New.message(request, Vec::new()),
     };
     // Before the dispatch, so that Ctrl-C can never miss the task.
-    Signals::take()?.watch(Arc::clone(client), asked.id.clone());
-    Ok(dispatch(client, asked, Permission::Refuse)?.task)
+    let target = Signals::take()?.watch(Arc::clone(client), asked.id.clone());
+    let task = dispatch(client, asked, Permission::Refuse)?.task;
+    target.is(&task.id);
+    Ok(task)
 }
 
 /// `run` as it is put together by another verb.

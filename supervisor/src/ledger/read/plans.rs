@@ -14,6 +14,11 @@ pub(in crate::ledger) const FREQUENT: &[(&str, usize, &str)] = &[
         3,
         "sqlite_autoindex_task_history_1 (id>? AND id<?)",
     ),
+    (
+        super::find::COUNT_BY_PREFIX,
+        3,
+        "sqlite_autoindex_task_history_1 (id>? AND id<?)",
+    ),
     (super::find::BY_SESSION, 1, "agent_sessions_by_id"),
     (super::find::LIVE_OF_KEY, 1, "task_history_live"),
     (super::find::NEWEST_OF_KEY, 1, "task_history_by_key"),
