@@ -98,6 +98,41 @@ fn an_exit_that_no_kernel_tells_is_unknown() {
     world.check();
 }
 
+/// docs/decisions/0013: what comes after a success does not take it back, and is
+/// told.
+#[test]
+fn a_result_of_success_stands_whatever_the_exit() {
+    let world = World::running();
+    world.install_fake("claude");
+    let claude = |key: &str, steps: &[&str]| {
+        let run = world.run().provider("claude").key(key);
+        run.steps(steps.iter().copied()).detached()
+    };
+    let exits = claude("exits", &["say:done", "result:success", "exit:3"]);
+    let ended = world.ended(&exits.id);
+    assert_ended(&ended, "success", "completed", "observed");
+    assert_eq!(exit_code_of(&ended), Some(3), "{ended:#}");
+    let killed = claude("killed", &["result:success", "mark:up", "forever"]);
+    killed.marked("up");
+    world.kill(&killed.leader(), Signal::SIGKILL);
+    let ended = world.ended(&killed.id);
+    assert_ended(&ended, "success", "completed", "observed");
+    assert_eq!(signal_of(&ended), Some("SIGKILL"), "{ended:#}");
+    let why = world.ctl(&["why", &killed.id]).ok().stdout;
+    let words =
+        "its own result says success, which its later exit (ended by SIGKILL) does not take";
+    assert!(why.contains(words), "{why}");
+    let list = world.ctl(&["list", "-a"]).ok().stdout;
+    assert!(
+        list.contains("Session completed (exited with code 3)"),
+        "{list}"
+    );
+    // An error result stands as well, against an exit of 0.
+    let lied = claude("lied", &["result:error:no", "exit:0"]);
+    assert_ended(&world.ended(&lied.id), "failure", "failed", "observed");
+    world.check();
+}
+
 /// W9.
 #[test]
 fn a_core_dump_is_told() {

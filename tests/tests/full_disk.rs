@@ -28,6 +28,11 @@ fn an_agent_that_filled_the_disk_can_be_seen_and_stopped() {
         "{}",
         refused.stderr
     );
+    let status = world.ctl(&["status", "--json"]).ok().json();
+    assert_eq!(status["phase"], "admitting", "{status:#}");
+    assert_eq!(status["refusing"]["code"], "limit", "{status:#}");
+    let told = world.ctl(&["status"]).ok().stdout;
+    assert!(told.contains("refusing  the disk is full"), "{told}");
     let listed = world.ctl(&["list", "--json"]).ok().json();
     assert_eq!(listed["tasks"][0]["id"], task.id, "{listed:#}");
     assert_eq!(world.stop(&task.id, &[]), "stopped");
@@ -37,6 +42,8 @@ fn an_agent_that_filled_the_disk_can_be_seen_and_stopped() {
     fs::remove_file(&junk).expect("the agent is gone");
     let after = world.run().steps(["exit:0"]).detached();
     assert_ended(&world.ended(&after.id), "success", "completed", "observed");
+    let status = world.ctl(&["status", "--json"]).ok().json();
+    assert_eq!(status["refusing"], serde_json::Value::Null, "{status:#}");
     wait_until("the ballast is in its place", GENEROUS, || {
         fs::metadata(world.state_dir().join("ballast")).is_ok_and(|file| file.len() == 16 << 20)
     });

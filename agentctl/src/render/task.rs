@@ -157,7 +157,13 @@ fn detail(task: &TaskView) -> String {
         let mut label = clean(task.archive_label.as_deref().unwrap_or_default());
         let by_itself = matches!(
             task.archive_reason,
-            Some(ArchiveReason::Failed | ArchiveReason::Crashed | ArchiveReason::ExternalSignal)
+            // A success that did not exit as one is worth a look.
+            Some(
+                ArchiveReason::Completed
+                    | ArchiveReason::Failed
+                    | ArchiveReason::Crashed
+                    | ArchiveReason::ExternalSignal
+            )
         );
         if let Some(exit) = telling_exit(task).filter(|_| by_itself) {
             label.push_str(&format!(" ({})", clean(&exit.to_string())));

@@ -2,7 +2,7 @@
 
 use alloc::string::ToString;
 
-use protocol::shim::{OomRecord, ProviderError, SupersededBy, Usage};
+use protocol::shim::{OomRecord, ProviderError, ResultRecord, SupersededBy, Usage};
 use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{Exit, SessionId, Timestamp};
 
@@ -45,7 +45,8 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         | EventBody::Admitting {}
         | EventBody::ServiceShutdown { .. }
         | EventBody::Archived { .. }
-        | EventBody::Unarchived { .. } => {}
+        | EventBody::Unarchived { .. }
+        | EventBody::KeyReleased { .. } => {}
         EventBody::Renamed { name, .. } => task.spec.name = Some(name.clone()),
         EventBody::HubDraining { reason } => task.hub = Some(Hub::Draining(*reason)),
         EventBody::HubGone { reason } => task.hub = Some(Hub::Gone(*reason)),
@@ -61,11 +62,7 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         EventBody::SessionBound {
             session_id, how, ..
         } => bound(&mut task, session_id, *how),
-        EventBody::Result(result) => {
-            merge_usage(&mut task.usage, &result.usage);
-            task.result = Some(result.clone());
-            ended_unsignalled(&mut task, SupersededBy::Result);
-        }
+        EventBody::Result(result) => result_seen(&mut task, result),
         EventBody::ProviderFailed { error, detail } => {
             provider_failed(&mut task, *error, detail);
         }
@@ -132,6 +129,12 @@ fn began(task: &mut Task, event: &Event) {
 }
 
 /// What the output tells of a session is output.
+fn result_seen(task: &mut Task, result: &ResultRecord) {
+    merge_usage(&mut task.usage, &result.usage);
+    task.result = Some(result.clone());
+    ended_unsignalled(task, SupersededBy::Result);
+}
+
 fn bound(task: &mut Task, session_id: &SessionId, how: BindKind) {
     task.session = Some(session_id.clone());
     task.had_output |= match how {

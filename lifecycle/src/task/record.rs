@@ -109,6 +109,7 @@ fn timers_after(task: &Task, events: &[Event], now: Now) -> Vec<Action> {
             | EventBody::HubGone { .. }
             | EventBody::HubAdmitting {}
             | EventBody::Archived { .. }
+            | EventBody::KeyReleased { .. }
             | EventBody::Unarchived { .. }
             | EventBody::Renamed { .. }
             | EventBody::OutOfMemory(_)

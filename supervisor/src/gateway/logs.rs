@@ -28,11 +28,21 @@ pub(super) async fn answer(
     mut query: Query,
 ) -> Result<Response<Body>, HttpError> {
     let (request, form) = read(id, &mut query).map_err(HttpError::usage)?;
+    let follows = request.follow;
+    if follows {
+        // Its log may stay empty for long, and a client that follows waits for the
+        // head of the answer: whether there is such a task is asked beforehand.
+        let id = request.id.clone();
+        let _there = asker.one(Request::Show { id }).await?;
+    }
     let mut answers = asker.ask(Request::Logs(request)).await?;
-    let first = match answers.recv().await {
-        Some(Answer::Error(refusal)) => return Err(refusal.into()),
-        Some(first) => first,
-        None => return Err(HttpError::Leaving),
+    let first = match follows {
+        true => None,
+        false => match answers.recv().await {
+            Some(Answer::Error(refusal)) => return Err(refusal.into()),
+            Some(first) => Some(first),
+            None => return Err(asker.gone()),
+        },
     };
     let kind = match form {
         Form::Lines(_) => "application/x-ndjson",
@@ -65,12 +75,15 @@ fn read(id: String, query: &mut Query) -> Result<(LogsRequest, Form), String> {
 }
 
 async fn send(
-    first: Answer,
+    first: Option<Answer>,
     mut answers: mpsc::Receiver<Answer>,
     form: Form,
     pieces: mpsc::Sender<Bytes>,
 ) {
-    let mut next = Some(first);
+    let mut next = match first {
+        Some(first) => Some(first),
+        None => answers.recv().await,
+    };
     while let Some(answer) = next {
         let piece = match (answer, form) {
             (Answer::Log(chunk), Form::Raw) => Some(Bytes::from(chunk.bytes)),

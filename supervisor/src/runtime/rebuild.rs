@@ -100,7 +100,7 @@ pub(super) async fn rebuild(
         task_folder: None,
     })?;
     let written = write(&opened.handle, &found).await;
-    opened.threads.close()?;
+    opened.close()?;
     written?;
     // What a shim was told before may reach it, and us, only now.
     ledger::begin_intents_behind(&new, first_unused(&found, clock::now()))?;

@@ -4,6 +4,7 @@ mod background;
 mod bins;
 mod cgroup;
 mod ctl;
+mod events;
 mod gate;
 mod hooks;
 mod http;
@@ -22,8 +23,9 @@ mod world;
 
 pub use background::Background;
 pub use bins::{Bins, cli_dir};
-pub use cgroup::{Delegated, MemoryHome, kernel_kills, memory_root};
+pub use cgroup::{Delegated, MemoryHome, PidsHome, kernel_kills, memory_root};
 pub use ctl::Output;
+pub use events::{Sent, Source};
 pub use gate::Gate;
 pub use hooks::{Hooks, Paused};
 pub use http::{Http, HttpAnswer, HttpLines};

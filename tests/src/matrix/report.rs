@@ -20,6 +20,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "tests/tests/crash_points.rs: each point of a drain",
     ),
     (
+        "F14, F15",
+        "tests/tests/no_shim.rs: no process and no descriptor for a shim, by the kernel's own limits",
+    ),
+    (
         "F16, while others run",
         "tests/tests/full_disk.rs: an agent fills a real file system",
     ),

@@ -104,8 +104,10 @@ pub(super) fn attempt(words: &[String], client: &Arc<Client>) -> Result<Box<Task
         message: What::New.message(request, Vec::new()),
     };
     // Before the dispatch, so that Ctrl-C can never miss the task.
-    Signals::take()?.watch(Arc::clone(client), asked.id.clone());
-    Ok(dispatch(client, asked, Permission::Refuse)?.task)
+    let target = Signals::take()?.watch(Arc::clone(client), asked.id.clone());
+    let task = dispatch(client, asked, Permission::Refuse)?.task;
+    target.is(&task.id);
+    Ok(task)
 }
 
 /// `run` as it is put together by another verb.
@@ -117,7 +119,6 @@ struct Attempt {
 }
 
 fn dispatch_and_follow(args: Args, kind: What, cx: &Context) -> Result<Code, CliError> {
-    args.refuse_later_parts()?;
     let (detach, permission) = (args.detach, args.permission());
     let own_folder = args.cwd.is_none();
     let options = args.options();
@@ -189,6 +190,8 @@ fn dispatch(client: &Client, asked: Asked, permission: Permission) -> Result<Dis
         else {
             return Err(Trouble::Fatal(CliError::wrong_answer()));
         };
+        // What follows of an attached run goes on there.
+        client.keep(connection);
         Ok(Dispatched {
             task,
             warnings,

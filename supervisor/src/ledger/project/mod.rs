@@ -85,7 +85,8 @@ pub(super) fn apply(
         | EventBody::Drained { .. }
         | EventBody::Admitting {}
         | EventBody::ServiceShutdown { .. }
-        | EventBody::StartRefused { .. } => Ok(()),
+        | EventBody::StartRefused { .. }
+        | EventBody::KeyReleased { .. } => Ok(()),
     }
 }
 

@@ -264,6 +264,12 @@ impl World {
         self.finish(self.ctl_command(arguments))
     }
 
+    /// Runs `agentctl` while the test goes on.
+    #[must_use]
+    pub fn ctl_in_background<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Background {
+        Background::start(self.ctl_command(arguments))
+    }
+
     /// An `agentctl` that the test starts by itself.
     #[must_use]
     pub fn ctl_command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
