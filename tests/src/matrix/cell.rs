@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::expected::reasons;
 use super::ground::Ground;
 use super::reach::{Reached, reach, world};
-use super::{Fault, State, Workload};
+use super::{Fault, Lane, State, Workload};
 use crate::harness::{Background, GENEROUS, Row, Supervisor, World, wait_explained};
 use crate::invariants::{Settled, answers_although_others_stand, differences, wait_until_settled};
 
@@ -18,6 +18,8 @@ pub struct Cell {
     pub state: State,
     /// What its agent does.
     pub workload: Workload,
+    /// On what machine.
+    pub lane: Lane,
 }
 
 /// What a run of a cell shows beside its success.
@@ -56,8 +58,10 @@ impl Cell {
             fault,
             state,
             workload,
+            lane,
         } = self;
-        format!("{}×{}×{}", fault.code(), state.code(), workload.code())
+        let (fault, state, workload) = (fault.code(), state.code(), workload.code());
+        format!("{fault}×{state}×{workload}{}", lane.code())
     }
 
     /// Runs it once.
@@ -67,7 +71,7 @@ impl Cell {
     #[must_use]
     pub fn run(self) -> Outcome {
         let world = world(self);
-        let ground = match Ground::of(self.fault, &world) {
+        let ground = match Ground::of(self, &world) {
             Ok(ground) => ground,
             Err(why) => return Outcome::NotHere(why),
         };
@@ -175,6 +179,22 @@ impl Cell {
             "{} ended {reason}, which is none of {true_ones:?}: {ended:#}",
             self.code()
         );
+        if self.lane == Lane::NoExitInfo && reason == "shim_lost" {
+            assert_eq!(
+                ended["exit"]["kind"],
+                "unknown",
+                "{}: {ended:#}",
+                self.code()
+            );
+        }
+        if self.lane == Lane::Delegated && reason == "shim_lost" {
+            let told = world.show(&task)["evidence"].to_string();
+            assert!(
+                told.contains("tree proven empty"),
+                "{}: {told}",
+                self.code()
+            );
+        }
         if reason == "failed" {
             assert_eq!(ended["exit"]["code"], 3, "{}: {ended:#}", self.code());
         }

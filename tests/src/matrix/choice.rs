@@ -4,7 +4,7 @@ use super::cell::Cell;
 use super::fault::FAULTS;
 use super::state::STATES;
 use super::workload::WORKLOADS;
-use super::{Fault, State, Workload};
+use super::{Fault, Lane, State, Workload};
 
 /// Every cell that can exist and is run here.
 #[must_use]
@@ -20,15 +20,29 @@ pub fn cells_of(fault: Fault) -> Vec<Cell> {
         for workload in WORKLOADS {
             let chosen = workload == usual(state) && can_strike(fault, state);
             if chosen || is_tried(fault, state, workload) {
-                cells.push(Cell {
+                let lanes = LANES.into_iter();
+                let cell = |lane| Cell {
                     fault,
                     state,
                     workload,
-                });
+                    lane,
+                };
+                cells.extend(lanes.map(cell).filter(|cell| matters(*cell)));
             }
         }
     }
     cells
+}
+
+const LANES: [Lane; 3] = [Lane::Plain, Lane::Delegated, Lane::NoExitInfo];
+
+/// Where a shim is lost, how its tree is found and its agent's exit is known depends
+/// on the machine.
+fn matters(cell: Cell) -> bool {
+    let of_a_lost_shim = matches!(cell.fault, Fault::Shim | Fault::SupervisorAndShim)
+        && matches!(cell.state, State::Idle | State::Leaderless | State::Ending);
+    let tells = [usual(cell.state), Workload::WipesEnvironment].contains(&cell.workload);
+    cell.lane == Lane::Plain || (of_a_lost_shim && tells)
 }
 
 /// Does the fault meet anything in this state?

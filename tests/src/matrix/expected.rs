@@ -20,6 +20,7 @@ fn of_fault(cell: Cell) -> &'static [&'static str] {
         fault,
         state,
         workload,
+        lane: _,
     } = cell;
     match fault {
         Fault::Supervisor | Fault::CrashLoop => supervisor_lost(state, workload),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use nix::sys::prctl;
 
-use super::Fault;
+use super::cell::Cell;
+use super::{Fault, Lane};
 use crate::harness::{Delegated, MemoryHome, SmallDisk, Supervisor, World, own_user};
 
 /// Where a cell stands.
@@ -23,16 +24,20 @@ pub(super) enum Ground {
 
 impl Ground {
     /// The one that the fault needs; why not, where that cannot be had.
-    pub(super) fn of(fault: Fault, world: &World) -> Result<Self, String> {
-        match fault {
+    pub(super) fn of(cell: Cell, world: &World) -> Result<Self, String> {
+        let delegated = || {
+            let group = Delegated::new(world).map(Self::Delegated);
+            group.ok_or_else(|| "only root can make a cgroup of version 2".to_owned())
+        };
+        if cell.lane == Lane::Delegated {
+            return delegated();
+        }
+        match cell.fault {
             Fault::LeaderOutOfMemory | Fault::ChildOutOfMemory | Fault::ShimOutOfMemory => {
                 let home = MemoryHome::new(world).map(Self::Memory);
                 home.ok_or_else(|| "no memory hierarchy of cgroup version 1 to divide".to_owned())
             }
-            Fault::CgroupKilled => {
-                let group = Delegated::new(world).map(Self::Delegated);
-                group.ok_or_else(|| "only root can make a cgroup of version 2".to_owned())
-            }
+            Fault::CgroupKilled => delegated(),
             Fault::FullDisk => SmallDisk::mount(&world.state_dir()).map(Self::Small),
             Fault::PidsWrap => Reaper::new().map(Self::Reaper),
             Fault::Nothing

@@ -60,7 +60,7 @@ pub(super) fn world(cell: Cell) -> World {
     // A world with hooks even where the state has no point: the same programs.
     let mut points = vec![of_state.unwrap_or("sup.spawn.before")];
     points.extend(cell.fault.points());
-    World::builder().hooks(points).build()
+    cell.lane.prepare(World::builder().hooks(points)).build()
 }
 
 /// Dispatches a task and leads it to the cell's state.
