@@ -45,6 +45,18 @@ pub struct TaskSpec {
     pub policy: Policy,
     /// Other tasks it is related to.
     pub links: Links,
+    /// Who its agent runs as, where that is not the supervisor's own user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<RunAs>,
+}
+
+/// Another user of the machine, as its accounts named it at the dispatch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunAs {
+    /// Its name.
+    pub user: String,
+    /// Its number: by it what a dead shim left is known (R8).
+    pub uid: u32,
 }
 
 /// Which conversation a task takes part in, decided before its spawn, and not

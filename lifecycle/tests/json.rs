@@ -1,7 +1,7 @@
 //! Every event reads back from JSON as it was written.
 
 use lifecycle::event::{BindKind, Ending};
-use lifecycle::{Event, EventBody, SessionPlan, TaskSpec};
+use lifecycle::{Event, EventBody, RunAs, SessionPlan, TaskSpec};
 use proptest::prelude::*;
 use protocol::shim::{
     AlarmKind, ProviderError, ResultRecord, SpawnStage, SupersededBy, Target, Usage,
@@ -54,6 +54,10 @@ fn of_processes() -> Vec<EventBody> {
         session: SessionPlan::Resume(row("s-1", usage())),
         issue_number: Some(-1),
         model: Some("m".to_string()),
+        run_as: Some(RunAs {
+            user: "nobody".to_string(),
+            uid: 65534,
+        }),
         ..spec()
     };
     vec![
@@ -64,6 +68,10 @@ fn of_processes() -> Vec<EventBody> {
         },
         EventBody::Queued {
             spec: with_session(SessionPlan::Undecided),
+        },
+        EventBody::KeyReleased {
+            key: key(),
+            by: person(),
         },
         EventBody::StartRefused {
             detail: "why".to_string(),
@@ -257,7 +265,7 @@ fn every_event_reads_back_and_its_tag_is_its_kind() {
 #[test]
 fn the_samples_hold_every_kind() {
     let kinds: std::collections::BTreeSet<_> = every_body().iter().map(EventBody::kind).collect();
-    assert_eq!(kinds.len(), 44);
+    assert_eq!(kinds.len(), 45);
 }
 
 #[test]

@@ -233,7 +233,8 @@ const fn last_to_shim(any: &ToShim) -> u8 {
         | ToShim::Attached { .. }
         | ToShim::Rejected(_)
         | ToShim::Stop(_)
-        | ToShim::Ack { .. } => 4,
+        | ToShim::Ack { .. }
+        | ToShim::StartAs(..) => 5,
     }
 }
 

@@ -210,6 +210,8 @@ pub enum ErrorCode {
     Storage,
     /// This supervisor cannot do that yet.
     Unsupported,
+    /// The last tasks of the key ended as soon as they had begun.
+    CrashLoop,
 }
 
 impl ErrorCode {
@@ -225,7 +227,8 @@ impl ErrorCode {
             | Self::SessionRefused
             | Self::IdConflict
             | Self::Conflict
-            | Self::Limit => 4,
+            | Self::Limit
+            | Self::CrashLoop => 4,
             Self::Draining => 6,
             Self::NotPermitted => 7,
             Self::NotGone | Self::Timeout => 8,
@@ -251,6 +254,7 @@ impl ErrorCode {
             Self::Timeout => "timeout",
             Self::Storage => "storage",
             Self::Unsupported => "unsupported",
+            Self::CrashLoop => "crash_loop",
         }
     }
 }

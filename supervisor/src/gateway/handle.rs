@@ -19,7 +19,7 @@ use super::asked::{again, idempotency_key, if_match, list_filter};
 use super::body::{Body, json_response, read_json, text_response};
 use super::error::HttpError;
 use super::metrics::Figures;
-use super::posted::{DrainBody, NoBody, RunBody, SessionBody, StopBody, TaskChange};
+use super::posted::{DrainBody, NoBody, ReleaseBody, RunBody, SessionBody, StopBody, TaskChange};
 use super::routes::{About, Access, Found, Operation, Query, Question};
 use super::token::Token;
 use super::{HttpCall, LastWord, events, logs, metrics, openapi, page, render, routes};
@@ -206,7 +206,10 @@ async fn request_of(
         Question::ShowSession => Request::Sessions(SessionsRequest {
             key: Some(variable),
         }),
-        Question::ReleaseSession => change(variable, SessionAct::Release, headers, body).await?,
+        Question::ReleaseSession => {
+            let release = read_json::<ReleaseBody>(headers, body).await?;
+            Request::ChangeSession(release.into_request(variable)?)
+        }
         Question::QuarantineSession => {
             change(variable, SessionAct::Quarantine, headers, body).await?
         }

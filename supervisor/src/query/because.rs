@@ -6,6 +6,7 @@ use lifecycle::task::{Cause, Lost, Start};
 use protocol::vocab::{IntentOutcome, SignalName};
 use protocol::{ArchiveReason, Basis, Exit};
 
+use super::facts;
 use super::quote::quote;
 use super::spawn_failure::SpawnFailure;
 use super::who;
@@ -134,6 +135,7 @@ fn not_started(task: &Task, search_path: Option<&str>) -> String {
             errno: *errno,
             path,
             search_path,
+            user: facts::user_of(task),
         }
         .in_words(),
         Start::Never { detail, .. } => format!(

@@ -3,6 +3,7 @@
 
 use nix::errno::Errno;
 use protocol::shim::SpawnStage;
+use sys::spawn::USER_PLACE;
 
 use super::step::{SHIM, SUPERVISOR};
 use crate::text::printable;
@@ -21,6 +22,8 @@ pub struct SpawnFailure<'a> {
     pub path: &'a str,
     /// Where a command was searched.
     pub search_path: Option<&'a str>,
+    /// Who was to run it, if not the supervisor's own user.
+    pub user: Option<&'a str>,
 }
 
 impl SpawnFailure<'_> {
@@ -33,6 +36,15 @@ impl SpawnFailure<'_> {
             (self.stage, self.path.strip_prefix("container "))
         {
             return container(name, errno);
+        }
+        if let (SpawnStage::Prepare, Some(name)) = (self.stage, self.path.strip_prefix(USER_PLACE))
+        {
+            let name = printable(name, MAX_PATH);
+            return format!(
+                "no process could become user {name}: {}; the supervisor needs the rights of \
+                 root for it ({errno:?})",
+                errno.desc()
+            );
         }
         let told = match self.stage {
             SpawnStage::Search => self.search(errno),
@@ -108,7 +120,8 @@ impl SpawnFailure<'_> {
             Some(format!("command {path} does not exist"))
         } else if errno == Errno::EACCES {
             Some(format!(
-                "{path} is not executable: its mode, or that of a folder above, forbids it"
+                "{path} is not executable{}: its mode, or that of a folder above, forbids it",
+                self.for_user()
             ))
         } else if errno == Errno::EISDIR {
             Some(format!("{path} is a folder, not a program"))
@@ -126,7 +139,10 @@ impl SpawnFailure<'_> {
         } else if errno == Errno::ENOTDIR {
             Some(format!("the working folder {path} is not a folder"))
         } else if errno == Errno::EACCES {
-            Some(format!("the working folder {path} may not be entered"))
+            Some(format!(
+                "the working folder {path} may not be entered{}",
+                self.for_user()
+            ))
         } else {
             Some(format!(
                 "the working folder {path} cannot be entered: {}",
@@ -170,6 +186,12 @@ impl SpawnFailure<'_> {
 
     fn plainly(&self, errno: Errno) -> String {
         format!("{} could not be started: {}", self.quoted(), errno.desc())
+    }
+
+    fn for_user(&self) -> String {
+        self.user.map_or_else(String::new, |user| {
+            format!(" by user {}", printable(user, MAX_PATH))
+        })
     }
 
     fn quoted(&self) -> String {
@@ -226,6 +248,7 @@ mod tests {
                 errno: errno as i32,
                 path,
                 search_path,
+                user: None,
             }
             .in_words()
         };
@@ -298,5 +321,33 @@ mod tests {
         for (words, expected) in table.iter().zip(expected) {
             assert_eq!(words, expected);
         }
+    }
+
+    #[test]
+    fn another_user_is_named() {
+        let words = |stage, errno: Errno, path| {
+            SpawnFailure {
+                stage,
+                errno: errno as i32,
+                path,
+                search_path: None,
+                user: Some("bob"),
+            }
+            .in_words()
+        };
+        assert_eq!(
+            words(SpawnStage::Chdir, Errno::EACCES, "/root"),
+            "the working folder “/root” may not be entered by user bob (EACCES)"
+        );
+        assert_eq!(
+            words(SpawnStage::Exec, Errno::EACCES, "/home/al/x"),
+            "“/home/al/x” is not executable by user bob: its mode, or that of a folder above, \
+             forbids it (EACCES)"
+        );
+        assert_eq!(
+            words(SpawnStage::Prepare, Errno::EPERM, "user bob"),
+            "no process could become user bob: Operation not permitted; the supervisor needs \
+             the rights of root for it (EPERM)"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::{Presence, Task};
-use protocol::shim::Start;
+use protocol::shim::ToShim;
 use protocol::view::{Survivor, TaskView};
 use sys::PidFd;
 use sys::spawn::SpawnError;
@@ -36,7 +36,7 @@ pub(super) struct Live {
     /// The link, while it is up.
     pub(super) link: Option<LinkSender>,
     /// The order of a shim that is not spawned yet.
-    pub(super) start: Option<Box<Start>>,
+    pub(super) start: Option<ToShim>,
     /// Callers who wait for the exec or the end.
     pub(super) on_start: Vec<oneshot::Sender<TaskView>>,
     /// Callers who wait for the end.

@@ -13,6 +13,7 @@ use super::container;
 use super::core_loop::Core;
 use super::input::{CoreInput, Swept};
 use super::live::{Live, ShimEnd};
+use super::run_as;
 use crate::process::marker_sweep::{self, SweepOrder};
 use crate::process::watchdog;
 use crate::shim::{Kinship, SpawnedShim};
@@ -88,7 +89,7 @@ impl Core {
         match self.service.shim_program.spawn(id) {
             // Before its order: what it starts is born there.
             Ok(shim) => match cgroups::place(&self.service, id, shim.pid, limit) {
-                Ok(()) => self.attend(id, shim, start),
+                Ok(()) => self.attend(id, shim, &start),
                 Err(error) => self.withhold_order(id, shim, &error),
             },
             Err(error) => {
@@ -138,7 +139,7 @@ impl Core {
             task: id.clone(),
             nonce: live.secret.nonce.clone(),
             shim: live.task.shim.clone(),
-            uid: nix::unistd::geteuid().as_raw(),
+            uid: run_as::uid_of(live.task.spec.run_as.as_ref()),
             grace_ms,
             proven: live.proven(),
         };

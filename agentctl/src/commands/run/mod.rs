@@ -136,7 +136,6 @@ struct Line {
 }
 
 fn dispatch_and_follow(args: Args, kind: What, cx: &Context) -> Result<Code, CliError> {
-    args.refuse_later_parts()?;
     let (detach, permission) = (args.detach, args.permission());
     let own_folder = args.cwd.is_none();
     let options = args.options();
@@ -208,6 +207,8 @@ fn dispatch(client: &Client, asked: Asked, permission: Permission) -> Result<Dis
         else {
             return Err(Trouble::Fatal(CliError::wrong_answer()));
         };
+        // What follows of an attached run goes on there.
+        client.keep(connection);
         Ok(Dispatched {
             task,
             warnings,

@@ -10,6 +10,7 @@ mod info;
 mod intents;
 mod list;
 mod live;
+mod past;
 #[cfg(test)]
 pub(super) mod plans;
 mod prunable;
