@@ -345,6 +345,7 @@ mod tests {
                 errno: errno as i32,
                 path,
                 search_path: None,
+                user: None,
             };
             assert_eq!(
                 (failure.seen_by(), failure.kind()),
