@@ -8,7 +8,8 @@ use nix::sys::signal::Signal;
 use tests::harness::{GENEROUS, World, wait_until};
 use tests::need_root;
 use tests::scenarios::{
-    OTHER_USER, assert_ended, id_of_other, open_the_way, run_as_other, wait_for_output,
+    OTHER_USER, assert_ended, id_of_other, install_keeper, open_the_way, run_as_other,
+    wait_for_output,
 };
 
 fn home_of_other() -> String {
@@ -198,14 +199,38 @@ fn what_a_dead_shim_left_is_ended_at_once_and_a_new_supervisor_adopts() {
     for task in [&adopted, &orphaned] {
         wait_for_output(&world, task, "ready");
     }
+    let environment = world.marked(&orphaned.id)[0].environment();
+    let temp = environment.into_iter().find(|(name, _)| name == "TMPDIR");
+    let (_, temp) = temp.expect("it has one");
+    assert!(Path::new(&temp).is_dir(), "{temp}");
     let shim = world.shim_of(&orphaned.id).expect("the shim lives");
     world.kill(&shim, Signal::SIGKILL);
     let ended = world.ended(&orphaned.id);
     assert_eq!(ended["archive_reason"], "shim_lost", "{ended:#}");
     assert_eq!(world.marked(&orphaned.id), []);
+    wait_until("the end of its TMPDIR", GENEROUS, || {
+        !Path::new(&temp).exists()
+    });
     first.kill();
     let _second = world.start();
     assert_eq!(world.stop(&adopted.id, &[]), "stopped");
     assert_eq!(world.marked(&adopted.id), []);
+    world.check();
+}
+
+/// What a provider leaves alone is that user's, and ended when it is asked for.
+#[test]
+fn its_orphans_are_known_as_that_users() {
+    need_root!();
+    let world = World::new();
+    install_keeper(&world);
+    let _supervisor = world.start();
+    let run = run_as_other(&world, "setsid sleep 1000 & exit 0");
+    let task = run.option("--provider", "keeper").detached();
+    let _ended = world.ended(&task.id);
+    assert_eq!(world.marked(&task.id).len(), 1, "left alone");
+    let killed = world.ctl(&["orphans", "kill", "--json"]).ok().json();
+    assert_eq!(killed["survivors"], serde_json::json!([]), "{killed}");
+    assert_eq!(world.marked(&task.id), []);
     world.check();
 }

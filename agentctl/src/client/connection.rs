@@ -54,7 +54,7 @@ impl Connection {
     pub(crate) fn open(stream: UnixStream, request: &Request) -> Result<Self, ConnectionError> {
         let patience = Patience {
             hello: HELLO_TIMEOUT,
-            answer: has_deadline(request).then_some(ANSWER_TIMEOUT),
+            answer: answer_within(request),
         };
         Self::open_within(stream, request, patience)
     }
@@ -87,6 +87,16 @@ impl Connection {
         }
         connection.wait_at_most(patience.answer)?;
         Ok(connection)
+    }
+
+    /// Sends another request, when the last one is answered.
+    ///
+    /// # Errors
+    /// [`ConnectionError`].
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<(), ConnectionError> {
+        let frame = codec::to_frame(request, MAX_CONTROL_FRAME).map_err(ConnectionError::Codec)?;
+        self.wait_at_most(answer_within(request))?;
+        self.send(&frame)
     }
 
     /// The next answer: whenever it comes to a request that waits for something,
@@ -153,6 +163,11 @@ struct Patience {
     hello: Duration,
     /// None for a request that waits for something.
     answer: Option<Duration>,
+}
+
+/// How long the answer to `request` may take, or each part of it.
+fn answer_within(request: &Request) -> Option<Duration> {
+    has_deadline(request).then_some(ANSWER_TIMEOUT)
 }
 
 /// Is the answer to `request` one that the supervisor has at once?

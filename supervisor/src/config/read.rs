@@ -48,10 +48,19 @@ fn limits(section: &mut Section<'_>) -> Limits {
             tasks: section
                 .number("crash_loop_tasks", 0..=MOST_TASKS_OF_A_LOOP)
                 .unwrap_or(default.crash_loop.tasks),
-            window_ms: limit_ms(section, "crash_loop_window")
+            window_ms: window_ms(section, "crash_loop_window")
                 .unwrap_or(default.crash_loop.window_ms),
         },
     }
+}
+
+fn window_ms(section: &mut Section<'_>, key: &'static str) -> Option<u64> {
+    let window = section.duration_ms(key)?;
+    if window.value == 0 {
+        let what = "no task ends within no time; `crash_loop_tasks = 0` turns the limit off";
+        section.complain_about(&window, what);
+    }
+    Some(window.value)
 }
 
 fn control(section: &mut Section<'_>) -> Control {

@@ -188,3 +188,26 @@ fn no_value_of_an_environment_is_in_debug() {
         "{shown}"
     );
 }
+
+#[test]
+fn a_crash_loop_has_a_number_and_a_time() {
+    let limit = |text: &str| {
+        let config = Config::parse("c", &format!("[limits]\n{text}"));
+        config.map(|config| {
+            (
+                config.limits.crash_loop.tasks,
+                config.limits.crash_loop.window_ms,
+            )
+        })
+    };
+    assert_eq!(limit("").expect("good"), (3, 60_000));
+    let other = limit("crash_loop_tasks = 0\ncrash_loop_window = \"5m\"\n");
+    assert_eq!(other.expect("good"), (0, 300_000));
+    for (text, words) in [
+        ("crash_loop_tasks = 33\n", "crash_loop_tasks"),
+        ("crash_loop_window = \"0s\"\n", "turns the limit off"),
+    ] {
+        let refused = limit(text).expect_err(text).to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+}

@@ -260,11 +260,12 @@ impl Start {
         };
         let Ledger {
             handle,
+            front,
             threads,
             report,
         } = opened;
         let (inputs, received) = mpsc::channel(INPUT_QUEUE);
-        let core = Core::new(Arc::new(service), handle, &report, inputs);
+        let core = Core::new(Arc::new(service), (handle, front), &report, inputs);
         let served = run(core, received, doors, signals, readiness).await;
         if let Err(error) = threads.close() {
             tracing::error!(%error, "the ledger was not closed in order; the next start looks it over");
