@@ -120,12 +120,10 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::from(cli::EXIT_OK),
         Err(error) => {
             let words = in_words(&error);
-            if cli.background {
-                // Its caller says it, or was only slower than another one.
-                background::report_failure(&words);
-            } else {
-                // A person or the journal reads this, whatever the log is set to.
-                eprintln!("agent-supervisor: {words}");
+            // A person or the journal reads this, whatever the log is set to.
+            match cli.background {
+                true => background::report_failure(&words),
+                false => eprintln!("agent-supervisor: {words}"),
             }
             ExitCode::from(error.exit_code())
         }
