@@ -93,8 +93,10 @@ fn who_waits_for_an_end_is_told_that_the_ledger_failed() {
         let (http, stop) = (http.clone(), stop.clone());
         std::thread::spawn(move || http.post(&stop, &json!({"grace": "1h"})))
     };
-    wait_until("the intent", GENEROUS, || {
-        !world.ledger().intents(&task.id).is_empty()
+    // Nothing more is committed for it in its grace.
+    wait_until("the signal", GENEROUS, || {
+        let intents = world.ledger().intents(&task.id);
+        intents.iter().any(|intent| !intent.is_null("signalled_at"))
     });
     let _error = refused(&world, &http, "/v1/tasks", &world.task_body("other", &[]));
     let answer = waiting.join().expect("no panic");
