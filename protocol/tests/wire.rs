@@ -222,7 +222,8 @@ const fn last_response(any: &Response) -> u8 {
         | Response::Orphans(_)
         | Response::Kept { .. }
         | Response::Conflict { .. }
-        | Response::Pruned(_) => 17,
+        | Response::Pruned(_)
+        | Response::StatusWith(..) => 18,
     }
 }
 
@@ -232,7 +233,8 @@ const fn last_to_shim(any: &ToShim) -> u8 {
         | ToShim::Attached { .. }
         | ToShim::Rejected(_)
         | ToShim::Stop(_)
-        | ToShim::Ack { .. } => 4,
+        | ToShim::Ack { .. }
+        | ToShim::StartAs(..) => 5,
     }
 }
 

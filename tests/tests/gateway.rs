@@ -38,7 +38,10 @@ fn nobody_comes_in_without_the_token() {
     let (world, _supervisor, http) = serving();
     let bare = http.bare();
     assert_eq!(bare.get("/healthz").body, "ok\n");
-    assert_eq!(bare.get("/readyz").json(), json!({"phase": "admitting"}));
+    assert_eq!(
+        bare.get("/readyz").json(),
+        json!({"phase": "admitting", "refusing": null})
+    );
     for client in [
         bare.clone(),
         bare.with("authorization", "Bearer 0123456789abcdef0123456789abcdeg"),

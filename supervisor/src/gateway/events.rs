@@ -83,7 +83,7 @@ pub(super) async fn answer(
         };
         wanted.task = Some(detail.task.id.to_string());
     }
-    let Answer::Status(status) = asker.one(Request::Status).await? else {
+    let Some((status, _refusing)) = asker.one(Request::Status).await?.into_status() else {
         return Err(HttpError::internal("the core answered another question"));
     };
     let start = find_start(asker, wanted_from).await?;

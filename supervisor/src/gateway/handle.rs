@@ -10,6 +10,7 @@ use protocol::control::{
     Again, DrainRequest, KeepAct, KeepRequest, Request, Response as Answer, SessionAct,
     SessionChange, SessionsRequest, StopRequest,
 };
+use protocol::json::StopGoal;
 use protocol::vocab::StopOutcome;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
@@ -18,7 +19,7 @@ use super::asked::{again, idempotency_key, if_match, list_filter};
 use super::body::{Body, json_response, read_json, text_response};
 use super::error::HttpError;
 use super::metrics::Figures;
-use super::posted::{DrainBody, NoBody, RunBody, SessionBody, StopBody, TaskChange};
+use super::posted::{DrainBody, NoBody, ReleaseBody, RunBody, SessionBody, StopBody, TaskChange};
 use super::routes::{About, Access, Found, Operation, Query, Question};
 use super::token::Token;
 use super::{HttpCall, LastWord, events, logs, metrics, openapi, page, render, routes};
@@ -205,7 +206,10 @@ async fn request_of(
         Question::ShowSession => Request::Sessions(SessionsRequest {
             key: Some(variable),
         }),
-        Question::ReleaseSession => change(variable, SessionAct::Release, headers, body).await?,
+        Question::ReleaseSession => {
+            let release = read_json::<ReleaseBody>(headers, body).await?;
+            Request::ChangeSession(release.into_request(variable)?)
+        }
         Question::QuarantineSession => {
             change(variable, SessionAct::Quarantine, headers, body).await?
         }
@@ -240,6 +244,13 @@ impl Patience {
             Self::Waits
         }
     }
+
+    const fn goal(self) -> StopGoal {
+        match self {
+            Self::Waits => StopGoal::Gone,
+            Self::DoesNotWait => StopGoal::OnRecord,
+        }
+    }
 }
 
 async fn change(
@@ -262,15 +273,17 @@ fn keep(id: String, act: KeepAct) -> Request {
 
 /// 503 while no new work is welcome.
 async fn ready(asker: &Asker) -> Result<Response<Body>, HttpError> {
-    let Answer::Status(status) = asker.one(Request::Status).await? else {
+    let Some((status, refusing)) = asker.one(Request::Status).await?.into_status() else {
         return Err(HttpError::internal("the core answered another question"));
     };
-    let code = if status.phase == "admitting" {
+    let code = if status.phase == "admitting" && refusing.is_none() {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    Ok(json_response(code, &json!({ "phase": status.phase })))
+    let status = render::status(&status, refusing.as_ref())?;
+    let told = json!({ "phase": status["phase"], "refusing": status["refusing"] });
+    Ok(json_response(code, &told))
 }
 
 /// The shapes of `agentctl --json`.
@@ -311,14 +324,17 @@ fn answered(
             if patience == Patience::Waits && results.iter().any(|result| alive(result.outcome)) {
                 status = StatusCode::CONFLICT;
             }
-            json!({ "results": render::value(&results)? })
+            render::stopped(&results, patience.goal())?
         }
         Answer::Kept { task, changed } if question == Question::ArchiveTask => {
             render::archived(&task, changed)?
         }
         Answer::Kept { task, .. } => render::value(&task)?,
         Answer::Sessions(sessions) => json!({ "sessions": render::value(&sessions)? }),
-        Answer::Status(view) => render::value(&view)?,
+        Answer::Status(_) | Answer::StatusWith(..) => match answer.into_status() {
+            Some((view, refusing)) => render::status(&view, refusing.as_ref())?,
+            None => return Err(HttpError::internal("the core answered another question")),
+        },
         Answer::Error(_)
         | Answer::Conflict { .. }
         | Answer::Log(_)

@@ -7,7 +7,7 @@ pub(super) const DOCUMENT: &str = include_str!("openapi.json");
 mod tests {
     use super::*;
     use crate::gateway::body::from_json;
-    use crate::gateway::posted::{DrainBody, RunBody, SessionBody, StopBody};
+    use crate::gateway::posted::{DrainBody, ReleaseBody, RunBody, SessionBody, StopBody};
     use crate::gateway::routes::{Access, ROUTES};
     use serde::de::DeserializeOwned;
     use serde_json::Value;
@@ -137,6 +137,7 @@ mod tests {
             ("Stop", fields::<StopBody>()),
             ("Drain", fields::<DrainBody>()),
             ("SessionChange", fields::<SessionBody>()),
+            ("SessionRelease", fields::<ReleaseBody>()),
             ("TaskChange", vec!["name".to_owned()]),
         ] {
             let schema = &document["components"]["schemas"][name];

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use protocol::control::{KeepAct, OnNotFound, RunOption, RunRequest, SessionChoice, StopRequest};
+use protocol::control::{
+    KeepAct, OnNotFound, RunOption, RunRequest, SessionAct, SessionChange, SessionChoice,
+    StopRequest,
+};
 use protocol::{ProviderName, SessionId, StopReason, TaskId};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -72,6 +75,7 @@ pub(super) struct RunBody {
     memory: Size,
     max_cost: Usd,
     on_not_found: Option<OnNotFound>,
+    r#as: Option<String>,
 }
 
 /// What to do while the key has a live task.
@@ -96,6 +100,7 @@ impl RunBody {
         options.extend(self.memory.0.map(RunOption::Memory));
         options.extend(self.max_cost.0.map(RunOption::MaxCost));
         options.extend(self.on_not_found.map(RunOption::OnNotFound));
+        options.extend(self.r#as.clone().map(RunOption::As));
         options
     }
 
@@ -197,6 +202,33 @@ pub(super) struct SessionBody {
     pub(super) session_id: Option<SessionId>,
 }
 
+/// A release of a session, or of a key that rests.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ReleaseBody {
+    session_id: Option<SessionId>,
+    crash_loop: bool,
+}
+
+impl ReleaseBody {
+    pub(super) fn into_request(self, key: String) -> Result<SessionChange, HttpError> {
+        let act = match (&self.session_id, self.crash_loop) {
+            (_, false) => SessionAct::Release,
+            (None, true) => SessionAct::ReleaseKey,
+            (Some(_), true) => {
+                return Err(HttpError::usage(
+                    "`crash_loop` is about the key: leave `session_id` out",
+                ));
+            }
+        };
+        Ok(SessionChange {
+            key,
+            session_id: self.session_id,
+            act,
+        })
+    }
+}
+
 /// A drain.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -220,9 +252,10 @@ mod tests {
     #[test]
     fn options_have_their_long_names() {
         let text = r#"{"argv":["true"],"cwd":"/","env":{"A":"b"},"timeout":"1m","max_log":"1K",
-            "issue":7,"fresh":true,"provider_arg":["x"],"memory":"64M"}"#;
+            "issue":7,"fresh":true,"provider_arg":["x"],"memory":"64M","as":"bob"}"#;
         let body: RunBody = serde_json::from_str(text).expect("good");
-        assert_eq!(body.options(), [RunOption::Memory(64 << 20)]);
+        let options = [RunOption::Memory(64 << 20), RunOption::As("bob".to_owned())];
+        assert_eq!(body.options(), options);
         let request = request(text, Some("t1")).expect("good");
         assert_eq!(request.id.as_str(), "t1");
         assert_eq!(request.env, [("A".to_owned(), "b".to_owned())]);

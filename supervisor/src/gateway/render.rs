@@ -1,7 +1,9 @@
 //! The JSON of `agentctl --json`, with an error that HTTP can tell.
 
 use hyper::header::HeaderValue;
-use protocol::view::{TaskDetail, TaskView};
+use protocol::control::ErrorBody;
+use protocol::json::StopGoal;
+use protocol::view::{StatusView, StopResult, TaskDetail, TaskView};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -15,6 +17,16 @@ pub(super) fn value(view: &impl Serialize) -> Result<Value, HttpError> {
 /// The task object, its intents and its evidence in one.
 pub(super) fn detail(detail: &TaskDetail) -> Result<Value, HttpError> {
     protocol::json::detail(detail).map_err(internal)
+}
+
+/// `status`, and whether new work is welcome.
+pub(super) fn status(view: &StatusView, refusing: Option<&ErrorBody>) -> Result<Value, HttpError> {
+    protocol::json::status(view, refusing).map_err(internal)
+}
+
+/// What a stop achieved.
+pub(super) fn stopped(results: &[StopResult], goal: StopGoal) -> Result<Value, HttpError> {
+    protocol::json::stopped(results, goal).map_err(internal)
 }
 
 /// The task object of `archive`, and whether it was so before.

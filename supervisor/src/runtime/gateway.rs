@@ -43,6 +43,14 @@ pub(super) enum Asker {
 }
 
 impl Asker {
+    /// Its user; none where only a token is known.
+    pub(super) const fn uid(self) -> Option<u32> {
+        match self {
+            Self::Control(peer) | Self::HttpPeer(peer) => Some(peer.uid),
+            Self::HttpToken => None,
+        }
+    }
+
     /// For the record: what the kernel tells.
     pub(super) fn look_up(self) -> Requester {
         let (peer, via) = match self {

@@ -33,7 +33,8 @@ impl WorldBuilder {
         self
     }
 
-    /// A variable of the supervisor's own environment.
+    /// A variable of the supervisor's own environment; `{dir}` in it is the
+    /// world's folder.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_string(), value.to_string()));
@@ -63,15 +64,19 @@ impl WorldBuilder {
             fs::write(dir.join("config/agent-supervisor/config.toml"), text)
                 .expect("the configuration can be written");
         }
+        let folder = dir.display().to_string();
+        let variables = self.variables.into_iter();
+        let variables = variables.map(|(name, value)| (name, value.replace("{dir}", &folder)));
         let hooks = (!self.hooks.is_empty()).then(|| Hooks::serve(&dir.join("hooks.sock")));
         World {
             bins,
             active: self.hooks,
-            variables: self.variables,
+            variables: variables.collect(),
             hooks,
             supervisors: Mutex::default(),
             oracle: Mutex::default(),
             forgiven: Mutex::default(),
+            entrance: Vec::new(),
             dir,
         }
     }
