@@ -38,11 +38,7 @@ pub(super) fn apply(
         | EventBody::SessionQuarantined { .. }
         | EventBody::SessionReleased { .. } => session::settled(db, event),
         EventBody::SessionRestored { row } => session::restored(db, row),
-        EventBody::SessionRemoved {
-            key,
-            provider,
-            session_id,
-        } => session::removed(db, key, provider, session_id),
+        EventBody::SessionRemoved { .. } => session::removed(db, event),
         EventBody::Archived { set_by, .. } => task::archived(db, event, Some(set_by.as_str())),
         EventBody::Unarchived { .. } => task::archived(db, event, None),
         EventBody::Renamed { name, .. } => task::renamed(db, event, name),
