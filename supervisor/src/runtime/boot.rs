@@ -183,8 +183,7 @@ fn serve(cli: &Cli) -> Result<(), BootError> {
         readiness,
     };
     let served = runtime.block_on(start.serve());
-    // A sweep may be waiting for a process to end: the next supervisor sweeps
-    // again.
+    // A sweep may wait for a process to end: the next supervisor sweeps again.
     runtime.shutdown_background();
     served
 }
