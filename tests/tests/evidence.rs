@@ -182,6 +182,38 @@ fn a_signal_at_the_shim_names_its_sender() {
     }
 }
 
+/// The kernel keeps one of two signals that wait: the first one's sender is told.
+#[test]
+fn of_two_signals_that_coalesce_the_first_sender_is_told() {
+    let world = World::running();
+    let steps = ["mark:up", "forever"];
+    let task = world.run().steps(steps).detached();
+    task.marked("up");
+    let shim = world.shim_of(&task.id).expect("the shim lives");
+    shim.signal(Signal::SIGSTOP);
+    wait_until("it stands", GENEROUS, || shim.state() == Some('T'));
+    let senders = [(); 2].map(|()| {
+        let mut shell = Command::new("sh")
+            .args(["-c", &format!("kill -TERM {}", shim.pid)])
+            .spawn()
+            .expect("a shell");
+        let sent = shell.wait().expect("ours");
+        assert!(sent.success());
+        shell.id()
+    });
+    shim.signal(Signal::SIGCONT);
+    let ended = world.ended(&task.id);
+    assert_ended(&ended, "interrupted", "external_signal", "observed");
+    let signal = evidence(&ended, "signal");
+    let seen = signal.matches("reached the shim").count();
+    assert_eq!(seen, 1, "{signal}");
+    let of = |pid: u32| format!("(pid {pid}");
+    assert!(signal.contains(&of(senders[0])), "{senders:?}: {signal}");
+    assert!(!signal.contains(&of(senders[1])), "{senders:?}: {signal}");
+    assert_eq!(task.records.alive(), []);
+    world.check();
+}
+
 #[test]
 fn the_sender_of_a_signal_to_the_agent_alone_is_not_invented() {
     let world = World::running();

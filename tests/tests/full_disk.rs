@@ -1,45 +1,14 @@
 //! An agent fills the disk that the ledger is on.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use tests::harness::{GENEROUS, World, wait_until};
+use tests::harness::{GENEROUS, SmallDisk, World, wait_until};
 use tests::scenarios::assert_ended;
-
-/// A small file system of its own, gone with the test.
-struct Small(PathBuf);
-
-impl Small {
-    /// At `path`; why not, where that cannot be.
-    fn mount(path: &Path) -> Result<Self, String> {
-        if !nix::unistd::geteuid().is_root() {
-            return Err("a file system is mounted by root only".to_owned());
-        }
-        fs::create_dir_all(path).map_err(|error| error.to_string())?;
-        let options = "size=40m,mode=0700";
-        let mut mount = Command::new("mount");
-        mount
-            .args(["-t", "tmpfs", "-o", options, "small"])
-            .arg(path);
-        match mount.status() {
-            Ok(status) if status.success() => Ok(Self(path.to_owned())),
-            Ok(status) => Err(format!("mount: {status}")),
-            Err(error) => Err(format!("mount: {error}")),
-        }
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 #[test]
 fn an_agent_that_filled_the_disk_can_be_seen_and_stopped() {
     let world = World::new();
-    let _small = match Small::mount(&world.state_dir()) {
+    let _small = match SmallDisk::mount(&world.state_dir()) {
         Ok(small) => small,
         Err(why) => tests::skip!("{why}"),
     };
@@ -86,7 +55,7 @@ fn an_agent_that_filled_the_disk_can_be_seen_and_stopped() {
 #[test]
 fn the_ballast_is_thrown_off_when_a_commit_finds_no_room() {
     let world = World::new();
-    let _small = match Small::mount(&world.state_dir()) {
+    let _small = match SmallDisk::mount(&world.state_dir()) {
         Ok(small) => small,
         Err(why) => tests::skip!("{why}"),
     };

@@ -38,10 +38,8 @@ fn nobody_comes_in_without_the_token() {
     let (world, _supervisor, http) = serving();
     let bare = http.bare();
     assert_eq!(bare.get("/healthz").body, "ok\n");
-    assert_eq!(
-        bare.get("/readyz").json(),
-        json!({"phase": "admitting", "refusing": null})
-    );
+    let ready = json!({"phase": "admitting", "refusing": null});
+    assert_eq!(bare.get("/readyz").json(), ready);
     for client in [
         bare.clone(),
         bare.with("authorization", "Bearer 0123456789abcdef0123456789abcdeg"),

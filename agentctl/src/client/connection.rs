@@ -54,7 +54,7 @@ impl Connection {
     pub(crate) fn open(stream: UnixStream, request: &Request) -> Result<Self, ConnectionError> {
         let patience = Patience {
             hello: HELLO_TIMEOUT,
-            answer: has_deadline(request).then_some(ANSWER_TIMEOUT),
+            answer: answer_within(request),
         };
         Self::open_within(stream, request, patience)
     }
@@ -87,6 +87,16 @@ impl Connection {
         }
         connection.wait_at_most(patience.answer)?;
         Ok(connection)
+    }
+
+    /// Sends another request, when the last one is answered.
+    ///
+    /// # Errors
+    /// [`ConnectionError`].
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<(), ConnectionError> {
+        let frame = codec::to_frame(request, MAX_CONTROL_FRAME).map_err(ConnectionError::Codec)?;
+        self.wait_at_most(answer_within(request))?;
+        self.send(&frame)
     }
 
     /// The next answer: whenever it comes to a request that waits for something,
@@ -136,16 +146,14 @@ impl Connection {
 
     /// A wait that was over says who did not answer.
     fn lost(&self, error: io::Error) -> ConnectionError {
-        ConnectionError::Lost(match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                let peer = getsockopt(&self.stream, sockopt::PeerCredentials);
-                let silence = Silence {
-                    pid: peer.ok().map(|peer| peer.pid()).filter(|pid| *pid > 0),
-                };
-                io::Error::new(io::ErrorKind::TimedOut, silence)
-            }
-            _of_the_connection => error,
-        })
+        // A socket with a deadline says either.
+        let over = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
+        if !over.contains(&error.kind()) {
+            return ConnectionError::Lost(error);
+        }
+        let peer = getsockopt(&self.stream, sockopt::PeerCredentials).ok();
+        let pid = peer.map(|peer| peer.pid()).filter(|pid| *pid > 0);
+        ConnectionError::Lost(io::Error::new(io::ErrorKind::TimedOut, Silence { pid }))
     }
 }
 
@@ -155,6 +163,11 @@ struct Patience {
     hello: Duration,
     /// None for a request that waits for something.
     answer: Option<Duration>,
+}
+
+/// How long the answer to `request` may take, or each part of it.
+fn answer_within(request: &Request) -> Option<Duration> {
+    has_deadline(request).then_some(ANSWER_TIMEOUT)
 }
 
 /// Is the answer to `request` one that the supervisor has at once?

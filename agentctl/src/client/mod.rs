@@ -7,7 +7,7 @@ mod patience;
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use protocol::control::{Request, Response};
 use protocol::places::PlaceFlags;
@@ -85,6 +85,8 @@ pub(crate) struct Client {
     /// The place of the first connection: a reconnect must not end up at
     /// another supervisor.
     chosen: OnceLock<usize>,
+    /// A connection whose last question was answered.
+    spare: Mutex<Option<Connection>>,
 }
 
 impl Client {
@@ -96,6 +98,7 @@ impl Client {
         Ok(Self {
             candidates: Candidates::find(flags)?,
             chosen: OnceLock::new(),
+            spare: Mutex::new(None),
         })
     }
 
@@ -131,12 +134,27 @@ impl Client {
         Err(trouble(absences))
     }
 
-    /// Connects and sends the first request.
+    /// Sends a request, on a connection that was kept if there is one. The
+    /// supervisor behind that may be gone: then it is lost, and the next try connects.
     ///
     /// # Errors
     /// [`Trouble`].
     pub(crate) fn open(&self, request: &Request) -> Result<Connection, Trouble> {
+        if let Some(mut kept) = self.spare().take() {
+            kept.ask(request)?;
+            return Ok(kept);
+        }
         Ok(Connection::open(self.connect()?, request)?)
+    }
+
+    /// Keeps a connection whose question was answered for the next one. For whoever
+    /// tries again when it is lost.
+    pub(crate) fn keep(&self, answered: Connection) {
+        *self.spare() = Some(answered);
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One question and its one answer.

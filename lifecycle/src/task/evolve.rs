@@ -148,6 +148,10 @@ fn exited(task: &mut Task, at: Timestamp, exit: &Exit) {
     if task.exited.is_none() {
         task.exited = Some((at, exit.clone()));
         ended_unsignalled(task, SupersededBy::Exited);
+        let seen = task.behind_an_end.take();
+        if died_of_a_signal(exit) && task.cause.is_none() {
+            task.cause = seen;
+        }
     }
 }
 
@@ -298,12 +302,29 @@ fn signal_seen(task: &mut Task, event: &Event) {
             !own_fault && event.at.since_ms(*exited_at) <= SETTLE_MS
         }
     };
-    if explains && task.cause.is_none() && task.superseded.is_none() && task.result.is_none() {
-        task.cause = Some(Cause::ShimSignalled {
-            at: event.at,
-            signal: *signal,
-            sender: sender.clone(),
-        });
+    if !explains || task.cause.is_some() || task.result.is_some() {
+        return;
+    }
+    let seen = Cause::ShimSignalled {
+        at: event.at,
+        signal: *signal,
+        sender: sender.clone(),
+    };
+    match (task.superseded, &task.exited) {
+        (None, _) => task.cause = Some(seen),
+        // It had ended before the signal of an intent: whether by itself, its exit
+        // tells.
+        (Some(_), None) => task.behind_an_end = Some(seen),
+        (Some(_), Some((_, exit))) if died_of_a_signal(exit) => task.cause = Some(seen),
+        (Some(_), Some(_)) => {}
+    }
+}
+
+/// Of one that is no fault of its own.
+fn died_of_a_signal(exit: &Exit) -> bool {
+    match exit {
+        Exit::Signaled { signal, .. } => !FAULT_SIGNALS.contains(signal),
+        Exit::Exited { .. } | Exit::Unknown { .. } => false,
     }
 }
 

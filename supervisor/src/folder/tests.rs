@@ -117,6 +117,45 @@ fn a_folder_is_private_and_has_the_whole_dispatch() {
     place.remove().expect("ours");
 }
 
+/// Wherever the pages of the file end.
+#[test]
+fn what_is_wiped_in_place_is_what_would_be_written() {
+    let place = TempFolder::create(&[std::env::temp_dir()]).expect("a folder");
+    let folders = Folders::new(&place.path().join("tasks"));
+    let path = folders.task_dir(&id()).join("spec");
+    let bare = serde_json::to_vec(&spec().without_env()).expect("JSON");
+    let to_the_page = 4096 - bare.len();
+    for padding in to_the_page - 80..to_the_page + 80 {
+        let mut padded = spec();
+        padded.shown.cwd = Some("x".repeat(padding));
+        folders.create(&id(), &padded).expect("made");
+        folders.wipe_env(&id()).expect("wiped");
+        let wiped = serde_json::to_vec(&padded.without_env()).expect("JSON");
+        assert_eq!(fs::read(&path).expect("there"), wiped, "padding {padding}");
+    }
+    place.remove().expect("ours");
+}
+
+/// The supervisor was killed between the new ending and the new length.
+#[test]
+fn the_rest_of_what_was_wiped_half_way_goes_the_next_time() {
+    let place = TempFolder::create(&[std::env::temp_dir()]).expect("a folder");
+    let folders = Folders::new(&place.path().join("tasks"));
+    folders.create(&id(), &spec()).expect("made");
+    let path = folders.task_dir(&id()).join("spec");
+    let mut half = fs::read(&path).expect("there");
+    let wiped = serde_json::to_vec(&spec().without_env()).expect("JSON");
+    half[..wiped.len()].copy_from_slice(&wiped);
+    fs::write(&path, &half).expect("written");
+    assert_eq!(
+        folders.spec(&id()).expect("read"),
+        Some(spec().without_env())
+    );
+    folders.wipe_env(&id()).expect("wiped");
+    assert_eq!(fs::read(&path).expect("there"), wiped);
+    place.remove().expect("ours");
+}
+
 #[test]
 fn the_environment_goes_at_the_end_and_the_rest_stays() {
     let place = TempFolder::create(&[std::env::temp_dir()]).expect("a folder");

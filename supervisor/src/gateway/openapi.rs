@@ -70,12 +70,10 @@ mod tests {
         let schema_of = &document["components"]["schemas"][schema];
         let required = schema_of["required"].as_array();
         for (field, described) in schema_of["properties"].as_object().expect("an object") {
-            let kinds: Vec<&str> = match &described["type"] {
-                Value::String(one) => vec![one],
-                several => {
-                    let several = several.as_array().expect("kinds").iter();
-                    several.filter_map(Value::as_str).collect()
-                }
+            let kind = &described["type"];
+            let kinds: Vec<&str> = match kind.as_array() {
+                Some(several) => several.iter().filter_map(Value::as_str).collect(),
+                None => vec![kind.as_str().expect("a kind")],
             };
             let needed = required.is_some_and(|all| all.iter().any(|one| one == field));
             for (kind, sample) in samples {

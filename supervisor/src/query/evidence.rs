@@ -164,10 +164,9 @@ fn adopted(pid: i32) -> Seen {
 }
 
 fn shim_lost() -> Seen {
-    Some((
-        "shim",
-        "the shim's process was gone before it had finished".to_owned(),
-    ))
+    let detail = "the shim's process was gone before it had finished (tail_unknown: what stood in \
+        its pipes is lost, the logs are an exact beginning of the output)";
+    Some(("shim", detail.to_owned()))
 }
 
 fn not_kept((out, err): (u64, u64)) -> Seen {

@@ -55,14 +55,13 @@ impl Core {
             SessionChoice::Auto | SessionChoice::Fresh => None,
         };
         // A session that is named may be any key's.
-        if named.is_some() || key.as_ref().is_some_and(|key| self.batch.touches(key)) {
+        if named.is_some() || key.as_ref().is_some_and(|key| self.is_unsettled(key)) {
             self.flush().await?;
         }
-        let name = provider.name().clone();
+        let name = provider.name();
         let facts = self
-            .ledger
-            .admission_facts(request.id.clone(), key.clone(), name, named)
-            .await?;
+            .front
+            .admission_facts(&request.id, key.as_ref(), name, named.as_ref())?;
         if let Some(known) = self.known_digest(&request.id, &facts) {
             return Ok(same_or_conflict(&request.id, &known, &digest));
         }

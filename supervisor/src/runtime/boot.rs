@@ -120,12 +120,10 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::from(cli::EXIT_OK),
         Err(error) => {
             let words = in_words(&error);
-            if cli.background {
-                // Its caller says it, or was only slower than another one.
-                background::report_failure(&words);
-            } else {
-                // A person or the journal reads this, whatever the log is set to.
-                eprintln!("agent-supervisor: {words}");
+            // A person or the journal reads this, whatever the log is set to.
+            match cli.background {
+                true => background::report_failure(&words),
+                false => eprintln!("agent-supervisor: {words}"),
             }
             ExitCode::from(error.exit_code())
         }
@@ -262,11 +260,12 @@ impl Start {
         };
         let Ledger {
             handle,
+            front,
             threads,
             report,
         } = opened;
         let (inputs, received) = mpsc::channel(INPUT_QUEUE);
-        let core = Core::new(Arc::new(service), handle, &report, inputs);
+        let core = Core::new(Arc::new(service), (handle, front), &report, inputs);
         let served = run(core, received, doors, signals, readiness).await;
         if let Err(error) = threads.close() {
             tracing::error!(%error, "the ledger was not closed in order; the next start looks it over");

@@ -2,11 +2,12 @@
 //!
 //! A turn: take everything that waits → `decide` each → one transaction →
 //! actions → answers → subscribers. Nothing is done, answered or published
-//! before the events that it rests on are durable (R5).
+//! before the events that it rests on are durable (R5). A transaction is under way
+//! beside the next turns ([`flight`](super::flight)).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lifecycle::{Effects, Event, EventBody, Input, Now, Task, decide, evolve};
 use protocol::shim::ProgressReport;
@@ -18,6 +19,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::batch::Batch;
 use super::clock::{self, Jumps};
 use super::drain::Drains;
+use super::flight::{Flight, Landed, landed};
 use super::held::Held;
 use super::input::CoreInput;
 use super::live::{End, Live};
@@ -28,24 +30,19 @@ use super::settle::Unbegun;
 use super::timers::Timers;
 use crate::events::Hub;
 use crate::gateway::{Figures, LastWord};
-use crate::ledger::{LedgerError, LedgerHandle, OpenReport};
+use crate::ledger::{Front, LedgerError, LedgerHandle, OpenReport};
 
 /// Most inputs in one transaction: bounds the time to the first answer.
 const MAX_BATCH: usize = 512;
-
-/// How long a commit waits for room before the supervisor gives up: less than a
-/// service manager waits for a sign of life.
-const FULL_DISK: Duration = Duration::from_secs(20);
-
-/// Between two tries.
-const FULL_DISK_PAUSE: Duration = Duration::from_millis(250);
 
 /// All state of a running supervisor.
 pub(super) struct Core {
     /// What does not change while it runs.
     pub(super) service: Arc<Service>,
-    /// The ledger's thread.
+    /// The ledger's threads.
     pub(super) ledger: LedgerHandle,
+    /// What a dispatch has to know of the ledger.
+    pub(super) front: Front,
     /// Subscribers of the event log.
     pub(super) hub: Hub,
     /// The running set.
@@ -80,8 +77,10 @@ pub(super) struct Core {
     pub(super) unbegun: Unbegun,
     /// Taken by whoever prunes.
     pub(super) pruning: Arc<tokio::sync::Mutex<()>>,
-    /// What this turn has to commit.
+    /// What is to be committed next.
     pub(super) batch: Batch,
+    /// What is being committed.
+    pub(super) flight: Option<Flight>,
     /// Links, watches, sweeps and slow answers.
     pub(super) jobs: JoinSet<()>,
     /// For jobs that report back.
@@ -101,13 +100,14 @@ impl Core {
     /// An empty one; [`Core::recover`] fills it.
     pub(super) fn new(
         service: Arc<Service>,
-        ledger: LedgerHandle,
+        (ledger, front): (LedgerHandle, Front),
         report: &OpenReport,
         inputs: mpsc::Sender<CoreInput>,
     ) -> Self {
         Self {
             service,
             ledger,
+            front,
             hub: Hub::new(report.next_seq.saturating_sub(1)),
             tasks: BTreeMap::new(),
             live_keys: HashMap::new(),
@@ -126,6 +126,7 @@ impl Core {
             unbegun: Unbegun::default(),
             pruning: Arc::default(),
             batch: Batch::default(),
+            flight: None,
             jobs: JoinSet::new(),
             inputs,
         }
@@ -135,31 +136,44 @@ impl Core {
     pub(super) async fn run(&mut self, inputs: &mut mpsc::Receiver<CoreInput>) -> LoopEnd {
         let mut taken = Vec::with_capacity(MAX_BATCH);
         loop {
-            self.wait_for_input(inputs, &mut taken).await;
-            if let Err(error) = self.turn(&mut taken).await {
+            let landed = self.wait_for_input(inputs, &mut taken).await;
+            if let Err(error) = self.turn(landed, &mut taken).await {
                 return LoopEnd::Ledger(error);
             }
-            if self.leaving && self.batch.is_empty() {
+            if self.leaving && self.batch.is_empty() && self.flight.is_none() {
                 return LoopEnd::Asked;
             }
         }
     }
 
-    /// One turn over `taken`, which is empty afterwards.
-    async fn turn(&mut self, taken: &mut Vec<CoreInput>) -> Result<(), LedgerError> {
+    /// One turn over what landed and what was `taken`, which is empty afterwards.
+    async fn turn(
+        &mut self,
+        landed: Option<Landed>,
+        taken: &mut Vec<CoreInput>,
+    ) -> Result<(), LedgerError> {
         self.bury_jobs();
         self.note_jump();
+        if let Some(landed) = landed {
+            self.land(landed).await?;
+        }
         for input in taken.drain(..) {
             self.handle(input).await?;
         }
         for (task, timer) in self.timers.take_due(Instant::now()) {
             self.step(&task, Input::Timer(timer));
         }
-        self.flush().await?;
+        self.send_off().await;
         self.take_turns().await?;
         self.look_at_fleet().await?;
-        self.beat();
+        if !self.is_stuck() {
+            self.beat();
+        }
         Ok(())
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.flight.as_ref().is_some_and(Flight::is_stuck)
     }
 
     /// Silence is measured between times that others tell: they are of one kind
@@ -183,25 +197,30 @@ impl Core {
         }
     }
 
-    /// Cancel-safe: `recv_many` takes nothing unless it completes, and the
-    /// timers are looked at by [`Core::turn`] whatever ended the wait.
+    /// The commit under way, if it has landed. Cancel-safe: `recv_many` takes
+    /// nothing unless it completes, and the timers are looked at by [`Core::turn`]
+    /// whatever ended the wait.
     async fn wait_for_input(
         &mut self,
         inputs: &mut mpsc::Receiver<CoreInput>,
         taken: &mut Vec<CoreInput>,
-    ) {
+    ) -> Option<Landed> {
         let due = [
             self.timers.next_due(),
             self.drains.next_due(),
-            self.pulse.next_due(),
+            self.pulse.next_due().filter(|_| !self.is_stuck()),
             self.queue.next_due(),
         ];
         let due = due.into_iter().flatten().min();
+        let has_room = self.batch.events.len() < MAX_BATCH;
         tokio::select! {
-            _ = inputs.recv_many(taken, MAX_BATCH) => {}
+            biased;
+            landed = landed(&mut self.flight) => return Some(landed),
+            _ = inputs.recv_many(taken, MAX_BATCH), if has_room => {}
             () = sleep_until(due) => {}
             Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => note_panic(done),
         }
+        None
     }
 
     /// Feeds one input to a task of the running set. Its state is stepped at
@@ -228,55 +247,6 @@ impl Core {
         }
     }
 
-    /// Commits what the batch holds, then acts, answers and publishes.
-    pub(super) async fn flush(&mut self) -> Result<(), LedgerError> {
-        while !self.batch.is_empty() {
-            let batch = std::mem::take(&mut self.batch);
-            let published = if batch.events.is_empty() {
-                Vec::new()
-            } else {
-                self.commit(&batch).await?
-            };
-            for (task, action) in batch.actions {
-                self.perform(&task, action);
-            }
-            self.tell_waiters(&batch.events);
-            for job in batch.jobs {
-                self.jobs.spawn(job);
-            }
-            for (reply, response) in batch.replies {
-                reply.send(response);
-            }
-            self.publish(&published);
-            self.settle_folders();
-        }
-        Ok(())
-    }
-
-    /// A disk that stays full although the ballast was thrown off, or a ledger that
-    /// somebody else has locked, gets a while: nothing of what waits is lost, and nothing is done before it is durable.
-    async fn commit(&mut self, batch: &Batch) -> Result<Vec<EventView>, LedgerError> {
-        let begun = Instant::now();
-        let deadline = begun + FULL_DISK;
-        loop {
-            let (events, secrets) = (batch.events.clone(), batch.secrets.clone());
-            match self.ledger.commit(events, secrets).await {
-                Err(error) if error.passes() && Instant::now() < deadline => {
-                    tracing::warn!(%error, "the commit waits");
-                    tokio::time::sleep(FULL_DISK_PAUSE).await;
-                }
-                committed => {
-                    self.measures.commits.observe(begun.elapsed());
-                    return committed;
-                }
-            }
-        }
-    }
-
-    fn publish(&mut self, events: &[EventView]) {
-        self.hub.publish(events);
-    }
-
     /// Tells subscribers what an agent is doing. Volatile: no seq, no commit.
     pub(super) fn publish_progress(&mut self, id: &TaskId, report: &ProgressReport) {
         let Some(text) = &report.text else { return };
@@ -290,7 +260,7 @@ impl Core {
     }
 
     /// Those who wait for an exec or an end hear of it.
-    fn tell_waiters(&mut self, events: &[Event]) {
+    pub(super) fn tell_waiters(&mut self, events: &[Event]) {
         for event in events {
             let Some(id) = &event.task_id else { continue };
             if matches!(event.body, EventBody::Started { .. }) {

@@ -24,6 +24,7 @@ mod digest;
 mod dispatch;
 mod doors;
 mod drain;
+mod flight;
 mod fresh;
 mod gateway;
 mod handle;

@@ -169,7 +169,7 @@ impl Core {
 
     fn sessions(&mut self, request: SessionsRequest, reply: ReplySender) {
         let ledger = self.ledger.clone();
-        self.jobs.spawn(async move {
+        self.batch.later(async move {
             let response = match ledger.sessions(request.key.clone()).await {
                 Ok(sessions) => known_sessions(request.key.as_deref(), sessions),
                 Err(error) => storage_error(&error),
@@ -238,7 +238,7 @@ impl Core {
         let ledger = self.ledger.clone();
         let mut status = self.status_so_far();
         let drains = self.refuse_while_draining().err();
-        self.jobs.spawn(async move {
+        self.batch.later(async move {
             let asked = async {
                 let info = ledger.info().await?;
                 status.tasks.ended = info.tasks.ended;

@@ -203,6 +203,13 @@ pub(super) fn providers(
                     .with_hint(lookup_hint(&error)),
             ),
         },
+        ProvidersRequest::Unused => Response::ProviderChecked {
+            problems: registry
+                .problems()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        },
         ProvidersRequest::Check { file, text } => Response::ProviderChecked {
             problems: provider::check(file, text),
         },

@@ -132,8 +132,12 @@ impl Core {
     }
 }
 
-/// In a thread of its own: an agent may have left any amount there.
+/// In a thread of its own: an agent may have left any amount there. Most leave
+/// nothing, and their shim has removed it.
 async fn clear_temp(service: Arc<Service>, id: TaskId) {
+    if cgroups::of(&service, &id).is_none() && !service.folders.names_temp(&id) {
+        return;
+    }
     let task = id.clone();
     let work = move || {
         cgroups::remove(&service, &id);

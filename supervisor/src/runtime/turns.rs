@@ -144,12 +144,11 @@ impl Core {
         if self.ledger.room().await? == Room::Short {
             return Ok(Err(Missed::NotNow("the disk is full".to_string())));
         }
-        let (key, name) = (file.task.key.clone(), file.task.provider.clone());
+        let (key, name) = (&file.task.key, &file.task.provider);
         let facts = self
-            .ledger
-            .admission_facts(id.clone(), Some(key), name, named)
-            .await?;
-        if self.lets_rest(&file.task.key, &facts).is_some() {
+            .front
+            .admission_facts(id, Some(key), name, named.as_ref())?;
+        if self.lets_rest(key, &facts).is_some() {
             return Ok(Err(Missed::Rests));
         }
         let prepared = self.prepare_turn(id, &request, &provider, &facts);

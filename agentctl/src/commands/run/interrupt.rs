@@ -9,7 +9,7 @@
 use std::fs;
 use std::io;
 use std::process;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -117,13 +117,12 @@ impl Signals {
         Ok(Self { set })
     }
 
-    /// Answers them from now on, in threads of their own.
+    /// Answers them from now on, in a thread of their own.
     pub(super) fn watch(self, client: Arc<Client>, id: TaskId) -> Target {
-        let (wishes, received) = mpsc::channel();
         let target = Target(Arc::new(Mutex::new(Aim::Asked(id))));
         let (stopped, left) = (target.clone(), target.clone());
-        thread::spawn(move || hand_over(&client, &stopped, &received));
         thread::spawn(move || {
+            let mut hand_over = HandOver::NotYet(client, stopped);
             let mut pressed = 0_u8;
             // An empty set would wait for ever, which is right.
             while let Ok(signal) = self.set.wait() {
@@ -140,11 +139,32 @@ impl Signals {
                     Wish::Stop => "agentctl: stopping the task; Ctrl-C again forces it",
                     Wish::Force => "agentctl: forcing; Ctrl-C again leaves without it",
                 });
-                // The other thread ends only with the process.
-                let _unheard = wishes.send(wish);
+                hand_over = hand_over.with(wish);
             }
         });
         target
+    }
+}
+
+/// Who hands the wishes over: another thread, from the first one on.
+enum HandOver {
+    NotYet(Arc<Client>, Target),
+    Begun(Sender<Wish>),
+}
+
+impl HandOver {
+    fn with(self, wish: Wish) -> Self {
+        let wishes = match self {
+            Self::NotYet(client, target) => {
+                let (wishes, received) = mpsc::channel();
+                thread::spawn(move || hand_over(&client, &target, &received));
+                wishes
+            }
+            Self::Begun(wishes) => wishes,
+        };
+        // The other thread ends only with the process.
+        let _unheard = wishes.send(wish);
+        Self::Begun(wishes)
     }
 }
 

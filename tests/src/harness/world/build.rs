@@ -76,6 +76,7 @@ impl WorldBuilder {
             supervisors: Mutex::default(),
             oracle: Mutex::default(),
             forgiven: Mutex::default(),
+            entrance: Vec::new(),
             dir,
         }
     }
