@@ -24,7 +24,6 @@ use crate::fswatch;
 use crate::gateway::TokenError;
 use crate::ledger::{self, Before, Ledger, OpenError, OpenOptions};
 use crate::places::{self, Held, Mode, Places, PlacesError};
-use crate::process::account::Account;
 use crate::provider::Registry;
 use crate::shim::{ProgramError, ShimProgram};
 use crate::socket::BindError;
@@ -244,7 +243,7 @@ impl Start {
             .map_err(BootError::system("find this process in /proc"))?;
         let service = Service {
             managed: managed::find(Path::new(&places.state_dir)).await,
-            account: Account::own_environment(),
+            account: super::service::own_account(),
             config,
             places,
             mode,
