@@ -50,15 +50,11 @@ pub(super) fn apply(
         EventBody::StopJournalled { intent_id } => {
             intent::journalled(db, event.task_id.as_ref(), *intent_id, event.at)
         }
-        EventBody::Signalled {
-            intent_id: Some(id),
-            by,
-            ..
-        } => intent::signalled(db, event.task_id.as_ref(), *id, event.at, *by),
-        EventBody::Signalled {
-            intent_id: None, ..
-        }
-        | EventBody::Claimed { .. }
+        EventBody::Signalled { intent_id, by, .. } => match intent_id {
+            Some(id) => intent::signalled(db, event.task_id.as_ref(), *id, event.at, *by),
+            None => Ok(()),
+        },
+        EventBody::Claimed { .. }
         | EventBody::Started { .. }
         | EventBody::SpawnFailed { .. }
         | EventBody::NeverStarted { .. }
