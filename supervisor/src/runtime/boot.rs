@@ -28,6 +28,7 @@ use crate::provider::Registry;
 use crate::shim::{ProgramError, ShimProgram};
 use crate::socket::BindError;
 use crate::telemetry::{self, LogTarget, TelemetryError};
+use crate::text::in_words;
 
 /// Inputs that wait for the loop. A sender that finds it full waits: a shim's
 /// link is simply read later, since its journal holds what it has to say.
@@ -119,28 +120,15 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::from(cli::EXIT_OK),
         Err(error) => {
             let words = in_words(&error);
-            // A person or the journal reads this, whatever the log is set to.
-            match cli.background {
-                true => background::report_failure(&words),
-                false => eprintln!("agent-supervisor: {words}"),
+            if cli.background {
+                background::report_failure(&words);
+            } else {
+                // A person or the journal reads this, whatever the log is set to.
+                eprintln!("agent-supervisor: {words}");
             }
             ExitCode::from(error.exit_code())
         }
     }
-}
-
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let text = inner.to_string();
-        if !words.contains(&text) {
-            words.push_str(": ");
-            words.push_str(&text);
-        }
-        cause = inner.source();
-    }
-    words
 }
 
 /// The places and the configuration that a command line means.
