@@ -319,11 +319,8 @@ async fn run(
             core.pulse.notify().ready();
             core.run(&mut received).await
         }
-        Err(error) => LoopEnd::Ledger(error),
+        Err(error) => core.give_up(error),
     };
-    if let LoopEnd::Ledger(error) = &ended {
-        core.give_up(error);
-    }
     core.close(&mut servers).await;
     match ended {
         LoopEnd::Asked => {
