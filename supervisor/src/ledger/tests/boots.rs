@@ -48,7 +48,7 @@ fn a_task_belongs_to_the_boot_of_the_supervisor_that_admitted_it() {
     assert_eq!(boot_of("t1").as_deref(), Some("one"));
     assert_eq!(boot_of("t2").as_deref(), Some("two"));
     assert_eq!(boot_of("t3"), None);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -78,5 +78,5 @@ fn survivors_are_those_of_this_boot() {
     };
     assert_eq!(of("two"), [id("t2")]);
     assert_eq!(of("three"), []);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }

@@ -41,5 +41,5 @@ fn how_a_task_is_kept_changes_after_its_end() {
         &[at(Some("t1"), 4, renamed), at(Some("t1"), 5, out)],
     );
     assert_eq!(kept(), "n | 0 | -");
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }

@@ -92,7 +92,7 @@ fn events_stand_in_the_log_as_other_programs_read_them() {
     );
     let events = wait(ledger.handle.look(|reader| reader.task_events(&id("t1")))).expect("read");
     assert_eq!(events, vec![admitted("t1", "k", 5), from_journal]);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn seq_has_no_holes_over_failures_and_restarts() {
     let page = wait(ledger.handle.events_page(1, None, 100)).expect("read");
     let seqs: Vec<_> = page.iter().filter_map(|event| event.seq).collect();
     assert_eq!(seqs, vec![1, 2, 3, 4, 5, 6]);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn pages_are_bounded_and_filtered() {
     assert_eq!(seqs(1, Some("t1"), 9), vec![1, 3]);
     assert_eq!(seqs(2, Some("t1"), 9), vec![3]);
     assert_eq!(seqs(4, None, 9), Vec::<u64>::new());
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -167,5 +167,5 @@ fn an_event_of_a_newer_program_is_left_out() {
             .len(),
         2
     );
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }

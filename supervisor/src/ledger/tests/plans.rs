@@ -43,7 +43,7 @@ fn no_frequent_look_scans_a_table() {
         let few = few.iter().any(|found| plan.contains(found));
         assert!(few || !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -72,5 +72,5 @@ fn lists_are_read_in_the_order_of_an_index() {
         assert!(plan.contains(index), "{plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{plan}");
     }
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }

@@ -77,7 +77,7 @@ fn an_admission_writes_every_start_column() {
          1970-01-01T00:00:00.000Z | - | - | - | - | - | - | - | s1 | - | - | - | - | - | [] | \
          night | - | - | - | 0 | - | 1 | t0"
     );
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn an_end_writes_every_end_column_and_counts_the_changes() {
     );
     let row = task(&ledger, "t1");
     assert_eq!((row.exit, row.usage), (end.exit, end.usage));
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn each_kind_of_exit_reads_back() {
         );
         assert_eq!(task(&ledger, name).exit, exit);
     }
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 /// R11: whatever else comes after the end, the row stays as it is.
@@ -210,7 +210,7 @@ fn no_event_changes_the_row_of_an_ended_task() {
         )],
     );
     assert_eq!(text(&place, rows), before);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn an_intent_is_followed_to_its_outcome() {
     let intents = wait(ledger.handle.look(|reader| reader.intents(&id("t1")))).expect("read");
     assert_eq!(intents[0].signalled_by, Some(SignalledBy::Shim));
     assert_eq!(intents[1].outcome, IntentOutcome::Joined);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
     assert_eq!(place.open().report.next_intent, 3);
 }
 
@@ -285,7 +285,7 @@ fn a_result_is_found_through_its_row() {
         &[admitted("t1", "k", 0), seen, ended("t1", 4)],
     );
     assert_eq!(task(&ledger, "t1").result, Some(result));
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 const SESSIONS: &str = "SELECT session_id, task_id, state, quarantine_reason, last_used_at,
@@ -364,7 +364,7 @@ fn a_session_goes_from_live_to_its_end() {
         assert_eq!(text(&place, SESSIONS), expected);
     }
     assert_eq!(task(&ledger, "t1").session_id, Some(session("s1")));
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -396,5 +396,5 @@ fn a_session_that_was_never_used_is_as_it_was() {
     commit(&ledger.handle, &[restored(9)]);
     let rows = wait(ledger.handle.session_rows_of("k".into())).expect("read");
     assert_eq!(rows, vec![row.clone()]);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }

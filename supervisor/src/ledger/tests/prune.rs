@@ -106,7 +106,7 @@ fn the_old_and_those_beyond_the_newest_are_taken() {
     assert_eq!(ids(old(None, Some(0))).len(), 3, "never the live one");
     assert_eq!(ids(old(None, None)), []);
     assert_eq!(prune(&ledger, &["lives", "nobody"]).expect("asked"), []);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_task_goes_with_everything_that_is_its_own() {
     assert!(facts("t1").pruned);
     assert!(!facts("t2").pruned, "it has its row");
     assert!(!facts("new").pruned);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
     assert_eq!(
         place.open().report.next_intent,
         8,
@@ -204,7 +204,7 @@ fn what_something_needs_stays() {
     );
     let (free, kept) = prunable(&ledger, ALL);
     assert_eq!((free.len(), kept), (6, 2), "{free:?}");
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn rows_go_only_when_their_folders_are_aside() {
     });
     wait(ledger.handle.prune(vec![id("t1")], note)).expect("pruned");
     assert_eq!(*moved.lock().expect("no panic"), [id("t1")]);
-    ledger.threads.close().expect("closed, so still trusted");
+    ledger.close().expect("closed, so still trusted");
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn events_leave_the_beginning_of_the_log_and_no_seq_is_used_again() {
     );
     prune(&ledger, &["t2"]).expect("pruned");
     assert_eq!(forget(forgettable(&ledger, None)), 2);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
     let ledger = place.open();
     assert_eq!(ledger.report.next_seq, 7);
     let facts = ledger
@@ -282,7 +282,7 @@ fn events_leave_the_beginning_of_the_log_and_no_seq_is_used_again() {
         !facts.expect("read").pruned,
         "nothing tells of it: the id is free"
     );
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn free_pages_are_given_back() {
         "{before} pages, then {}",
         pages()
     );
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
     let bytes = std::fs::metadata(place.file()).expect("there").len();
     assert!(bytes < 4_096 * kept as u64, "{bytes}");
 }

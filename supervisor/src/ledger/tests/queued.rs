@@ -33,7 +33,7 @@ fn a_queued_row_becomes_a_running_one() {
     let row = wait(ledger.handle.task_row(id("t1"))).expect("read");
     let row = row.expect("there");
     assert_eq!((row.status, row.version), (Status::Success, 3));
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn one_that_never_started_has_no_start() {
         text(&place, ROWS),
         "t1 | cancelled | 1970-01-01T00:00:00.001Z | - | - | 2"
     );
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn the_queue_is_found_again_in_its_order() {
     assert_eq!(found("k"), [id("z")]);
     commit(&ledger.handle, &[ended("z", 10)]);
     assert_eq!(found("k"), [id("c")]);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -101,5 +101,5 @@ fn a_token_of_its_own_comes_with_its_turn() {
     wait(ledger.handle.commit(start, vec![turn.clone()])).expect("committed");
     let live = wait(ledger.handle.live()).expect("read");
     assert_eq!(live[0].secret, turn);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }

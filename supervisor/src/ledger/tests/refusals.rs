@@ -18,7 +18,7 @@ fn filled() -> Place {
             &[admitted(&task, &task, at), ended(&task, at + 1)],
         );
     }
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
     place
 }
 
@@ -87,7 +87,7 @@ fn a_newer_ledger_whose_log_was_not_worked_in_is_refused() {
 fn a_ledger_that_only_grew_is_used() {
     let place = filled();
     set_versions(&place, SCHEMA + 5, SCHEMA);
-    place.open().threads.close().expect("closed");
+    place.open().close().expect("closed");
     let versions = Versions::read(&place.sql()).expect("read");
     assert_eq!(
         versions,
@@ -167,7 +167,7 @@ fn a_missing_ledger_is_not_started_over_tasks() {
     std::fs::write(place.file(), b"").expect("made");
     assert!(matches!(open(&options), Err(OpenError::Missing { .. })));
     // Without tasks it is where a new one begins.
-    place.open().threads.close().expect("closed");
+    place.open().close().expect("closed");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_start_that_was_cut_off_is_begun_again() {
         ReadLedger::open(&place.file()),
         Err(OpenError::Absent(_))
     ));
-    place.open().threads.close().expect("closed");
+    place.open().close().expect("closed");
 }
 
 const ADDS: Migration = Migration {

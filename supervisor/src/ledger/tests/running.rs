@@ -28,7 +28,7 @@ fn a_ledger_is_private_and_knows_how_it_was_left() {
     assert_eq!(ledger.report.before, Before::Abandoned);
     assert_eq!(ledger.report.ledger_id, first_id);
     let handle = ledger.handle.clone();
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
     assert!(matches!(
         try_commit(&handle, &[ended("t1", 1)]),
         Err(LedgerError::Closed)
@@ -40,7 +40,7 @@ fn a_ledger_is_private_and_knows_how_it_was_left() {
     assert!(!has_log, "the log was worked in");
     let ledger = place.open();
     assert_eq!(ledger.report.before, Before::Closed);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 /// A supervisor that left because its disk failed closes its files, which works
@@ -49,7 +49,7 @@ fn a_ledger_is_private_and_knows_how_it_was_left() {
 #[test]
 fn the_reading_thread_sees_commits_where_there_was_no_log_at_the_start() {
     let place = Place::new();
-    place.open().threads.close().expect("closed");
+    place.open().close().expect("closed");
     let left = place.sql();
     left.execute("UPDATE meta SET value = 'boot-1' WHERE name = 'in_use'", [])
         .expect("one row");
@@ -59,7 +59,7 @@ fn the_reading_thread_sees_commits_where_there_was_no_log_at_the_start() {
     commit(&ledger.handle, &[admitted("t1", "k", 0), ended("t1", 1)]);
     let seen = wait(ledger.handle.browse(|reader| reader.ended_lately()));
     assert_eq!(seen.expect("read"), [id("t1")]);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_batch_is_committed_whole_with_one_sync_or_not_at_all() {
     // Nothing is written after a failure that is not understood.
     let next = try_commit(&ledger.handle, &[admitted("t4", "d", 2)]);
     assert!(matches!(next, Err(LedgerError::Poisoned)));
-    assert!(ledger.threads.close().is_err());
+    assert!(ledger.close().is_err());
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_full_disk_refuses_a_commit_and_can_be_written_again() {
     );
     limit("1000000");
     assert_eq!(commit(&ledger.handle, &[big])[0].seq, Some(2));
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 /// A backup or a dashboard may hold the lock for a while: that is not damage.
@@ -143,7 +143,7 @@ fn a_locked_ledger_can_be_written_again() {
         commit(&ledger.handle, &[admitted("t1", "a", 1)])[0].seq,
         Some(1)
     );
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn the_running_set_is_rebuilt_from_its_events() {
     );
     assert_eq!(info.view.schema, 1);
     assert!(info.view.bytes > 0);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_name_means_what_the_contract_says() {
         wait(ledger.handle.find("many".into())).expect("read").len(),
         MAX_MATCHES
     );
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn it_can_be_read_without_a_supervisor() {
         }
     );
     drop(beside);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 
     let before = place.bytes();
     let alone = ReadLedger::open(&place.file()).expect("opens");
@@ -296,8 +296,8 @@ fn it_can_be_read_after_a_supervisor_was_killed() {
     let next = copy.open();
     assert_eq!(next.report.before, Before::Abandoned);
     assert_eq!(next.report.next_seq, 2);
-    next.threads.close().expect("closed");
-    ledger.threads.close().expect("closed");
+    next.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn what_ended_lately_is_known() {
     ];
     commit(&ledger.handle, &events);
     assert_eq!(lately(), vec![id("t1"), id("t2")]);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -337,5 +337,5 @@ fn what_is_kept_of_an_end_has_row_intents_and_session() {
     assert_eq!(kept["agent_sessions"][0]["session_id"], "s");
     let none = wait(ledger.handle.look(|reader| reader.settled(&id("t9"))));
     assert_eq!(none.expect("read"), None);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }

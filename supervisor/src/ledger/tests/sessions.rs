@@ -60,7 +60,7 @@ fn a_dispatch_learns_everything_in_one_look() {
         facts("t2", Some("nobody's"), Some("none")),
         Default::default()
     );
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -103,5 +103,5 @@ fn the_sweep_finds_sessions_without_a_task_and_live_ones_whose_task_has_ended() 
         wait(ledger.handle.sweep_sessions(Timestamp(51))).expect("read"),
         Vec::new()
     );
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }

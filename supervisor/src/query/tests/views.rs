@@ -72,7 +72,7 @@ fn an_ended_task_looks_the_same_from_its_events_and_from_its_row() {
             ),
             (None, None, None)
         );
-        ledger.threads.close().expect("closed");
+        ledger.close().expect("closed");
     }
 }
 
@@ -148,7 +148,7 @@ fn the_ledger_alone_tells_what_a_live_task_is_doing() {
         (views[0].shim_pid, views[0].agent_pid),
         (Some(100), Some(101))
     );
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_task_whole_has_its_intents_and_its_evidence() {
         .collect();
     assert_eq!(intents, [(3, "effective"), (4, "joined")]);
     assert_eq!(whole.evidence.len(), 3);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 fn listed(place: &Place, filter: ListFilter, live: Vec<TaskView>) -> Vec<String> {
@@ -181,7 +181,7 @@ fn listed(place: &Place, filter: ListFilter, live: Vec<TaskView>) -> Vec<String>
             .handle
             .browse(move |reader| list(reader, &folders, &filter, live)),
     );
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
     tasks
         .expect("read")
         .iter()
@@ -199,7 +199,7 @@ fn a_list_has_live_tasks_and_the_ended_ones_that_are_asked_for() {
     }
     batch.extend([ended("t1", 41), ended("t2", 42), ended("t4", 43)]);
     commit(&ledger.handle, &batch);
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
     // The loop has not heard yet that t4 ended.
     let views = |names: &[&str]| {
         let of = |name: &&str| {
@@ -285,7 +285,7 @@ fn a_long_result_is_cut_in_a_list() {
     let result = tasks[0].result.clone().expect("a result");
     assert!(result.truncated);
     assert_eq!(result.text.map(|text| text.len()), Some(1024));
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
 
 #[test]
@@ -327,5 +327,5 @@ fn an_ended_task_is_settled_once_it_has_a_folder() {
     assert_eq!(left(folders.clone()), vec![id("t1")]);
     settle_again(folders.clone());
     assert_eq!(left(folders), Vec::new());
-    ledger.threads.close().expect("closed");
+    ledger.close().expect("closed");
 }
