@@ -47,14 +47,12 @@ pub(super) fn apply(
         EventBody::Unarchived { .. } => task::archived(db, event, None),
         EventBody::Renamed { name, .. } => task::renamed(db, event, name),
         EventBody::StopRequested { .. } => intent::requested(db, event),
-        EventBody::StopJournalled { intent_id } => {
-            intent::journalled(db, event.task_id.as_ref(), *intent_id, event.at)
-        }
+        EventBody::StopJournalled { intent_id } => intent::journalled(db, event, *intent_id),
         EventBody::Signalled {
             intent_id: Some(id),
             by,
             ..
-        } => intent::signalled(db, event.task_id.as_ref(), *id, event.at, *by),
+        } => intent::signalled(db, event, *id, *by),
         EventBody::Signalled {
             intent_id: None, ..
         }
