@@ -182,7 +182,8 @@ fn named(question: &SessionQuestion<'_>, id: &SessionId) -> Result<SessionAnswer
         return Err(refused(format!(
             "session {id} belongs to key {} of provider {}, not to key {} of provider {}",
             row.key, row.provider, question.key, question.provider
-        )));
+        ))
+        .with_hint(format!("`--key {} --provider {}`", row.key, row.provider)));
     }
     match row.state {
         SessionState::Live => Err(refused(format!(

@@ -7,7 +7,7 @@ use protocol::view::{OrphansView, ProviderView, StatusView, UnitView};
 use serde::Serialize;
 use serde_json::json;
 
-use super::Context;
+use super::{Context, providers};
 use crate::client::Client;
 use crate::errors::CliError;
 use crate::exit_code::Code;
@@ -99,12 +99,17 @@ fn examined(client: &Client) -> Result<Vec<Check>, CliError> {
         restart(status.unit.as_ref(), status.tasks.running),
         leftovers(&orphans),
     ];
+    let unused = providers::unused(client).into_iter();
+    checks.extend(unused.map(|problem| Check::warning("provider", problem, MEND.to_owned())));
     let around = surroundings();
     for view in &providers {
         checks.extend(provider(client, view, &around)?);
     }
     Ok(checks)
 }
+
+/// A provider file is read once.
+const MEND: &str = "mend the file (`agentctl providers check FILE`) and start the supervisor again";
 
 fn supervisor(status: &StatusView, refusing: Option<&ErrorBody>) -> Check {
     let detail = format!(

@@ -376,6 +376,8 @@ pub enum ProvidersRequest {
         /// Where the caller stands.
         around: Surroundings,
     },
+    /// Which files of the user are not used, and why? → `ProviderChecked`.
+    Unused,
 }
 
 /// As much of a caller's environment as says whether a program would run.

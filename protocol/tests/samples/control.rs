@@ -244,5 +244,9 @@ fn provider_ones() -> Vec<Named<Request>> {
         ("providers_show", Request::Providers(show)),
         ("providers_check", Request::Providers(check)),
         ("providers_lacks", Request::Providers(lacks)),
+        (
+            "providers_unused",
+            Request::Providers(ProvidersRequest::Unused),
+        ),
     ]
 }

@@ -48,7 +48,7 @@ pub(super) async fn answer(
         Form::Lines(_) => "application/x-ndjson",
         Form::Raw => "text/plain; charset=utf-8",
     };
-    let body = Body::stream(|pieces| send(first, answers, form, pieces));
+    let body = Body::stream(|pieces| produce(first, answers, form, pieces));
     Ok(response(StatusCode::OK, kind, body))
 }
 
@@ -74,7 +74,7 @@ fn read(id: String, query: &mut Query) -> Result<(LogsRequest, Form), String> {
     Ok((request, form))
 }
 
-async fn send(
+async fn produce(
     first: Option<Answer>,
     mut answers: mpsc::Receiver<Answer>,
     form: Form,

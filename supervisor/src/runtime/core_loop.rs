@@ -138,7 +138,7 @@ impl Core {
         loop {
             let landed = self.wait_for_input(inputs, &mut taken).await;
             if let Err(error) = self.turn(landed, &mut taken).await {
-                return LoopEnd::Ledger(error);
+                return self.give_up(error);
             }
             if self.leaving && self.batch.is_empty() && self.flight.is_none() {
                 return LoopEnd::Asked;

@@ -142,6 +142,11 @@ impl Service {
     }
 }
 
+/// HOME and the like of our own user.
+pub(super) fn own_account() -> Vec<(String, String)> {
+    Account::own_environment()
+}
+
 /// What `status` says without loop and ledger.
 pub(super) struct Facts {
     pub(super) pid: i32,
@@ -202,6 +207,13 @@ pub(super) fn providers(
                 ErrorBody::new(ErrorCode::NotFound, error.to_string())
                     .with_hint(lookup_hint(&error)),
             ),
+        },
+        ProvidersRequest::Unused => Response::ProviderChecked {
+            problems: registry
+                .problems()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         },
         ProvidersRequest::Check { file, text } => Response::ProviderChecked {
             problems: provider::check(file, text),

@@ -59,7 +59,7 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Labels")]
     pub(super) repo: Option<String>,
     /// The issue that it works on
-    #[arg(long, value_name = "N", help_heading = "Labels")]
+    #[arg(long, value_name = "N", value_parser = values::whole_number::<i64>, help_heading = "Labels")]
     pub(super) issue: Option<i64>,
     /// On whose behalf
     #[arg(long, help_heading = "Labels")]

@@ -68,7 +68,7 @@ pub(super) fn build(args: Args) -> Result<RunRequest, CliError> {
     })
 }
 
-fn new_id() -> Result<TaskId, CliError> {
+pub(super) fn new_id() -> Result<TaskId, CliError> {
     TaskId::new(Uuid::now_v7().to_string()).map_err(|bad| CliError::usage(bad.to_string()))
 }
 
@@ -180,7 +180,8 @@ fn working_folder(named: Option<String>) -> Result<String, CliError> {
         ))
     })?;
     let path = match named {
-        Some(dir) => here.join(dir),
+        // `.` says nothing in the middle of a path.
+        Some(dir) => here.join(dir).components().collect(),
         None => here,
     };
     Path::to_str(&path)

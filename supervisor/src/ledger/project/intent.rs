@@ -2,7 +2,7 @@
 
 use lifecycle::{Event, EventBody};
 use protocol::vocab::{IntentOutcome, SignalledBy};
-use protocol::TaskId;
+use protocol::{TaskId, Timestamp};
 use rusqlite::Connection;
 
 use super::integer;
@@ -48,24 +48,28 @@ pub(super) fn requested(db: &Connection, event: &Event) -> Result<(), StoreError
     Ok(())
 }
 
-pub(super) fn journalled(db: &Connection, event: &Event, id: u64) -> Result<(), StoreError> {
-    let task = event.task_id.as_ref().map(TaskId::as_str);
+pub(super) fn journalled(
+    db: &Connection,
+    task: Option<&TaskId>,
+    id: u64,
+    at: Timestamp,
+) -> Result<(), StoreError> {
     db.prepare_cached(
         "UPDATE stop_intent SET journalled_at = coalesce(journalled_at, ?2)
          WHERE id = ?1 AND outcome IN ('pending', 'joined') AND task_id = ?3",
     )?
-    .execute((integer(id), event.at.to_string(), task))?;
+    .execute((integer(id), at.to_string(), task.map(TaskId::as_str)))?;
     Ok(())
 }
 
 /// The first signal counts.
 pub(super) fn signalled(
     db: &Connection,
-    event: &Event,
+    task: Option<&TaskId>,
     id: u64,
+    at: Timestamp,
     by: SignalledBy,
 ) -> Result<(), StoreError> {
-    let task = event.task_id.as_ref().map(TaskId::as_str);
     db.prepare_cached(
         "UPDATE stop_intent SET signalled_at = ?2, signalled_by = ?3
          WHERE id = ?1 AND signalled_at IS NULL AND outcome IN ('pending', 'joined')
@@ -73,9 +77,9 @@ pub(super) fn signalled(
     )?
     .execute((
         integer(id),
-        event.at.to_string(),
+        at.to_string(),
         by.as_str(),
-        task,
+        task.map(TaskId::as_str),
     ))?;
     Ok(())
 }

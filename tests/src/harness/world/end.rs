@@ -41,7 +41,8 @@ impl World {
         })
     }
 
-    /// Live processes that carry the task's marker, bystanders aside.
+    /// Live processes that carry the task's marker, bystanders aside and those of
+    /// another world, which may have a task of the same id.
     #[must_use]
     pub fn marked(&self, task: &str) -> Vec<Process> {
         let name = marker_name(task);
@@ -50,6 +51,11 @@ impl World {
             .into_iter()
             .filter(|process| process.marker().as_deref() == Some(&name))
             .filter(|process| !bystanders.contains(process))
+            .filter(|process| {
+                let mut environment = process.environment().into_iter();
+                let world = environment.find(|(name, _)| name == WORLD_VAR);
+                world.is_none_or(|(_, dir)| Path::new(&dir) == self.dir)
+            })
             .collect()
     }
 
