@@ -15,9 +15,9 @@ const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 /// Others on the machine take pids, too.
 const MOST_TRIES: usize = 1000;
 
-/// Gone with the test.
+/// Ours is gone with the test; or somebody else's, who was faster.
 #[derive(Debug)]
-pub struct Stranger(Child);
+pub struct Stranger(Option<Child>);
 
 impl Stranger {
     /// With the pid that `dead` had. Whoever calls this has to be the reaper of
@@ -38,30 +38,38 @@ impl Stranger {
             fs::write(LAST_PID, below).expect("root may set it");
             let mut sleep = Command::new("sleep");
             let child = sleep.arg("1000").env_clear().stdout(Stdio::null()).spawn();
-            let stranger = Self(child.expect("sleep starts"));
-            if stranger.0.id().to_string() == wanted {
+            let child = child.expect("sleep starts");
+            let is_wanted = child.id().to_string() == wanted;
+            let stranger = Self(Some(child));
+            if is_wanted {
                 return stranger;
             }
-            // Somebody else on this machine was started in between.
+            // Somebody else on this machine was started in between, and may live on:
+            // a stranger with this pid, too.
             drop(stranger);
+            if Process::now(dead.pid).is_some() {
+                return Self(None);
+            }
         }
         panic!("the pid of {dead:?} is never given");
     }
 
-    /// As a process.
+    /// Ours, as a process.
     ///
     /// # Panics
     /// When it is dead.
     #[must_use]
-    pub fn process(&self) -> Process {
-        let pid = i32::try_from(self.0.id()).expect("a pid");
-        Process::now(pid).expect("the stranger lives")
+    pub fn process(&self) -> Option<Process> {
+        let pid = i32::try_from(self.0.as_ref()?.id()).expect("a pid");
+        Some(Process::now(pid).expect("the stranger lives"))
     }
 }
 
 impl Drop for Stranger {
     fn drop(&mut self) {
-        let _killed = self.0.kill();
-        let _reaped = self.0.wait();
+        if let Some(child) = &mut self.0 {
+            let _killed = child.kill();
+            let _reaped = child.wait();
+        }
     }
 }

@@ -81,7 +81,8 @@ pub(super) fn wrap_pids(world: &World, reached: &mut Reached) {
     } else {
         supervisor.kill();
     }
-    let all = all_of(world, reached);
+    // The shim first: it must not tell of the agent's death.
+    let all: Vec<_> = all_of(world, reached).into_iter().rev().collect();
     for process in &all {
         world.kill(process, Signal::SIGKILL);
     }
@@ -89,7 +90,7 @@ pub(super) fn wrap_pids(world: &World, reached: &mut Reached) {
         all.iter().all(|process| !process.is_alive())
     });
     let strangers: Vec<_> = all.iter().map(Stranger::in_place_of).collect();
-    let known = strangers.iter().map(Stranger::process);
+    let known = strangers.iter().filter_map(Stranger::process);
     world.oracle().bystanders.extend(known);
     reached.strangers = strangers;
     supervisor.signal(Signal::SIGCONT);

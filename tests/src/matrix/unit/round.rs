@@ -86,7 +86,8 @@ impl Round {
             let ready = steps.iter().position(|step| step == "mark:ready");
             steps.insert(ready.map_or(0, |at| at + 1), FLOOD.to_owned());
         }
-        let run = world.run().key(&state.code());
+        // A key of its own: several ends of one would make it rest.
+        let run = world.run().key(&name);
         let task = run.steps(steps.iter().map(String::as_str)).detached();
         task.marked("ready");
         settle(world, &task.id);
