@@ -28,6 +28,7 @@ enum Step {
     NeverStarted,
     TreeSwept,
     TreeUnproven,
+    ShimHeld,
     HostRebooted,
     ShimSilent(bool, Option<SupersededBy>),
     ExitLearned(Exit),
@@ -168,6 +169,7 @@ fn some_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::NeverStarted),
         1 => Just(Step::TreeSwept),
         1 => Just(Step::TreeUnproven),
+        1 => Just(Step::ShimHeld),
         1 => Just(Step::HostRebooted),
         1 => (any::<bool>(), proptest::option::of(Just(SupersededBy::Zombie)))
             .prop_map(|(nothing_new, seen)| Step::ShimSilent(nothing_new, seen)),
@@ -261,6 +263,9 @@ fn take(run: &mut Run, ms: i64, step: &Step) {
         }
         Step::TreeUnproven => {
             run.fact(ms, Fact::TreeUnproven { detail: text() });
+        }
+        Step::ShimHeld => {
+            run.fact(ms, Fact::ShimHeld { detail: text() });
         }
         Step::HostRebooted => {
             run.fact(ms, Fact::HostRebooted { detail: text() });
@@ -377,6 +382,7 @@ fn without_volatile(spec: &TaskSpec, steps: &[Step]) -> Vec<Input> {
             | Step::LinkDown
             | Step::Progress
             | Step::Restart
+            | Step::ShimHeld
             | Step::ShimSilent(..)
             | Step::NeverStarted
             | Step::TurnCame

@@ -222,7 +222,8 @@ const fn last_response(any: &Response) -> u8 {
         | Response::Orphans(_)
         | Response::Kept { .. }
         | Response::Conflict { .. }
-        | Response::Pruned(_) => 17,
+        | Response::Pruned(_)
+        | Response::StoppedFromMemory { .. } => 18,
     }
 }
 

@@ -89,6 +89,14 @@ pub enum Response {
     },
     /// To `Prune`.
     Pruned(PruneView),
+    /// To a forced `Stop` while nothing could be recorded: it was done from memory,
+    /// and is recorded when there is room. Else as `Stopped`.
+    StoppedFromMemory {
+        /// In the order of the request.
+        results: Vec<StopResult>,
+        /// One error per name that could not be used.
+        failed: Vec<(String, ErrorBody)>,
+    },
 }
 
 /// A piece of an agent's output.

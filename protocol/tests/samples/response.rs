@@ -61,6 +61,13 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
         ),
         ("pruned", Response::Pruned(pruned())),
         (
+            "stopped_from_memory",
+            Response::StoppedFromMemory {
+                results: vec![stop_result()],
+                failed: vec![("x".into(), ErrorBody::new(ErrorCode::NotFound, "what"))],
+            },
+        ),
+        (
             "orphans_in_container",
             Response::Orphans(orphans(FoundBy::Container)),
         ),

@@ -60,6 +60,14 @@ pub enum OpenError {
         /// The schema number that this program reads.
         known: u32,
     },
+    /// There is no room on its disk.
+    #[error("cannot {operation} the ledger {}: its disk is full", path.display())]
+    Full {
+        /// What was tried.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// The file system refused.
     #[error("cannot {operation} {}", path.display())]
     Io {
@@ -109,6 +117,10 @@ impl OpenError {
             Self::Older { .. } => {
                 "start the supervisor once: it brings the ledger up to date".to_owned()
             }
+            Self::Full { path, .. } => format!(
+                "nothing is wrong with it: make room beside {}, and start again",
+                path.display()
+            ),
             Self::Absent(_) => "nothing was ever dispatched here; check --state-dir".to_owned(),
             Self::Io { path, .. } | Self::Sql { path, .. } => format!(
                 "check the permissions and the file system of {}; if the file itself is the \
@@ -134,6 +146,10 @@ impl OpenError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
                 path: path.clone(),
                 detail: source.to_string(),
+            },
+            Some(ErrorCode::DiskFull) => Self::Full {
+                operation,
+                path: path.clone(),
             },
             Some(_) | None => Self::Sql {
                 operation,
@@ -192,6 +208,15 @@ pub enum LedgerError {
     /// An earlier write failed; nothing is written after that.
     #[error("an earlier write to the ledger failed")]
     Poisoned,
+    /// What came before waits to be committed, and so does this.
+    #[error("what came before is not committed yet")]
+    Waiting,
+    /// More waits to be committed than is kept.
+    #[error("{events} events wait to be committed, and no more are kept")]
+    TooMuchUnsaved {
+        /// So many.
+        events: usize,
+    },
     /// The ledger was closed.
     #[error("the ledger is closed")]
     Closed,
@@ -202,8 +227,9 @@ impl LedgerError {
     #[must_use]
     pub const fn passes(&self) -> bool {
         match self {
-            Self::Full { .. } | Self::Locked { .. } => true,
-            Self::Fatal { .. }
+            Self::Full { .. } | Self::Locked { .. } | Self::Waiting => true,
+            Self::TooMuchUnsaved { .. }
+            | Self::Fatal { .. }
             | Self::Read { .. }
             | Self::Aside { .. }
             | Self::Poisoned

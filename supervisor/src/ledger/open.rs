@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use protocol::TaskId;
 use rusqlite::{Connection, OpenFlags};
 
+use super::ballast;
 use super::error::OpenError;
 use super::handle::LedgerHandle;
 use super::inspect::{self, APPLICATION_ID, Found};
@@ -74,11 +75,19 @@ pub enum Before {
     Abandoned,
 }
 
-/// Opens, creates or refuses the ledger, and starts its threads.
+/// Opens, creates or refuses the ledger, and starts its threads. Where the disk is
+/// full, the ballast makes room for it.
 ///
 /// # Errors
 /// [`OpenError`]; the files are then as they were.
 pub fn open(options: &OpenOptions) -> Result<Ledger, OpenError> {
+    match open_once(options) {
+        Err(OpenError::Full { .. }) if ballast::throw_off(&options.path) => open_once(options),
+        opened => opened,
+    }
+}
+
+fn open_once(options: &OpenOptions) -> Result<Ledger, OpenError> {
     let path = &options.path;
     let found = inspect::inspect(path, &options.boot_id)?;
     let db = match found {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lifecycle::{Effects, Event, EventBody, Input, Now, Task, decide, evolve};
 use protocol::shim::ProgressReport;
@@ -15,7 +15,7 @@ use protocol::{Key, TaskId, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
-use super::batch::Batch;
+use super::batch::{Batch, Durable};
 use super::clock::{self, Jumps};
 use super::drain::Drains;
 use super::held::Held;
@@ -25,19 +25,13 @@ use super::pulse::Pulse;
 use super::queue::Queue;
 use super::service::Service;
 use super::timers::Timers;
+use super::unsaved::Unsaved;
 use crate::events::Hub;
 use crate::gateway::Figures;
 use crate::ledger::{LedgerError, LedgerHandle, OpenReport};
 
 /// Most inputs in one transaction: bounds the time to the first answer.
 const MAX_BATCH: usize = 512;
-
-/// How long a commit waits for room before the supervisor gives up: less than a
-/// service manager waits for a sign of life.
-const FULL_DISK: Duration = Duration::from_secs(20);
-
-/// Between two tries.
-const FULL_DISK_PAUSE: Duration = Duration::from_millis(250);
 
 /// All state of a running supervisor.
 pub(super) struct Core {
@@ -77,6 +71,8 @@ pub(super) struct Core {
     pub(super) pruning: Arc<tokio::sync::Mutex<()>>,
     /// What this turn has to commit.
     pub(super) batch: Batch,
+    /// What earlier turns could not commit.
+    pub(super) unsaved: Unsaved,
     /// Links, watches, sweeps and slow answers.
     pub(super) jobs: JoinSet<()>,
     /// For jobs that report back.
@@ -119,6 +115,7 @@ impl Core {
             unsettled: Vec::new(),
             pruning: Arc::default(),
             batch: Batch::default(),
+            unsaved: Unsaved::default(),
             jobs: JoinSet::new(),
             inputs,
         }
@@ -132,7 +129,11 @@ impl Core {
             if let Err(error) = self.turn(&mut taken).await {
                 return LoopEnd::Ledger(error);
             }
-            if self.leaving && self.batch.is_empty() {
+            if self.unsaved.waits() {
+                if self.gives_up_waiting() {
+                    return LoopEnd::Ledger(LedgerError::Waiting);
+                }
+            } else if self.leaving && self.batch.is_empty() {
                 return LoopEnd::Asked;
             }
         }
@@ -143,16 +144,25 @@ impl Core {
         self.bury_jobs();
         self.note_jump();
         for input in taken.drain(..) {
-            self.handle(input).await?;
+            self.take(input).await?;
         }
         for (task, timer) in self.timers.take_due(Instant::now()) {
             self.step(&task, Input::Timer(timer));
         }
-        self.flush().await?;
-        self.take_turns().await?;
-        self.look_at_fleet().await?;
+        match self.look_around().await {
+            Err(error) if error.passes() => {}
+            looked => looked?,
+        }
         self.beat();
         Ok(())
+    }
+
+    /// What the turn changed: only what is durable lets anything begin.
+    async fn look_around(&mut self) -> Result<(), LedgerError> {
+        self.flush().await?;
+        self.sweep_sessions_if_due().await?;
+        self.take_turns().await?;
+        self.look_at_fleet().await
     }
 
     /// Silence is measured between times that others tell: they are of one kind
@@ -188,6 +198,7 @@ impl Core {
             self.drains.next_due(),
             self.pulse.next_due(),
             self.queue.next_due(),
+            self.unsaved.next_due(),
         ];
         let due = due.into_iter().flatten().min();
         tokio::select! {
@@ -221,49 +232,27 @@ impl Core {
         }
     }
 
-    /// Commits what the batch holds, then acts, answers and publishes.
-    pub(super) async fn flush(&mut self) -> Result<(), LedgerError> {
-        while !self.batch.is_empty() {
-            let batch = std::mem::take(&mut self.batch);
-            let published = if batch.events.is_empty() {
-                Vec::new()
-            } else {
-                self.commit(&batch).await?
-            };
-            for (task, action) in batch.actions {
-                self.perform(&task, action);
-            }
-            self.tell_waiters(&batch.events);
-            for job in batch.jobs {
-                self.jobs.spawn(job);
-            }
-            for (reply, response) in batch.replies {
-                reply.send(response);
-            }
-            self.publish(&published);
-            self.settle_folders();
+    /// `batch` is durable: its actions, answers and subscribers.
+    pub(super) fn committed(&mut self, batch: Batch, published: &[EventView]) {
+        self.end_of_full_disk();
+        for (task, action) in batch.actions {
+            self.perform(&task, action);
         }
-        Ok(())
-    }
-
-    /// A disk that stays full although the ballast was thrown off, or a ledger that
-    /// somebody else has locked, gets a while: nothing of what waits is lost, and nothing is done before it is durable.
-    async fn commit(&mut self, batch: &Batch) -> Result<Vec<EventView>, LedgerError> {
-        let begun = Instant::now();
-        let deadline = begun + FULL_DISK;
-        loop {
-            let (events, secrets) = (batch.events.clone(), batch.secrets.clone());
-            match self.ledger.commit(events, secrets).await {
-                Err(error) if error.passes() && Instant::now() < deadline => {
-                    tracing::warn!(%error, "the commit waits");
-                    tokio::time::sleep(FULL_DISK_PAUSE).await;
-                }
-                committed => {
-                    self.measures.commits.observe(begun.elapsed());
-                    return committed;
-                }
+        self.tell_waiters(&batch.events);
+        for job in batch.jobs {
+            self.jobs.spawn(job);
+        }
+        for (reply, response) in batch.replies {
+            reply.send(response);
+        }
+        for stop in batch.stops {
+            match stop.durable {
+                Durable::Answer(response) => drop(stop.reply.send(response)),
+                Durable::Wait(job) => drop(self.jobs.spawn(job)),
             }
         }
+        self.publish(published);
+        self.settle_folders();
     }
 
     fn publish(&mut self, events: &[EventView]) {

@@ -10,7 +10,7 @@ use crate::control::ControlCall;
 use crate::gateway::HttpCall;
 use crate::ledger::LedgerError;
 use crate::process::watchdog::Ended;
-use crate::shim::{AttachRequest, LinkDown, ShimGone, ShimMessage};
+use crate::shim::{AttachRequest, LinkDown, OtherVersion, ShimGone, ShimMessage};
 
 /// What became of what a dead shim left.
 pub(super) struct Swept {
@@ -32,6 +32,8 @@ pub(super) enum CoreInput {
     Shim(ShimMessage),
     /// A shim of another link wants to be accepted.
     Attach(AttachRequest),
+    /// A shim cannot be accepted: it speaks another protocol.
+    OtherVersion(OtherVersion),
     /// A link ended.
     LinkDown(LinkDown),
     /// A shim's process is gone.
@@ -76,6 +78,7 @@ input_from!(
     HttpCall => Http,
     ShimMessage => Shim,
     AttachRequest => Attach,
+    OtherVersion => OtherVersion,
     LinkDown => LinkDown,
     ShimGone => ShimGone,
 );

@@ -36,6 +36,7 @@ mod memory;
 mod naming;
 mod offline;
 mod orphans;
+mod other_version;
 mod perform;
 mod prune;
 mod pulse;
@@ -53,6 +54,8 @@ mod stop;
 mod streams;
 mod timers;
 mod turns;
+mod unknown_intents;
+mod unsaved;
 mod watchdog;
 
 pub use boot::main;

@@ -74,7 +74,11 @@ impl Core {
     }
 
     fn acknowledge(&mut self, id: &TaskId, upto: u64) {
-        if let Some(link) = self.tasks.get(id).and_then(|live| live.link.as_ref()) {
+        let Some(live) = self.tasks.get_mut(id) else {
+            return;
+        };
+        live.durable = live.durable.max(upto);
+        if let Some(link) = &live.link {
             link.acknowledge(upto);
         }
     }
