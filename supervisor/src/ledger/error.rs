@@ -143,6 +143,10 @@ impl OpenError {
     pub(super) fn sql(operation: &'static str, path: &Path) -> impl Fn(rusqlite::Error) -> Self {
         let path = path.to_owned();
         move |source| match source.sqlite_error_code() {
+            _ if lacks_room_for_index(&source) => Self::Full {
+                operation,
+                path: path.clone(),
+            },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
                 path: path.clone(),
                 detail: source.to_string(),
@@ -158,6 +162,12 @@ impl OpenError {
             },
         }
     }
+}
+
+/// The file beside the log, which is made at each start, found no room.
+fn lacks_room_for_index(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 /// A running ledger could not do what was asked.

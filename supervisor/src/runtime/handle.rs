@@ -35,6 +35,7 @@ impl Core {
             }
             CoreInput::Attach(request) => self.attach(request).await?,
             CoreInput::OtherVersion(other) => self.hold_other_version(other),
+            CoreInput::Placed(placed) => self.placed(*placed),
             CoreInput::LinkDown(down) => self.link_down(&down),
             CoreInput::ShimGone(gone) => self.shim_gone(&gone),
             CoreInput::LookAgain(id) => self.look_again(&id).await?,

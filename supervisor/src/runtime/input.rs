@@ -5,6 +5,7 @@ use protocol::{Exit, TaskId};
 
 use super::keep::Aside;
 use super::orphans::Search;
+use super::placed::Placed;
 use super::replace::Replacing;
 use crate::control::ControlCall;
 use crate::gateway::HttpCall;
@@ -34,6 +35,8 @@ pub(super) enum CoreInput {
     Attach(AttachRequest),
     /// A shim cannot be accepted: it speaks another protocol.
     OtherVersion(OtherVersion),
+    /// The service manager has answered where a shim belongs.
+    Placed(Box<Placed>),
     /// A link ended.
     LinkDown(LinkDown),
     /// A shim's process is gone.

@@ -38,6 +38,7 @@ mod offline;
 mod orphans;
 mod other_version;
 mod perform;
+mod placed;
 mod prune;
 mod pulse;
 mod queue;
