@@ -2,7 +2,7 @@
 
 use lifecycle::event::Ending;
 use lifecycle::{Action, EventBody, Fact, LinkKind, Presence, Timer};
-use protocol::shim::{SupersededBy, Target};
+use protocol::shim::{AlarmKind, SupersededBy, Target};
 use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{ArchiveReason, Basis, Exit, Phase, Status, StopReason};
 

@@ -223,7 +223,8 @@ const fn last_response(any: &Response) -> u8 {
         | Response::Kept { .. }
         | Response::Conflict { .. }
         | Response::Pruned(_)
-        | Response::StoppedFromMemory { .. } => 18,
+        | Response::StoppedFromMemory { .. }
+        | Response::OrphansPartly { .. } => 19,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Shims of a release that lies behind, and of one that is still to come, after the
 //! supervisor was replaced (F24).
 
+use std::fs;
+
 use nix::sys::signal::Signal;
 use serde_json::json;
 use tests::harness::{Dispatched, GENEROUS, Gate, World, wait_until};
@@ -183,5 +185,59 @@ fn a_shim_of_which_nothing_can_be_read_is_held_until_it_ends() {
         Some("exited") => assert_eq!(exit_code_of(&ended), Some(7)),
         kind => assert_eq!(kind, Some("unknown"), "{ended:#}"),
     }
+    world.check();
+}
+
+/// The ledger has no word of the shim yet, and its journal cannot be read: its claim,
+/// of a version to come, says which process it is.
+#[test]
+fn a_claim_of_a_version_to_come_tells_whom_to_leave_alone() {
+    let world = World::builder()
+        .released_shim("later 2 2 claim 2 journal 2")
+        .hooks(["sup.commit.before"])
+        .build();
+    let first = world.start();
+    // Answered once the commit of the start is done.
+    let _listed = world.ctl(&["list"]).ok();
+    world.hooks().arm_death_after("sup.commit.before", 1);
+    let run = world
+        .run()
+        .id("task")
+        .key("k")
+        .steps(["mark:up", "forever"]);
+    let client = run.in_background();
+    let _status = first.ended();
+    // A client that lives on would dispatch it again.
+    client.process.signal(Signal::SIGKILL);
+    let _killed = client.output();
+    let claim = world.task_dir("task").join("claim");
+    wait_until("the claim", GENEROUS, || claim.exists());
+    let _second = world.start();
+    wait_until("the shim is known", GENEROUS, || {
+        world.show("task")["presence"] == "detached"
+    });
+    let shim = world.shim_of("task").expect("it lives");
+    assert_eq!(world.show("task")["status"], "running");
+    let busy = world.run().key("k").steps(["exit:0"]).try_detached();
+    let _refused = busy.expect_code(4);
+    assert!(shim.is_alive());
+    world.kill(&shim, Signal::SIGKILL);
+    let ended = world.ended("task");
+    assert_eq!(ended["archive_reason"], "shim_lost", "{ended:#}");
+    world.check();
+}
+
+/// The program file is held from the start of the supervisor (F28).
+#[test]
+fn a_shim_program_that_was_deleted_or_replaced_is_still_the_one_that_starts() {
+    let world = World::builder().released_shim("").build();
+    let _supervisor = world.start();
+    let program = world.path("bin/agent-shim");
+    fs::remove_file(&program).expect("it is there");
+    let task = world.run().steps(["exit:3"]).detached();
+    assert_eq!(exit_code_of(&world.ended(&task.id)), Some(3), "deleted");
+    fs::write(&program, "#!/bin/sh\nexit 1\n").expect("a file can be written");
+    let task = world.run().steps(["exit:4"]).detached();
+    assert_eq!(exit_code_of(&world.ended(&task.id)), Some(4), "replaced");
     world.check();
 }

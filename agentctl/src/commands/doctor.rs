@@ -5,7 +5,7 @@ use protocol::view::{OrphansView, ProviderView, StatusView, UnitView};
 use serde::Serialize;
 use serde_json::json;
 
-use super::Context;
+use super::{Context, orphans};
 use crate::client::Client;
 use crate::errors::CliError;
 use crate::exit_code::Code;
@@ -85,9 +85,7 @@ fn examined(client: &Client) -> Result<Vec<Check>, CliError> {
     let Response::Status(status) = client.ask(&Request::Status)? else {
         return Err(CliError::wrong_answer());
     };
-    let Response::Orphans(orphans) = client.ask(&Request::Orphans(OrphansRequest::List))? else {
-        return Err(CliError::wrong_answer());
-    };
+    let (orphans, unseen) = orphans::ask(client, OrphansRequest::List)?;
     let list = Request::Providers(ProvidersRequest::List);
     let Response::Providers(providers) = client.ask(&list)? else {
         return Err(CliError::wrong_answer());
@@ -97,6 +95,7 @@ fn examined(client: &Client) -> Result<Vec<Check>, CliError> {
         restart(status.unit.as_ref(), status.tasks.running),
         leftovers(&orphans),
     ];
+    checks.extend(unseen.iter().map(|one| hidden(one)));
     let around = surroundings();
     for view in &providers {
         checks.extend(provider(client, view, &around)?);
@@ -149,6 +148,15 @@ fn leftovers(view: &OrphansView) -> Check {
             "`agentctl orphans` names them, `agentctl orphans kill` ends them".to_owned(),
         ),
     }
+}
+
+/// What may live there is not known.
+fn hidden(what: &str) -> Check {
+    Check::warning(
+        "leftovers",
+        format!("not looked into: {what}"),
+        "processes of ended tasks may live there; `agentctl orphans` looks again".to_owned(),
+    )
 }
 
 /// Would its agent run from here? Nothing is asked of one that runs anything.

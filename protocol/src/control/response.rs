@@ -97,6 +97,13 @@ pub enum Response {
         /// One error per name that could not be used.
         failed: Vec<(String, ErrorBody)>,
     },
+    /// To `Orphans`, where not everything could be looked into.
+    OrphansPartly {
+        /// What was found elsewhere.
+        view: OrphansView,
+        /// What could not be looked into, and why, in words.
+        unseen: Vec<String>,
+    },
 }
 
 /// A piece of an agent's output.

@@ -68,6 +68,13 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
             },
         ),
         (
+            "orphans_partly",
+            Response::OrphansPartly {
+                view: orphans(FoundBy::Marker),
+                unseen: vec!["container c is paused".into()],
+            },
+        ),
+        (
             "orphans_in_container",
             Response::Orphans(orphans(FoundBy::Container)),
         ),

@@ -317,7 +317,8 @@ fn answered(
         | Answer::Pruned(_)
         | Answer::Providers(_)
         | Answer::ProviderChecked { .. }
-        | Answer::Orphans(_) => {
+        | Answer::Orphans(_)
+        | Answer::OrphansPartly { .. } => {
             return Err(HttpError::internal("the core answered another question"));
         }
     };

@@ -313,6 +313,7 @@ fn promises(response: &Response) -> bool {
         | Response::Providers(_)
         | Response::ProviderChecked { .. }
         | Response::Orphans(_)
+        | Response::OrphansPartly { .. }
         | Response::Conflict { .. } => false,
     }
 }

@@ -17,7 +17,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
     (
         "F16",
-        "tests/tests/full_disk.rs: an agent fills a real file system",
+        "tests/tests/full_disk.rs: an agent fills a real file system, and takes the ballast too",
     ),
     (
         "F18 (ledger), F19",
@@ -26,6 +26,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
     (
         "F13×S15",
         "tests/tests/pids.rs: strangers with the pids of shim and agent, chosen by root",
+    ),
+    (
+        "F24×S5, S13, S15",
+        "tests/tests/versions.rs: shims that speak a release's frozen bytes, and versions to come",
+    ),
+    (
+        "F28",
+        "tests/tests/versions.rs: the shim's program is deleted and replaced under a supervisor",
     ),
     (
         "F20",

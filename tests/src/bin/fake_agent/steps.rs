@@ -15,7 +15,7 @@
 //! | `close-stdout` `close-stderr` | closes it and goes on |
 //! | `ignore:SIGNAL` `on:SIGNAL:CODE` | ignores it; exits upon it |
 //! | `session` | goes into a session of its own |
-//! | `spawn:plain\|session\|daemon:COUNT:STEP,STEP` | children, whose steps have `=` for `:` |
+//! | `spawn:plain\|group\|session\|daemon:COUNT:STEP,STEP` | children, whose steps have `=` for `:` |
 //! | `storm:WIDTH:LENGTH` | so many chains of so many processes, each making the next |
 //! | `alloc:MEGABYTES` | touches memory and keeps it |
 //! | `wipe-env` | goes on with the same pid and an empty environment |
