@@ -261,12 +261,8 @@ fn take(run: &mut Run, ms: i64, step: &Step) {
         Step::TreeSwept => {
             run.fact(ms, Fact::TreeSwept(sweep(ms)));
         }
-        Step::TreeUnproven => {
-            run.fact(ms, Fact::TreeUnproven { detail: text() });
-        }
-        Step::ShimHeld => {
-            run.fact(ms, Fact::ShimHeld { detail: text() });
-        }
+        Step::TreeUnproven => drop(run.fact(ms, Fact::TreeUnproven { detail: text() })),
+        Step::ShimHeld => drop(run.fact(ms, Fact::ShimHeld { detail: text() })),
         Step::HostRebooted => {
             run.fact(ms, Fact::HostRebooted { detail: text() });
         }

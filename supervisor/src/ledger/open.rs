@@ -21,6 +21,10 @@ use super::syncs::{self, Waited};
 /// the file. Nobody should; a person with a shell may.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// The same for the thread that commits, for which all others wait: whoever holds the
+/// lock for longer is met again.
+const COMMIT_BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(250);
+
 /// Prepared statements that are kept: every one that a commit uses, and the
 /// looks of the launch path.
 const CACHED_STATEMENTS: usize = 64;
@@ -115,6 +119,7 @@ fn open_once(options: &OpenOptions) -> Result<Ledger, OpenError> {
     let reader = inspect::open_beside_writer(path)?;
     reader.busy_timeout(BUSY_TIMEOUT).map_err(&failed)?;
     reader.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    db.busy_timeout(COMMIT_BUSY_TIMEOUT).map_err(&failed)?;
     let owner = Owner::new(db, options, &report);
     let (handle, threads) =
         owner::start(owner, reader, options).map_err(OpenError::io("start a thread for", path))?;

@@ -53,8 +53,13 @@ impl Core {
             SessionChoice::Chosen(id) | SessionChoice::Resume(id) => Some(id.clone()),
             SessionChoice::Auto | SessionChoice::Fresh => None,
         };
-        // A session that is named may be any key's.
-        if named.is_some() || key.as_ref().is_some_and(|key| self.batch.touches(key)) {
+        // A session that is named may be any key's. What waits to be recorded may be
+        // about this one.
+        let waits = self.unsaved.waits();
+        if waits && self.ledger.room().await? == Room::Short {
+            return Ok(Err(super::dispatch::disk_is_full()));
+        }
+        if waits || named.is_some() || key.as_ref().is_some_and(|key| self.batch.touches(key)) {
             self.flush().await?;
         }
         let name = provider.name().clone();

@@ -10,10 +10,11 @@ impl Core {
     /// One input. Where nothing can be recorded, that is no reason to end.
     pub(super) async fn take(&mut self, input: CoreInput) -> Result<(), LedgerError> {
         let leaves = matches!(input, CoreInput::Leave);
+        let handled = self.handle(input).await;
         if leaves && self.unsaved.waits() {
             self.hurry_unsaved();
         }
-        match self.handle(input).await {
+        match handled {
             Err(error) if error.passes() => Ok(()),
             handled => handled,
         }

@@ -89,7 +89,7 @@ impl Link {
             let (stream, first) = loop {
                 match caller.dial() {
                     Some(up) => break up,
-                    None => std::thread::sleep(BACKOFF),
+                    None => std::thread::park_timeout(BACKOFF),
                 }
             };
             let Some(mut attached) = script::is("attached", &first) else {
