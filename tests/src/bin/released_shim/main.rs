@@ -42,7 +42,7 @@ fn main() {
     journal.add("claimed", &[("shim", Fill::Process(shim))]);
     let agent = start_agent(&order, &events);
     let program = Fill::Text(order.argv[0].clone());
-    let id = Fill::Process(identity(agent));
+    let id = Fill::Process(agent.clone());
     journal.add("execd", &[("agent", id), ("program", program)]);
     journal.add("first_output", &[]);
     let mut intent = None;
@@ -65,7 +65,7 @@ fn main() {
                 journal.add("intent", &[id.clone(), reason, grace]);
                 journal.add("signalled", &[id]);
                 // It may have ended just now.
-                let _ = killpg(Pid::from_raw(agent), Signal::SIGTERM);
+                let _ = killpg(Pid::from_raw(agent.pid), Signal::SIGTERM);
             }
             Event::Ended(status) => note_end(&mut journal, status),
             Event::Acknowledged(upto) if journal.is_finished(upto) => return,
@@ -87,7 +87,7 @@ fn note_end(journal: &mut Journal, status: ExitStatus) {
 }
 
 /// In a group of its own, its output in the log.
-fn start_agent(order: &Order, events: &Sender<Event>) -> i32 {
+fn start_agent(order: &Order, events: &Sender<Event>) -> script::Id {
     let log = |name| File::create(order.task_dir.join(name)).expect("a log can be made");
     let mut agent = Command::new(&order.argv[0])
         .args(&order.argv[1..])
@@ -100,14 +100,14 @@ fn start_agent(order: &Order, events: &Sender<Event>) -> i32 {
         .stderr(log("stderr.log"))
         .spawn()
         .expect("the agent can be started");
-    let pid = agent.id().cast_signed();
+    let agent_id = identity(agent.id().cast_signed());
     let events = events.clone();
     std::thread::spawn(move || {
         let status = agent.wait().expect("a child can be waited for");
         // The main thread may have left.
         let _ = events.send(Event::Ended(status));
     });
-    pid
+    agent_id
 }
 
 /// What the start order says, as far as this shim needs it.
@@ -172,14 +172,17 @@ impl Plan {
 fn identity(pid: i32) -> script::Id {
     use std::os::unix::fs::MetadataExt;
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("it is there");
-    let process = tests::harness::Process::now(pid).expect("it lives");
+    // Of a zombie, too: it may have ended already.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is not reaped");
+    let (_, behind_name) = stat.rsplit_once(") ").expect("a name");
+    let start_time = behind_name.split(' ').nth(19).expect("field 22");
     script::Id {
         boot_id: boot_id.trim().to_string(),
         pid_ns: fs::metadata("/proc/self/ns/pid")
             .expect("it is there")
             .ino(),
         pid,
-        start_time: process.start_time,
+        start_time: start_time.parse().expect("a number"),
     }
 }
 
