@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use protocol::shim::{SpawnStage, Start};
+use protocol::shim::{AgentUser, SpawnStage, Start};
 use protocol::vocab::Stream;
 use sys::container::Container;
 use sys::hook::SHIM_EXEC;
@@ -33,16 +34,16 @@ pub struct Agent {
     pub container: Option<Container>,
 }
 
-/// Starts the agent of `start`. The environment, the arguments and the prompt
+/// Starts the agent of `start`, as `user` if one is given. The environment, the arguments and the prompt
 /// are taken out of the order and are gone afterwards.
 ///
 /// # Errors
 /// [`SpawnError`]; nothing runs then, and the private folder is removed.
-pub fn start(start: &mut Start) -> Result<Agent, SpawnError> {
+pub fn start(start: &mut Start, user: Option<&AgentUser>) -> Result<Agent, SpawnError> {
     let task_dir = PathBuf::from(&start.task_dir);
     let container = enter(start, &task_dir)?;
-    let temp = PrivateFolder::create(&task_dir)?;
-    let started = start_in(start, &task_dir, &temp);
+    let temp = PrivateFolder::create(&task_dir, user)?;
+    let started = start_in(start, &task_dir, &temp, user);
     (start.argv, start.env, start.stdin) = (Vec::new(), Vec::new(), None);
     match started {
         Ok((leader, outputs, prompt)) => Ok(Agent {
@@ -74,10 +75,17 @@ fn start_in(
     start: &mut Start,
     task_dir: &Path,
     temp: &PrivateFolder,
+    user: Option<&AgentUser>,
 ) -> Result<Started, SpawnError> {
     let (stdout, agent_stdout) = output(Stream::Stdout, task_dir, start.max_log_bytes)?;
     let (stderr, agent_stderr) = output(Stream::Stderr, task_dir, start.max_log_bytes)?;
     let (prompt, agent_stdin) = stdin(start.stdin.take())?;
+    if let Some(user) = user {
+        // `/dev/stderr` and the like are opened anew by whoever writes there.
+        for pipe in [&agent_stdin, &agent_stdout, &agent_stderr] {
+            give_pipe(pipe, user).map_err(|error| failed(&error, Path::new("stdio")))?;
+        }
+    }
     let mut env = std::mem::take(&mut start.env);
     env.retain(|(name, _)| name != "TMPDIR");
     env.push((
@@ -97,6 +105,7 @@ fn start_in(
             agent_stderr.as_fd(),
         ],
         nofile_soft: start.nofile_soft,
+        user,
     };
     let leader = spawn(&plan, &SHIM_EXEC)?;
     Ok((leader, [stdout, stderr], prompt))
@@ -110,14 +119,21 @@ pub struct PrivateFolder {
 }
 
 impl PrivateFolder {
-    fn create(task_dir: &Path) -> Result<Self, SpawnError> {
-        let places: Vec<&Path> = temp_folder::PLACES
-            .iter()
-            .map(Path::new)
-            .chain(std::iter::once(task_dir))
-            .collect();
-        let folder =
-            TempFolder::create(&places).map_err(|error| failed(&error, Path::new("TMPDIR")))?;
+    fn create(task_dir: &Path, user: Option<&AgentUser>) -> Result<Self, SpawnError> {
+        let failed = |error: io::Error| failed(&error, Path::new("TMPDIR"));
+        let places = temp_folder::PLACES.iter().map(Path::new);
+        let folder = match user {
+            // The task's own folder is closed to another user.
+            Some(user) => {
+                let folder = TempFolder::create(&places.collect::<Vec<_>>()).map_err(failed)?;
+                folder.give_to(user.uid, user.gid).map_err(failed)?;
+                folder
+            }
+            None => {
+                let places: Vec<_> = places.chain(std::iter::once(task_dir)).collect();
+                TempFolder::create(&places).map_err(failed)?
+            }
+        };
         Ok(Self {
             folder,
             link: task_dir.join(temp_folder::LINK_NAME),
@@ -146,6 +162,15 @@ fn output(stream: Stream, task_dir: &Path, cap: u64) -> Result<(Output, OwnedFd)
         Ok((Output::new(stream, reader.into(), log)?, writer.into()))
     };
     pipe().map_err(|error| failed(&error, Path::new(stream.as_str())))
+}
+
+/// Makes a pipe the user's; a stdin that is none stays as it is.
+fn give_pipe(pipe: &OwnedFd, user: &AgentUser) -> io::Result<()> {
+    let file = File::from(pipe.try_clone()?);
+    if file.metadata()?.file_type().is_fifo() {
+        std::os::unix::fs::fchown(pipe, Some(user.uid), Some(user.gid))?;
+    }
+    Ok(())
 }
 
 /// The agent's end of its stdin, and the rest of the prompt if it does not fit

@@ -10,7 +10,7 @@ use protocol::codec::{self, CodecError};
 use protocol::frame::{FrameDecoder, FrameError};
 use protocol::hello::{BadHello, HELLO_LEN, Hello, Role};
 use protocol::limits::MAX_SHIM_FRAME;
-use protocol::shim::{Start, ToShim};
+use protocol::shim::{AgentUser, Start, ToShim};
 use sys::pages::Pages;
 
 use crate::signals::{Caught, Signals};
@@ -27,6 +27,8 @@ pub struct Opening {
     pub decoder: FrameDecoder,
     /// The order.
     pub start: Box<Start>,
+    /// Who the agent runs as, if not as we do.
+    pub user: Option<AgentUser>,
 }
 
 /// Why there is nothing to start.
@@ -98,10 +100,11 @@ pub fn receive(signals: &Signals) -> Result<Opening, NoStart> {
 
     let mut decoder = FrameDecoder::new(MAX_SHIM_FRAME);
     let mut buffer = Pages::new(READ_BYTES)?;
-    let start = loop {
+    let (start, user) = loop {
         if let Some(payload) = decoder.next_frame()? {
             match codec::from_payload(payload)? {
-                ToShim::Start(start) => break start,
+                ToShim::Start(start) => break (start, None),
+                ToShim::StartAs(start, user) => break (start, Some(user)),
                 ToShim::Attached { .. }
                 | ToShim::Rejected(_)
                 | ToShim::Stop(_)
@@ -115,6 +118,7 @@ pub fn receive(signals: &Signals) -> Result<Opening, NoStart> {
         socket,
         decoder,
         start,
+        user,
     })
 }
 

@@ -4,9 +4,12 @@
 use std::env;
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 use protocol::places::{
     CONTROL_SOCKET, Origin, Owner, PlaceError, PlaceFlags, PlaceInputs, Places, socket_path,
 };
@@ -26,6 +29,10 @@ const UNIT_DIRS: [&str; 6] = [
     "/etc/systemd/user",
     "/usr/lib/systemd/user",
 ];
+
+/// How long the kernel may take to find a place in the line of those who wait to
+/// be accepted. It has one at once, unless nobody accepts.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The unit's name.
 const UNIT: &str = "agent-supervisor.service";
@@ -55,6 +62,11 @@ pub(crate) struct Place {
 pub(crate) enum Absence {
     /// Nobody listens there.
     Nobody {
+        /// The socket.
+        path: String,
+    },
+    /// Somebody does, and accepts nobody.
+    Busy {
         /// The socket.
         path: String,
     },
@@ -182,7 +194,7 @@ impl Place {
     /// [`Absence`] says why not.
     pub(crate) fn connect(&self) -> Result<UnixStream, Absence> {
         let path = socket_path(&self.runtime_dir(), CONTROL_SOCKET).map_err(Absence::Impossible)?;
-        UnixStream::connect(&path).map_err(|source| {
+        connect_to(&path).map_err(|source| {
             let kind = source.kind();
             let nobody = [
                 io::ErrorKind::NotFound,
@@ -191,6 +203,8 @@ impl Place {
             ];
             if nobody.contains(&kind) {
                 Absence::Nobody { path }
+            } else if kind == io::ErrorKind::WouldBlock {
+                Absence::Busy { path }
             } else if kind == io::ErrorKind::PermissionDenied {
                 Absence::Denied { path }
             } else {
@@ -218,6 +232,18 @@ impl Place {
         .flat_map(|(flag, path, _)| [flag.to_owned(), path.clone()]);
         system.into_iter().chain(named).collect()
     }
+}
+
+/// A supervisor that stands still does not accept, and when as many wait as the
+/// kernel lets, a plain connect would wait for ever.
+fn connect_to(path: &str) -> io::Result<UnixStream> {
+    let (family, kind) = (AddressFamily::Unix, SockType::Stream);
+    let socket = socket::socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
+    let stream = UnixStream::from(socket);
+    stream.set_write_timeout(Some(CONNECT_TIMEOUT))?;
+    socket::connect(stream.as_raw_fd(), &UnixAddr::new(path)?)?;
+    stream.set_write_timeout(None)?;
+    Ok(stream)
 }
 
 /// Does this process run inside of a task?

@@ -28,6 +28,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks at the socket of a supervisor that another process starts.
 const RACE_PAUSE: Duration = Duration::from_millis(5);
 
+/// How long its socket is looked for before another start is tried.
+const SOON: Duration = Duration::from_secs(2);
+
 /// Longest answer of a starting supervisor, in bytes: one line.
 const MAX_ANSWER: u64 = 16 << 10;
 
@@ -73,8 +76,7 @@ pub(crate) fn start(client: &Client, permission: Permission) -> Result<(), CliEr
             "set HOME, or name a place with --state-dir",
         ));
     };
-    let child = spawn(place)?;
-    if let Some(child) = child {
+    if let Some(child) = spawn_or_find(place)? {
         eprintln!(
             "agentctl: no supervisor was running; started one (pid {}, state in {})",
             child.id(),
@@ -82,6 +84,25 @@ pub(crate) fn start(client: &Client, permission: Permission) -> Result<(), CliEr
         );
     }
     Ok(())
+}
+
+/// None where another process was faster. That one may still fail; the next of
+/// ours then takes its place, or says why nobody can.
+fn spawn_or_find(place: &Place) -> Result<Option<Child>, CliError> {
+    let began = Instant::now();
+    loop {
+        if let Spawned::Ready(child) = spawn(place)? {
+            return Ok(Some(child));
+        }
+        if answers_soon(place) {
+            return Ok(None);
+        }
+        if began.elapsed() >= START_LIMIT {
+            return Err(not_ready(
+                "another supervisor holds the place and does not answer",
+            ));
+        }
+    }
 }
 
 /// Starts a supervisor at the one place that `client` was given: for a trial,
@@ -97,8 +118,10 @@ pub(crate) fn start_apart(client: &Client) -> Result<Child, CliError> {
         ));
     }
     let place = client.candidates().startable();
-    let child = place.map(spawn).transpose()?.flatten();
-    child.ok_or_else(|| not_ready("its place is taken"))
+    match place.map(spawn).transpose()? {
+        Some(Spawned::Ready(child)) => Ok(child),
+        Some(Spawned::Locked) | None => Err(not_ready("its place is taken")),
+    }
 }
 
 /// The supervisor's program: `AGENT_SUPERVISOR_BIN`, else beside this one,
@@ -130,8 +153,15 @@ fn is_program(file: &Path) -> bool {
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// None where another process was faster.
-fn spawn(place: &Place) -> Result<Option<Child>, CliError> {
+/// What became of a supervisor that was started.
+enum Spawned {
+    /// It answers.
+    Ready(Child),
+    /// It is gone: another one holds the place.
+    Locked,
+}
+
+fn spawn(place: &Place) -> Result<Spawned, CliError> {
     let binary = supervisor_binary()?;
     let mut command = Command::new(&binary);
     command
@@ -150,10 +180,9 @@ fn spawn(place: &Place) -> Result<Option<Child>, CliError> {
         None => return Err(not_ready("it has no stdout")),
     };
     if answer.lines().any(|line| line == "READY") {
-        return Ok(Some(child));
+        return Ok(Spawned::Ready(child));
     }
-    failed(place, &mut child, &answer)?;
-    Ok(None)
+    failed(&mut child, &answer)
 }
 
 /// A child inherits what this thread blocks, and a supervisor that blocks TERM
@@ -201,12 +230,12 @@ fn wait_readable(source: &ChildStdout, began: Instant) -> io::Result<()> {
 }
 
 /// It did not come up: somebody else was faster, or something is wrong.
-fn failed(place: &Place, child: &mut Child, answer: &str) -> Result<(), CliError> {
+fn failed(child: &mut Child, answer: &str) -> Result<Spawned, CliError> {
     let status = child
         .wait()
         .map_err(|error| CliError::io("wait for the new supervisor", error))?;
     if status.code() == Some(LOCKED) {
-        return wait_for_winner(place);
+        return Ok(Spawned::Locked);
     }
     let said = answer.lines().find_map(|line| line.strip_prefix("ERROR "));
     Err(not_ready(
@@ -215,17 +244,15 @@ fn failed(place: &Place, child: &mut Child, answer: &str) -> Result<(), CliError
 }
 
 /// The winner of the race holds the locks already; its socket follows.
-fn wait_for_winner(place: &Place) -> Result<(), CliError> {
+fn answers_soon(place: &Place) -> bool {
     let began = Instant::now();
-    while began.elapsed() < START_LIMIT {
+    while began.elapsed() < SOON {
         if place.connect().is_ok() {
-            return Ok(());
+            return true;
         }
         thread::sleep(RACE_PAUSE);
     }
-    Err(not_ready(
-        "another supervisor holds the place and does not answer",
-    ))
+    false
 }
 
 fn not_ready(why: &str) -> CliError {

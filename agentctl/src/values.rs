@@ -49,6 +49,12 @@ pub(crate) fn usd_micros(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A count, or a number in a row.
+pub(crate) fn whole_number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
+    text.parse()
+        .map_err(|_| "a whole number is meant, like 5".to_owned())
+}
+
 /// A point in time: a duration ago, or RFC 3339 in UTC.
 pub(crate) fn since(text: &str) -> Result<Timestamp, String> {
     if let Ok(at) = Timestamp::parse(text) {
@@ -121,6 +127,11 @@ mod tests {
         assert!(duration_ms("5").expect_err("no unit").contains("90s, 10m"));
         assert_eq!(limit_ms("1s"), Ok(1_000));
         assert!(limit_ms("0s").expect_err("no time").contains("leave"));
+        assert_eq!(whole_number("7"), Ok(7_u32));
+        for text in ["many", "-1", "1.5", "5000000000"] {
+            let error = whole_number::<u32>(text).expect_err("none");
+            assert_eq!(error, "a whole number is meant, like 5", "{text}");
+        }
         assert_eq!(size_bytes("64M"), Ok(64 << 20));
         assert!(size_bytes("64X").expect_err("no unit").contains("512K"));
         assert_eq!(since("1970-01-01T00:00:01Z"), Ok(Timestamp(1000)));

@@ -120,10 +120,10 @@ impl Client {
     /// When the connection is lost.
     pub fn status(&mut self) -> Result<StatusView> {
         self.send(&Request::Status)?;
-        let Response::Status(status) = self.receive()? else {
+        let Some((status, _refusing)) = self.receive()?.into_status() else {
             bail!("an unexpected answer to status");
         };
-        Ok(*status)
+        Ok(status)
     }
 
     /// Stops these tasks, or all; returns when their trees are proven gone.

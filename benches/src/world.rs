@@ -20,7 +20,7 @@ use crate::programs::Programs;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two looks for a supervisor that starts or leaves.
-const BETWEEN_LOOKS: Duration = Duration::from_micros(200);
+pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_micros(200);
 
 /// The provider of the tasks whose output is looked into.
 pub const JSON_PROVIDER: &str = "bench-json";

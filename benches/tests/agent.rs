@@ -81,3 +81,19 @@ fn its_lines_have_the_promised_length() {
         }
     }
 }
+
+#[test]
+fn its_tree_is_out_of_reach_of_its_group() {
+    let meeting = Meeting::new();
+    let mut child = meeting.start("tree", &["3"]);
+    let hand = meeting.crew.arrive().expect("it arrives");
+    let lingering = benches::processes::children(hand.pid);
+    assert_eq!(lingering.len(), 3);
+    for pid in lingering {
+        let pid = nix::unistd::Pid::from_raw(pid);
+        assert_eq!(nix::unistd::getsid(Some(pid)), Ok(pid));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("ours");
+    }
+    drop(hand);
+    assert!(child.wait().expect("ours").success());
+}

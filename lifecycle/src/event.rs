@@ -380,4 +380,13 @@ pub enum EventBody {
         /// In words.
         detail: String,
     },
+    /// The key may have tasks again, although the last ones, of which this is
+    /// the newest, ended as soon as they had begun.
+    #[serde(rename = "key.released")]
+    KeyReleased {
+        /// The conversation.
+        key: Key,
+        /// Who.
+        by: Requester,
+    },
 }

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use protocol::shim::{ProcessId, ProgressReport, Record, SupersededBy, SweepRecord};
+use protocol::shim::{ProcessId, ProgressReport, Record, SpawnStage, SupersededBy, SweepRecord};
 use protocol::view::Requester;
 use protocol::{Exit, StopReason, Timestamp};
 
@@ -80,6 +80,16 @@ pub enum Fact {
     NeverStarted {
         /// What is known about why.
         detail: String,
+    },
+    /// The supervisor itself saw why no shim can start the agent: none could be
+    /// started, or it gets no order.
+    StartFailed {
+        /// What was tried.
+        stage: SpawnStage,
+        /// The kernel's answer; 0 where it was not asked.
+        errno: i32,
+        /// On which path.
+        path: String,
     },
     /// The supervisor looked for what a dead shim had left, and ended it.
     TreeSwept(SweepRecord),

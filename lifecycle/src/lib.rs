@@ -31,6 +31,7 @@
 extern crate alloc;
 
 pub mod admit;
+pub mod crash_loop;
 pub mod drain;
 pub mod effect;
 mod ending;
@@ -47,6 +48,6 @@ pub use effect::{Action, Effects};
 pub use event::{Event, EventBody};
 pub use input::{Command, Fact, HubWord, Input, LinkKind, LookBehind, Now};
 pub use session::SessionRow;
-pub use spec::{Limits, Policy, SessionPlan, TaskSpec};
+pub use spec::{Limits, Policy, RunAs, SessionPlan, TaskSpec};
 pub use task::{Presence, Task, decide, evolve};
 pub use timer::Timer;

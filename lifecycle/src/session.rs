@@ -53,6 +53,10 @@ pub struct SessionQuestion<'a> {
     pub named: Option<&'a SessionRow>,
     /// Quarantine is overridden.
     pub override_quarantine: bool,
+    /// The last task of the session in question ran as another user than this
+    /// one: both, in words. What a CLI keeps of a conversation is in the home
+    /// folder of its user.
+    pub other_user: Option<String>,
 }
 
 /// Which session, and what the user should know about it.
@@ -99,9 +103,19 @@ fn newest_or_fresh(question: &SessionQuestion<'_>) -> SessionAnswer {
         SessionState::Live => false,
     };
     if may {
-        return SessionAnswer {
-            plan: SessionPlan::Resume(row.clone()),
-            warning: None,
+        return match &question.other_user {
+            Some(users) if !question.override_quarantine => {
+                let warning = format!(
+                    "session {} of key {} is another user's ({users}); starting fresh, \
+                     resume=<none>",
+                    row.session_id, row.key
+                );
+                fresh(question, Some(warning))
+            }
+            Some(_) | None => SessionAnswer {
+                plan: SessionPlan::Resume(row.clone()),
+                warning: None,
+            },
         };
     }
     let warning = match row.state {
@@ -168,7 +182,8 @@ fn named(question: &SessionQuestion<'_>, id: &SessionId) -> Result<SessionAnswer
         return Err(refused(format!(
             "session {id} belongs to key {} of provider {}, not to key {} of provider {}",
             row.key, row.provider, question.key, question.provider
-        )));
+        ))
+        .with_hint(format!("`--key {} --provider {}`", row.key, row.provider)));
     }
     match row.state {
         SessionState::Live => Err(refused(format!(
@@ -184,10 +199,19 @@ fn named(question: &SessionQuestion<'_>, id: &SessionId) -> Result<SessionAnswer
                 )),
             )
         }
-        SessionState::Quarantined | SessionState::Resumable => Ok(SessionAnswer {
-            plan: SessionPlan::Resume(row.clone()),
-            warning: None,
-        }),
+        SessionState::Quarantined | SessionState::Resumable => match &question.other_user {
+            Some(users) if !question.override_quarantine => Err(refused(format!(
+                "session {id} is another user's: {users}"
+            ))
+            .with_hint(
+                "resume it with the same --as as before, or, where both users share its files, \
+                 with --unsafe-resume",
+            )),
+            Some(_) | None => Ok(SessionAnswer {
+                plan: SessionPlan::Resume(row.clone()),
+                warning: None,
+            }),
+        },
     }
 }
 
@@ -206,6 +230,8 @@ pub fn operator_change(
         row.session_id.clone(),
     );
     match (row.state, act) {
+        // No word on a session.
+        (_, SessionAct::ReleaseKey) => Ok(None),
         (SessionState::Live, SessionAct::Release | SessionAct::Quarantine) => Err(ErrorBody::new(
             ErrorCode::Conflict,
             format!(

@@ -45,19 +45,36 @@ pub struct TaskSpec {
     pub policy: Policy,
     /// Other tasks it is related to.
     pub links: Links,
+    /// Who its agent runs as, where that is not the supervisor's own user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<RunAs>,
+}
+
+/// Another user of the machine, as its accounts named it at the dispatch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunAs {
+    /// Its name.
+    pub user: String,
+    /// Its number: by it what a dead shim left is known (R8).
+    pub uid: u32,
 }
 
 /// Which conversation a task takes part in, decided before its spawn, and not
-/// before its turn has come.
+/// before its turn has come. The other spellings are those of older ledgers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SessionPlan {
     /// A new one; the provider will tell its id, if it has any.
+    #[serde(alias = "Fresh")]
     Fresh,
     /// A new one with this id.
+    #[serde(alias = "Chosen")]
     Chosen(SessionId),
     /// This one, whose row was so.
+    #[serde(alias = "Resume")]
     Resume(SessionRow),
     /// It waits in the queue: what counts is how the tasks before it end (R6).
+    #[serde(alias = "Undecided")]
     Undecided,
 }
 

@@ -44,7 +44,49 @@ fn ask(
             Quarantine::Respected => false,
             Quarantine::Overridden => true,
         },
+        other_user: None,
     })
+}
+
+/// The same of a resumable session whose files are another user's.
+fn ask_of_another(
+    choice: &SessionChoice,
+    quarantine: Quarantine,
+) -> Result<SessionAnswer, ErrorBody> {
+    let known = in_state(SessionState::Resumable);
+    choose(&SessionQuestion {
+        choice,
+        key: &key(),
+        provider: &provider(),
+        can_resume: true,
+        fresh_id: Some(session("new")),
+        newest: Some(&known),
+        named: Some(&known),
+        override_quarantine: match quarantine {
+            Quarantine::Respected => false,
+            Quarantine::Overridden => true,
+        },
+        other_user: Some("alice before, bob now".to_string()),
+    })
+}
+
+#[test]
+fn a_session_of_another_user_is_not_resumed() {
+    use Quarantine::{Overridden, Respected};
+    let answer = ask_of_another(&SessionChoice::Auto, Respected).expect("never refused");
+    assert_eq!(answer.plan, fresh());
+    let warning = answer.warning.expect("a warning");
+    for words in ["alice before, bob now", "starting fresh, resume=<none>"] {
+        assert!(warning.contains(words), "{warning}");
+    }
+    let named = SessionChoice::Resume(session("s-1"));
+    let refused = ask_of_another(&named, Respected).expect_err("refused");
+    assert_eq!(refused.code, ErrorCode::SessionRefused);
+    assert!(refused.hint.is_some_and(|hint| hint.contains("--as")));
+    for choice in [SessionChoice::Auto, named] {
+        let answer = ask_of_another(&choice, Overridden).expect("at one's own risk");
+        assert_eq!(answer.plan.resumed(), Some(&session("s-1")));
+    }
 }
 
 fn fresh() -> SessionPlan {
@@ -173,6 +215,7 @@ fn of_a_simple_provider(choice: &SessionChoice) -> Result<SessionAnswer, ErrorBo
         newest: Some(&known),
         named: Some(&known),
         override_quarantine: false,
+        other_user: None,
     })
 }
 

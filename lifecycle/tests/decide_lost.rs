@@ -284,7 +284,7 @@ fn a_claim_that_cannot_have_been_won_is_an_alarm_and_no_end() {
     let detail = String::from("the claim was free");
     let alarm = EventBody::Alarm {
         kind: AlarmKind::Unexpected,
-        detail: "the supervisor won the claim of a task that a shim had claimed: \
+        detail: "the supervisor found that a task was not started, which a shim had claimed: \
                  the claim was free"
             .to_string(),
     };

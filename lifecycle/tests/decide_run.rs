@@ -132,6 +132,26 @@ fn a_supervisor_that_wins_the_claim_knows_that_it_never_started() {
     );
 }
 
+/// What the supervisor saw itself is observed: it is no loss, and no guess.
+#[test]
+fn a_shim_that_cannot_be_started_is_spawn_failed_with_what_the_kernel_said() {
+    let mut run = Run::admitted(spec());
+    let failure = EventBody::SpawnFailed {
+        stage: SpawnStage::Shim,
+        errno: 11,
+        path: "/opt/agent-shim".to_string(),
+    };
+    let verdict = (Status::Failure, ArchiveReason::SpawnFailed, Basis::Observed);
+    let end = EventBody::Ended(Ending {
+        last_seen_at: at(0),
+        ..ending(verdict, None, None, 4)
+    });
+    assert_eq!(
+        run.fact(4, start_failed()),
+        effects(vec![event(4, failure), event(4, end)], farewell())
+    );
+}
+
 #[test]
 fn the_exit_speaks_where_nobody_declared_anything() {
     let crashed = Exit::Signaled {

@@ -136,3 +136,25 @@ fn a_superseded_intent_is_not_replaced_by_a_later_signal() {
     run.finish(8, code(0));
     assert_eq!(run.verdict(), SUCCESS);
 }
+
+/// Bug: systemd had ended shim and agent; a stop came too late, and the end was
+/// nobody's although the shim knew whose signal it was.
+#[test]
+fn a_death_by_signal_that_an_intent_came_too_late_for_is_explained_by_the_shims_own() {
+    for seen_first in [true, false] {
+        let mut run = Run::running(spec());
+        run.stop(4, StopReason::User);
+        run.record(intent(5, 1));
+        run.record(superseded(6, 1, protocol::shim::SupersededBy::Zombie));
+        if seen_first {
+            run.record(signal_seen(7));
+        }
+        run.record(exited(8, signal(TERM)));
+        if !seen_first {
+            run.record(signal_seen(9));
+        }
+        run.record(finished(12));
+        assert_eq!(run.verdict(), KILLED);
+        assert_eq!(run.ending().ended_by.as_deref(), BY_ROOT);
+    }
+}

@@ -1,7 +1,7 @@
 //! Every event reads back from JSON as it was written.
 
 use lifecycle::event::{BindKind, Ending};
-use lifecycle::{Event, EventBody, SessionPlan, TaskSpec};
+use lifecycle::{Event, EventBody, RunAs, SessionPlan, TaskSpec};
 use proptest::prelude::*;
 use protocol::shim::{
     AlarmKind, ProviderError, ResultRecord, SpawnStage, SupersededBy, Target, Usage,
@@ -54,6 +54,10 @@ fn of_processes() -> Vec<EventBody> {
         session: SessionPlan::Resume(row("s-1", usage())),
         issue_number: Some(-1),
         model: Some("m".to_string()),
+        run_as: Some(RunAs {
+            user: "nobody".to_string(),
+            uid: 65534,
+        }),
         ..spec()
     };
     vec![
@@ -64,6 +68,10 @@ fn of_processes() -> Vec<EventBody> {
         },
         EventBody::Queued {
             spec: with_session(SessionPlan::Undecided),
+        },
+        EventBody::KeyReleased {
+            key: key(),
+            by: person(),
         },
         EventBody::StartRefused {
             detail: "why".to_string(),
@@ -77,6 +85,11 @@ fn of_processes() -> Vec<EventBody> {
             stage: SpawnStage::Chdir,
             errno: 13,
             path: "/nowhere".to_string(),
+        },
+        EventBody::SpawnFailed {
+            stage: SpawnStage::Shim,
+            errno: 11,
+            path: "/opt/agent-shim".to_string(),
         },
         EventBody::NeverStarted {
             detail: "why".to_string(),
@@ -252,7 +265,7 @@ fn every_event_reads_back_and_its_tag_is_its_kind() {
 #[test]
 fn the_samples_hold_every_kind() {
     let kinds: std::collections::BTreeSet<_> = every_body().iter().map(EventBody::kind).collect();
-    assert_eq!(kinds.len(), 44);
+    assert_eq!(kinds.len(), 45);
 }
 
 #[test]
@@ -280,6 +293,75 @@ fn signals_are_written_as_their_names() {
     }
     names.dedup();
     assert_eq!(names, ["SIGKILL", "SIGTERM"]);
+}
+
+/// Keys and words are spelled as EVENTS.md says, never as the source does.
+fn assert_public(kind: &str, value: &serde_json::Value) {
+    let plain = |text: &str| !text.chars().any(|c| c.is_ascii_uppercase());
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                assert!(plain(name), "{kind}: {name}");
+                assert_public(kind, value);
+            }
+        }
+        serde_json::Value::Array(values) => {
+            values.iter().for_each(|value| assert_public(kind, value));
+        }
+        serde_json::Value::String(text) => {
+            let is_time = text.ends_with('Z') && text.starts_with("20");
+            assert!(
+                plain(text) || text.starts_with("SIG") || is_time,
+                "{kind}: {text}"
+            );
+        }
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+    }
+}
+
+#[test]
+fn no_word_is_spelled_as_in_the_source() {
+    for body in every_body() {
+        let json = serde_json::to_value(&body).expect("plain data");
+        assert_public(body.kind(), &json);
+    }
+}
+
+#[test]
+fn the_words_of_older_ledgers_are_understood() {
+    let old = |now: &str, then: &str, body: EventBody| {
+        let text = serde_json::to_string(&body).expect("plain data");
+        assert!(text.contains(now), "{text}");
+        let back: EventBody = serde_json::from_str(&text.replace(now, then)).expect("known");
+        assert_eq!(back, body);
+    };
+    let plan = |plan| EventBody::Admitted {
+        spec: with_session(plan),
+    };
+    old(
+        "\"session\":\"fresh\"",
+        "\"session\":\"Fresh\"",
+        plan(SessionPlan::Fresh),
+    );
+    old(
+        "\"session\":\"undecided\"",
+        "\"session\":\"Undecided\"",
+        plan(SessionPlan::Undecided),
+    );
+    let chosen = SessionPlan::Chosen(session("s-1"));
+    old("\"chosen\":", "\"Chosen\":", plan(chosen));
+    let resumed = SessionPlan::Resume(row("s-1", usage()));
+    old("\"resume\":", "\"Resume\":", plan(resumed));
+    for (stage, now, then) in [
+        (SpawnStage::Search, "search", "Search"),
+        (SpawnStage::Chdir, "chdir", "Chdir"),
+        (SpawnStage::Exec, "exec", "Exec"),
+        (SpawnStage::Fork, "fork", "Fork"),
+        (SpawnStage::Prepare, "prepare", "Prepare"),
+    ] {
+        let (errno, path) = (2, "/p".to_string());
+        old(now, then, EventBody::SpawnFailed { stage, errno, path });
+    }
 }
 
 proptest! {

@@ -2,6 +2,7 @@
 //! and exhaustive histories.
 
 mod choose;
+mod crash_loop;
 mod decide_hub;
 mod decide_late;
 mod decide_limits;

@@ -26,6 +26,7 @@ enum Step {
     Restart,
     ShimGone,
     NeverStarted,
+    StartFailed,
     TreeSwept,
     TreeUnproven,
     ShimHeld,
@@ -167,6 +168,7 @@ fn some_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Restart),
         1 => Just(Step::ShimGone),
         1 => Just(Step::NeverStarted),
+        1 => Just(Step::StartFailed),
         1 => Just(Step::TreeSwept),
         1 => Just(Step::TreeUnproven),
         1 => Just(Step::ShimHeld),
@@ -257,6 +259,9 @@ fn take(run: &mut Run, ms: i64, step: &Step) {
         }
         Step::NeverStarted => {
             run.fact(ms, Fact::NeverStarted { detail: text() });
+        }
+        Step::StartFailed => {
+            run.fact(ms, start_failed());
         }
         Step::TreeSwept => {
             run.fact(ms, Fact::TreeSwept(sweep(ms)));
@@ -381,6 +386,7 @@ fn without_volatile(spec: &TaskSpec, steps: &[Step]) -> Vec<Input> {
             | Step::ShimHeld
             | Step::ShimSilent(..)
             | Step::NeverStarted
+            | Step::StartFailed
             | Step::TurnCame
             | Step::StartRefused => continue,
         };

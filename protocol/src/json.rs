@@ -2,13 +2,14 @@
 //! what `agentctl --json` prints and the gateway answers.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::control::{ErrorBody, LogChunk};
-use crate::view::{EventView, TaskDetail};
-use crate::vocab::Stream;
+use crate::view::{EventView, StatusView, StopResult, TaskDetail};
+use crate::vocab::{StopOutcome, Stream};
 
 /// A view as JSON.
 ///
@@ -67,6 +68,49 @@ pub fn log_chunk(stream: Stream, chunk: &LogChunk) -> Value {
         "offset": chunk.offset,
         "text": String::from_utf8_lossy(&chunk.bytes),
     })
+}
+
+/// `status`, and whether new work is welcome: `refusing` is null, or the error
+/// that every dispatch meets.
+///
+/// # Errors
+/// See [`value`].
+pub fn status(view: &StatusView, refusing: Option<&ErrorBody>) -> serde_json::Result<Value> {
+    let mut object = value(view)?;
+    object["refusing"] = refusing.map_or(Value::Null, |body| refusal(body)["error"].take());
+    Ok(object)
+}
+
+/// What a stop was to achieve before it was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopGoal {
+    /// The tree is gone.
+    Gone,
+    /// The wish is on record (`no_wait`).
+    OnRecord,
+}
+
+/// `{"results":[…]}`. `pending`: the stop is on record and goes on behind the
+/// answer, so that `still_alive` is no failure.
+///
+/// # Errors
+/// See [`value`].
+pub fn stopped(results: &[StopResult], goal: StopGoal) -> serde_json::Result<Value> {
+    let with_pending = |result: &StopResult| -> serde_json::Result<Value> {
+        let mut object = value(result)?;
+        object["pending"] = json!(is_pending(result, goal));
+        Ok(object)
+    };
+    let results: serde_json::Result<Vec<_>> = results.iter().map(with_pending).collect();
+    Ok(json!({ "results": results? }))
+}
+
+/// Does the stop go on behind its answer? Of a task that has ended it does not.
+#[must_use]
+pub fn is_pending(result: &StopResult, goal: StopGoal) -> bool {
+    goal == StopGoal::OnRecord
+        && result.outcome == StopOutcome::StillAlive
+        && !result.status.is_terminal()
 }
 
 /// `{"error":{"code","message","hint"}}`.

@@ -33,7 +33,8 @@ fn the_samples_do_carry_secrets() {
             "response.log",
             "to_shim.start",
             "to_shim.start_bare",
-            "to_shim.start_pieces"
+            "to_shim.start_pieces",
+            "to_shim.start_as"
         ]
     );
 }

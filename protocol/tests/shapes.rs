@@ -119,6 +119,7 @@ fn exit_codes_of_errors() {
         (ErrorCode::Storage, 1, "storage"),
         (ErrorCode::Usage, 2, "usage"),
         (ErrorCode::Unsupported, 2, "unsupported"),
+        (ErrorCode::CrashLoop, 4, "crash_loop"),
         (ErrorCode::NotFound, 3, "not_found"),
         (ErrorCode::Ambiguous, 4, "ambiguous"),
         (ErrorCode::KeyBusy, 4, "key_busy"),

@@ -223,8 +223,9 @@ const fn last_response(any: &Response) -> u8 {
         | Response::Kept { .. }
         | Response::Conflict { .. }
         | Response::Pruned(_)
+        | Response::StatusWith(..)
         | Response::StoppedFromMemory { .. }
-        | Response::OrphansPartly { .. } => 19,
+        | Response::OrphansPartly { .. } => 20,
     }
 }
 
@@ -234,7 +235,8 @@ const fn last_to_shim(any: &ToShim) -> u8 {
         | ToShim::Attached { .. }
         | ToShim::Rejected(_)
         | ToShim::Stop(_)
-        | ToShim::Ack { .. } => 4,
+        | ToShim::Ack { .. }
+        | ToShim::StartAs(..) => 5,
     }
 }
 

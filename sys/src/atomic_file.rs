@@ -4,7 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::hook::Step;
@@ -23,6 +23,20 @@ pub fn write(path: &Path, bytes: &[u8], step: &Step) -> io::Result<()> {
             let _ = fs::remove_file(&temporary);
         }
         written
+    })
+}
+
+/// Replaces what follows byte `at`, in place, by `ending`, which is no longer. Where
+/// that stands within one page, a writer that is killed leaves the file as it was, or
+/// with the new ending and the rest of what was there behind it.
+///
+/// # Errors
+/// The file system's answer.
+pub fn end_with(path: &Path, at: usize, ending: &[u8], step: &Step) -> io::Result<()> {
+    step.run(|| {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.write_all_at(ending, at as u64)?;
+        file.set_len((at + ending.len()) as u64)
     })
 }
 

@@ -76,6 +76,8 @@ steps! {
         SUP_SHIM_SEND = "sup.shim_send";
         /// An answer on the control socket.
         SUP_CONTROL_SEND = "sup.control_send";
+        /// Bytes to a client of the gateway.
+        SUP_HTTP_SEND = "sup.http_send";
         /// A signal that the supervisor sends.
         SUP_SIGNAL = "sup.signal";
         /// The supervisor's own claim («never started»).

@@ -5,6 +5,7 @@
 //!   agent when to go on, read-only looks at the ledger and at `/proc`
 //! * [`clis`]: the real agent CLIs, and what is done to each
 //! * [`invariants`]: one file per rule that must hold after every scenario
+//! * [`snapshots`]: what `agentctl` says, word for word
 //! * [`scenarios`]: what several test files do to a world
 //!
 //! Tests never sleep: they wait for a state with [`harness::wait_until`], or
@@ -15,5 +16,6 @@ pub mod harness;
 pub mod invariants;
 pub mod matrix;
 pub mod scenarios;
+pub mod snapshots;
 pub mod soak;
 pub mod systemd;

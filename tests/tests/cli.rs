@@ -140,7 +140,8 @@ fn exit_codes_follow_the_verdict() {
 #[test]
 fn an_ambiguous_prefix_names_the_matches() {
     let world = World::running();
-    for id in ["abc-1", "abc-2"] {
+    let ids: Vec<String> = (0..21).map(|n| format!("abc-{n}")).collect();
+    for id in &ids {
         let _task = world.run().id(id).steps(["exit:0"]).detached();
         let _ended = world.ended(id);
     }
@@ -150,7 +151,7 @@ fn an_ambiguous_prefix_names_the_matches() {
         .error();
     assert_eq!(error["code"], "ambiguous");
     let told = error.to_string();
-    assert!(told.contains("abc-1") && told.contains("abc-2"), "{told}");
+    assert!(told.contains("fits 21 tasks, first abc-0, abc-1"), "{told}");
     assert_eq!(world.show("abc-2")["id"], "abc-2");
 }
 

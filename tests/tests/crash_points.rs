@@ -10,7 +10,7 @@ use tests::scenarios::{Path, Strike, strike_at};
 const MOST_OCCURRENCES: usize = 40;
 
 /// The paths, and the points that each must pass at least once.
-const EXPECTED: [(Path, &[&str]); 13] = [
+const EXPECTED: [(Path, &[&str]); 16] = [
     (Path::Boot, &["sup.commit", "sup.runtime_dir_write"]),
     (
         Path::Life,
@@ -100,6 +100,9 @@ const EXPECTED: [(Path, &[&str]); 13] = [
             "sup.settled_write",
         ],
     ),
+    (Path::HttpLife, &["sup.commit", "sup.http_send"]),
+    (Path::HttpStop, &["sup.commit", "sup.http_send"]),
+    (Path::HttpArchive, &["sup.commit", "sup.http_send"]),
 ];
 
 /// The two points of a step, or the point itself.
@@ -200,11 +203,35 @@ fn the_supervisor_dies_while_it_replaces_a_task() {
     crash_everywhere(Path::Retry, "sup.");
 }
 
+/// The gateway: before and after every write to a client, and before and after every commit
+/// that such a write tells of.
+#[test]
+fn the_supervisor_dies_in_a_dispatch_over_http() {
+    crash_everywhere(Path::HttpLife, "sup.");
+}
+
+#[test]
+fn the_supervisor_dies_in_a_stop_over_http() {
+    crash_everywhere(Path::HttpStop, "sup.");
+}
+
+#[test]
+fn the_supervisor_dies_while_it_puts_a_task_aside_over_http() {
+    crash_everywhere(Path::HttpArchive, "sup.");
+}
+
 /// F17: what the disk was to keep is lost, or nobody knows. It is not tried
 /// again; the supervisor goes, and the next one finds the agents alive.
 #[test]
 fn a_commit_fails_with_an_error_of_the_disk() {
-    for path in [Path::Life, Path::Stop, Path::ShimLost, Path::Archive] {
+    for path in [
+        Path::Life,
+        Path::Stop,
+        Path::ShimLost,
+        Path::Archive,
+        Path::HttpLife,
+        Path::HttpArchive,
+    ] {
         strike_everywhere(path, Strike::Failure, ["sup.commit"].into_iter());
     }
 }

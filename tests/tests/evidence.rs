@@ -98,6 +98,41 @@ fn an_exit_that_no_kernel_tells_is_unknown() {
     world.check();
 }
 
+/// docs/decisions/0013: what comes after a success does not take it back, and is
+/// told.
+#[test]
+fn a_result_of_success_stands_whatever_the_exit() {
+    let world = World::running();
+    world.install_fake("claude");
+    let claude = |key: &str, steps: &[&str]| {
+        let run = world.run().provider("claude").key(key);
+        run.steps(steps.iter().copied()).detached()
+    };
+    let exits = claude("exits", &["say:done", "result:success", "exit:3"]);
+    let ended = world.ended(&exits.id);
+    assert_ended(&ended, "success", "completed", "observed");
+    assert_eq!(exit_code_of(&ended), Some(3), "{ended:#}");
+    let killed = claude("killed", &["result:success", "mark:up", "forever"]);
+    killed.marked("up");
+    world.kill(&killed.leader(), Signal::SIGKILL);
+    let ended = world.ended(&killed.id);
+    assert_ended(&ended, "success", "completed", "observed");
+    assert_eq!(signal_of(&ended), Some("SIGKILL"), "{ended:#}");
+    let why = world.ctl(&["why", &killed.id]).ok().stdout;
+    let words =
+        "its own result says success, which its later exit (ended by SIGKILL) does not take";
+    assert!(why.contains(words), "{why}");
+    let list = world.ctl(&["list", "-a"]).ok().stdout;
+    assert!(
+        list.contains("Session completed (exited with code 3)"),
+        "{list}"
+    );
+    // An error result stands as well, against an exit of 0.
+    let lied = claude("lied", &["result:error:no", "exit:0"]);
+    assert_ended(&world.ended(&lied.id), "failure", "failed", "observed");
+    world.check();
+}
+
 /// W9.
 #[test]
 fn a_core_dump_is_told() {
@@ -145,6 +180,38 @@ fn a_signal_at_the_shim_names_its_sender() {
         assert_eq!(task.records.alive(), []);
         world.check();
     }
+}
+
+/// The kernel keeps one of two signals that wait: the first one's sender is told.
+#[test]
+fn of_two_signals_that_coalesce_the_first_sender_is_told() {
+    let world = World::running();
+    let steps = ["mark:up", "forever"];
+    let task = world.run().steps(steps).detached();
+    task.marked("up");
+    let shim = world.shim_of(&task.id).expect("the shim lives");
+    shim.signal(Signal::SIGSTOP);
+    wait_until("it stands", GENEROUS, || shim.state() == Some('T'));
+    let senders = [(); 2].map(|()| {
+        let mut shell = Command::new("sh")
+            .args(["-c", &format!("kill -TERM {}", shim.pid)])
+            .spawn()
+            .expect("a shell");
+        let sent = shell.wait().expect("ours");
+        assert!(sent.success());
+        shell.id()
+    });
+    shim.signal(Signal::SIGCONT);
+    let ended = world.ended(&task.id);
+    assert_ended(&ended, "interrupted", "external_signal", "observed");
+    let signal = evidence(&ended, "signal");
+    let seen = signal.matches("reached the shim").count();
+    assert_eq!(seen, 1, "{signal}");
+    let of = |pid: u32| format!("(pid {pid}");
+    assert!(signal.contains(&of(senders[0])), "{senders:?}: {signal}");
+    assert!(!signal.contains(&of(senders[1])), "{senders:?}: {signal}");
+    assert_eq!(task.records.alive(), []);
+    world.check();
 }
 
 #[test]

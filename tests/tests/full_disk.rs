@@ -1,47 +1,17 @@
 //! An agent fills the disk that the ledger is on.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use nix::sys::signal::Signal;
-use tests::harness::{Dispatched, GENEROUS, Supervisor, World, wait_until};
+use tests::harness::{Dispatched, GENEROUS, SmallDisk, Supervisor, World, wait_until};
 use tests::scenarios::assert_ended;
-
-/// A small file system of its own, gone with the test.
-struct Small(PathBuf);
-
-impl Small {
-    /// At `path`; why not, where that cannot be.
-    fn mount(path: &Path) -> Result<Self, String> {
-        if !nix::unistd::geteuid().is_root() {
-            return Err("a file system is mounted by root only".to_owned());
-        }
-        fs::create_dir_all(path).map_err(|error| error.to_string())?;
-        let options = "size=40m,mode=0700";
-        let mut mount = Command::new("mount");
-        mount
-            .args(["-t", "tmpfs", "-o", options, "small"])
-            .arg(path);
-        match mount.status() {
-            Ok(status) if status.success() => Ok(Self(path.to_owned())),
-            Ok(status) => Err(format!("mount: {status}")),
-            Err(error) => Err(format!("mount: {error}")),
-        }
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 #[test]
 fn an_agent_that_filled_the_disk_can_be_seen_and_stopped() {
     let world = World::new();
-    let _small = match Small::mount(&world.state_dir()) {
+    let _small = match SmallDisk::mount(&world.state_dir()) {
         Ok(small) => small,
         Err(why) => tests::skip!("{why}"),
     };
@@ -61,6 +31,11 @@ fn an_agent_that_filled_the_disk_can_be_seen_and_stopped() {
         "{}",
         refused.stderr
     );
+    let status = world.ctl(&["status", "--json"]).ok().json();
+    assert_eq!(status["phase"], "admitting", "{status:#}");
+    assert_eq!(status["refusing"]["code"], "limit", "{status:#}");
+    let told = world.ctl(&["status"]).ok().stdout;
+    assert!(told.contains("refusing  the disk is full"), "{told}");
     let listed = world.ctl(&["list", "--json"]).ok().json();
     assert_eq!(listed["tasks"][0]["id"], task.id, "{listed:#}");
     assert_eq!(world.stop(&task.id, &[]), "stopped");
@@ -70,6 +45,8 @@ fn an_agent_that_filled_the_disk_can_be_seen_and_stopped() {
     fs::remove_file(&junk).expect("the agent is gone");
     let after = world.run().steps(["exit:0"]).detached();
     assert_ended(&world.ended(&after.id), "success", "completed", "observed");
+    let status = world.ctl(&["status", "--json"]).ok().json();
+    assert_eq!(status["refusing"], serde_json::Value::Null, "{status:#}");
     wait_until("the ballast is in its place", GENEROUS, || {
         fs::metadata(world.state_dir().join("ballast")).is_ok_and(|file| file.len() == 16 << 20)
     });
@@ -81,7 +58,7 @@ fn an_agent_that_filled_the_disk_can_be_seen_and_stopped() {
 #[test]
 fn the_ballast_is_thrown_off_when_a_commit_finds_no_room() {
     let world = World::new();
-    let _small = match Small::mount(&world.state_dir()) {
+    let _small = match SmallDisk::mount(&world.state_dir()) {
         Ok(small) => small,
         Err(why) => tests::skip!("{why}"),
     };
@@ -113,7 +90,7 @@ fn the_ballast_is_thrown_off_when_a_commit_finds_no_room() {
 /// any more, the reserve used up: the agent takes whatever gets free.
 struct Stuck {
     /// Goes before the world that it is in.
-    _small: Small,
+    _small: SmallDisk,
     world: World,
     supervisor: Arc<Supervisor>,
     filler: Dispatched,
@@ -124,7 +101,7 @@ struct Stuck {
 impl Stuck {
     fn reach() -> Result<Self, String> {
         let world = World::new();
-        let small = Small::mount(&world.state_dir())?;
+        let small = SmallDisk::mount(&world.state_dir())?;
         let supervisor = world.start();
         let other = world.run().steps(["mark:up", "forever"]).detached();
         other.marked("up");

@@ -38,7 +38,10 @@ fn nobody_comes_in_without_the_token() {
     let (world, _supervisor, http) = serving();
     let bare = http.bare();
     assert_eq!(bare.get("/healthz").body, "ok\n");
-    assert_eq!(bare.get("/readyz").json(), json!({"phase": "admitting"}));
+    assert_eq!(
+        bare.get("/readyz").json(),
+        json!({"phase": "admitting", "refusing": null})
+    );
     for client in [
         bare.clone(),
         bare.with("authorization", "Bearer 0123456789abcdef0123456789abcdeg"),
@@ -252,7 +255,7 @@ fn what_makes_no_sense_is_refused_in_words() {
     assert_eq!(http.get("/v2").error(404)["code"], "not_found");
     let put = http.ask("PUT", "/v1/drain", "");
     assert_eq!(put.error(405)["code"], "usage");
-    assert_eq!(put.header("allow"), Some("GET, POST, DELETE"));
+    assert_eq!(put.header("allow"), Some("GET, HEAD, POST, DELETE"));
     let _words = http.ask("POST", "/v1/tasks", "{}").error(415);
     for body in [json!({"cwd": "/", "colour": 1}), json!({}), json!([])] {
         assert_eq!(http.post("/v1/tasks", &body).error(400)["code"], "usage");

@@ -1,7 +1,7 @@
 //! The event log over HTTP: nothing lost, nothing twice, and the last word first.
 
 use serde_json::{Value, json};
-use tests::harness::{GENEROUS, Http, HttpLines, World, wait_for};
+use tests::harness::{GENEROUS, Sent, Source, World, wait_for};
 
 const CONFIG: &str = "[http]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"{dir}/token\"\n\
     [shutdown]\ndrain_ms = 0\ngrace_ms = 0\n";
@@ -10,65 +10,6 @@ fn world() -> World {
     let world = World::builder().config(CONFIG).build();
     world.write_token();
     world
-}
-
-/// One server-sent event.
-#[derive(Clone, Debug, PartialEq)]
-struct Sent {
-    id: Option<u64>,
-    kind: String,
-    data: Value,
-}
-
-/// Reads events until the connection ends.
-struct Source(HttpLines);
-
-impl Source {
-    fn open(http: &Http, path: &str) -> (Self, Value) {
-        let mut source = Self(http.lines(path));
-        let hello = source.next().expect("a hello");
-        assert_eq!(hello.kind, "hello");
-        (source, hello.data)
-    }
-
-    /// Until this kind, which is the last.
-    fn until(&mut self, kind: &str) -> Vec<Sent> {
-        let mut seen = Vec::new();
-        for sent in self.by_ref() {
-            let found = sent.kind == kind;
-            seen.push(sent);
-            if found {
-                return seen;
-            }
-        }
-        panic!("no {kind} in {seen:#?}");
-    }
-}
-
-impl Iterator for Source {
-    type Item = Sent;
-
-    fn next(&mut self) -> Option<Sent> {
-        let (mut id, mut kind, mut data) = (None, None, None);
-        loop {
-            // A supervisor that was killed breaks the connection.
-            let line = self.0.next()?.ok()?;
-            match line.split_once(": ") {
-                Some(("id", text)) => id = text.parse().ok(),
-                Some(("event", text)) => kind = Some(text.to_owned()),
-                Some(("data", text)) => data = serde_json::from_str(text).ok(),
-                Some(_) => {}
-                None if kind.is_some() => {
-                    return Some(Sent {
-                        id,
-                        kind: kind?,
-                        data: data.unwrap_or_default(),
-                    });
-                }
-                None => {}
-            }
-        }
-    }
 }
 
 fn kinds(sent: &[Sent]) -> Vec<&str> {
@@ -121,6 +62,34 @@ fn a_client_that_comes_back_misses_nothing() {
         assert_eq!(sent.data["seq"].as_u64(), sent.id);
         assert_eq!(sent.data["type"], sent.kind);
     }
+    world.check();
+}
+
+/// What an agent is doing comes as it says it, without a number: it is in no ledger.
+#[test]
+fn progress_comes_and_has_no_id() {
+    let world = world();
+    world.install_fake("claude");
+    let _supervisor = world.start();
+    let http = world.http();
+    let (mut source, _) = Source::open(&http, "/v1/events?type=task.progress,task.ended");
+    let gate = world.gate("said");
+    let step = gate.step();
+    let run = world.run().provider("claude");
+    let task = run
+        .steps(["say:reading the parser", &step, "exit:0"])
+        .detached();
+    let seen = source.until("task.progress");
+    let progress = seen.last().expect("it came");
+    gate.open();
+    let _end = source.until("task.ended");
+    assert_eq!(progress.data["text"], "reading the parser");
+    assert_eq!(
+        (progress.kind.as_str(), progress.id),
+        ("task.progress", None)
+    );
+    assert_eq!(progress.data["task_id"], json!(task.id));
+    assert!(progress.data.get("seq").is_none(), "{progress:?}");
     world.check();
 }
 

@@ -21,6 +21,7 @@ fn has_browser() -> bool {
 fn drive(script: &str) -> String {
     let world = World::builder().config(CONFIG).build();
     world.write_token();
+    world.install_fake("claude");
     let _supervisor = world.start();
     let base = format!("http://{}", world.http().address());
     let token = std::fs::read_to_string(world.path("token")).expect("written");

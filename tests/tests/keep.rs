@@ -255,3 +255,29 @@ fn the_gateway_keeps_tasks_as_agentctl_does() {
     let _unknown = http.post("/v1/tasks/nobody/archive", &json!({})).error(404);
     world.check();
 }
+
+/// What is kept in the folder is read when it is written: changes that come meanwhile are
+/// one more write, and not one each.
+#[test]
+fn many_changes_at_once_are_written_once() {
+    const POINT: &str = "sup.settled_write.before";
+    let world = World::builder().hooks([POINT]).build();
+    let _supervisor = world.start();
+    let task = world.run().steps(["exit:0"]).detached();
+    let _ended = world.ended(&task.id);
+    let settled = world.task_dir(&task.id).join("settled");
+    wait_until("its folder is settled", GENEROUS, || settled.exists());
+    let before = world.hooks().hits(POINT);
+    world.hooks().arm(POINT);
+    let _first = world.ctl(&["rename", &task.id, "first"]).ok();
+    let writing = world.hooks().reached();
+    for n in 0..20 {
+        let _renamed = world.ctl(&["rename", &task.id, &format!("n{n}")]).ok();
+    }
+    writing.go();
+    wait_until("the last name in the folder", GENEROUS, || {
+        std::fs::read_to_string(&settled).is_ok_and(|text| text.contains("n19"))
+    });
+    assert_eq!(world.hooks().hits(POINT), before + 2);
+    world.check();
+}

@@ -31,6 +31,48 @@ fn an_agent_that_falls_silent_is_idle() {
     world.check();
 }
 
+/// Whoever shows life is past its start limit, and has the others before it.
+#[test]
+fn each_limit_ends_a_task_for_its_own_reason() {
+    let world = World::running();
+    let limited = |script: &str, options: &[(&str, &str)]| {
+        let run = world.run().argv(["sh", "-c", script]);
+        let run = options
+            .iter()
+            .fold(run, |run, (name, value)| run.option(name, value));
+        world.ended(&run.detached().id)
+    };
+    let silent = limited("exec sleep 1000", &[("--start-timeout", "300ms")]);
+    assert_ended(&silent, "cancelled", "start_timeout", "declared");
+    let printing = "echo once; exec sleep 1000";
+    let ended = limited(printing, &[("--start-timeout", "5s"), ("--timeout", "6s")]);
+    assert_ended(&ended, "cancelled", "timeout", "declared");
+    // Behind the grace comes KILL.
+    let stubborn = "trap '' TERM; echo once; while :; do sleep 1000; done";
+    let ended = limited(stubborn, &[("--timeout", "500ms"), ("--grace", "200ms")]);
+    assert_ended(&ended, "cancelled", "timeout", "declared");
+    assert_eq!(ended["exit"]["signal"], "SIGKILL", "{ended:#}");
+    world.check();
+}
+
+#[test]
+fn limits_count_on_under_the_next_supervisor() {
+    let world = World::new();
+    let first = world.start();
+    let limited = |option: &str, script: &str| {
+        let run = world.run().argv(["sh", "-c", script]);
+        run.option(option, "2s").detached()
+    };
+    let started = limited("--start-timeout", "exec sleep 1000");
+    let whole = limited("--timeout", "echo once; exec sleep 1000");
+    first.kill();
+    let _second = world.start();
+    let (started, whole) = (world.ended(&started.id), world.ended(&whole.id));
+    assert_ended(&started, "cancelled", "start_timeout", "declared");
+    assert_ended(&whole, "cancelled", "timeout", "declared");
+    world.check();
+}
+
 #[test]
 fn a_limit_of_zero_is_refused() {
     let world = World::new();

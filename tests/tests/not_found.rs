@@ -8,8 +8,12 @@ const KEY: &str = "forge:repo:7";
 
 /// A key whose conversation its provider has forgotten.
 fn forgotten(world: &World) -> String {
-    world.install_fake("claude");
     let _supervisor = world.start();
+    told_and_forgotten(world)
+}
+
+fn told_and_forgotten(world: &World) -> String {
+    world.install_fake("claude");
     let first = dispatch(world, &[]);
     let ended = world.ended(&first.id);
     let session = ended["session_id"].as_str().expect("a session").to_string();
@@ -68,6 +72,47 @@ fn one_fresh_task_follows() {
     let logs = world.ctl(&["logs", id, "--raw"]).ok().stdout;
     assert!(logs.contains("TOKEN=t-1"), "with its environment: {logs}");
     assert!(next["queued_at"].is_string() && next["started_at"].is_string());
+    world.check();
+}
+
+/// Terminal is terminal: whatever comes and goes behind it, it has no process, is in
+/// no list of live tasks, and its session stays put aside.
+#[test]
+fn its_end_stays_over_restarts() {
+    let world = World::new();
+    let mut supervisor = world.start();
+    let session = told_and_forgotten(&world);
+    let lost = dispatch(&world, &[("--on-not-found", "fail")]);
+    let ended = world.ended(&lost.id);
+    assert_ended(&ended, "failure", "session_not_found", "observed");
+    for pid in ["supervisor_pid", "shim_pid", "agent_pid"] {
+        assert_eq!(ended[pid], Value::Null, "{pid}");
+    }
+    assert!(ended["finished_at"].is_string(), "{ended:#}");
+    let types = world.ledger().event_types(&lost.id);
+    let last = &types[types.len() - 2..];
+    assert_eq!(
+        last,
+        ["session.quarantined", "task.ended"],
+        "one transaction"
+    );
+    for _ in 0..2 {
+        supervisor.kill();
+        supervisor = world.start();
+        assert_eq!(world.show(&lost.id), ended);
+        let live = world.ctl(&["list", "--json"]).ok().json();
+        assert_eq!(live, json!({"tasks": []}));
+        let sessions = world.ledger().sessions_of(KEY);
+        let row = sessions
+            .iter()
+            .find(|row| row.text("session_id") == Some(&session));
+        let row = row.expect("it is kept");
+        assert_eq!(row.text("state"), Some("quarantined"));
+        assert_eq!(row.text("quarantine_reason"), Some("session_not_found"));
+    }
+    let next = world.ended(&dispatch(&world, &[]).id);
+    assert_ended(&next, "success", "completed", "observed");
+    assert_eq!(next["resumed"], Value::Null, "the next one is fresh");
     world.check();
 }
 

@@ -2,7 +2,7 @@
 //! agent is a shell, and its prompt is what it does.
 
 use serde_json::{Value, json};
-use tests::harness::{Dispatched, World};
+use tests::harness::{Dispatched, GENEROUS, World, wait_until};
 use tests::scenarios::assert_ended;
 
 const KEY: &str = "forge:repo:7";
@@ -165,6 +165,66 @@ fn an_inner_process_that_holds_the_pipes_is_ended_with_its_wrapper() {
                   echo '{\"id\":\"s-1\",\"done\":true}'";
     let task = ended(&world, "counted", script);
     assert_ended(&task, "success", "completed", "observed");
+    world.check();
+}
+
+/// By 0, by 143, by the end of an inner process, or not at all.
+#[test]
+fn however_it_takes_a_term_it_was_stopped() {
+    let world = world_with("counted", COUNTED);
+    let up = "echo '{\"id\":\"s-1\"}'; touch up;";
+    let cases = [
+        (
+            "trap 'exit 0' TERM; sleep 600 & wait",
+            json!({"kind": "exited", "code": 0}),
+        ),
+        (
+            "trap 'exit 143' TERM; sleep 600 & wait",
+            json!({"kind": "exited", "code": 143}),
+        ),
+        // It goes on when what it waits for dies of it.
+        (
+            "trap : TERM; sleep 600; exit 0",
+            json!({"kind": "exited", "code": 0}),
+        ),
+        (
+            "trap '' TERM; sleep 600",
+            json!({"kind": "signaled", "signal": "SIGKILL", "core": false}),
+        ),
+    ];
+    for (script, exit) in cases {
+        let task = dispatch(&world, "counted", &format!("{up} {script}"));
+        let mark = world.path("work/up");
+        wait_until("it works", GENEROUS, || mark.exists());
+        std::fs::remove_file(mark).expect("it is there");
+        assert_eq!(world.stop(&task.id, &["--grace", "300ms"]), "stopped");
+        let ended = world.show(&task.id);
+        assert_ended(&ended, "cancelled", "user", "declared");
+        assert_eq!(ended["exit"], exit, "{script}");
+        assert_eq!(world.marked(&task.id), [], "{script}");
+    }
+    world.check();
+}
+
+#[test]
+fn an_id_that_a_flag_chooses_is_known_before_the_agent_is() {
+    let world = World::new();
+    let file = "name = \"chosen\"\ndescription = \"A shell\"\n\
+                command = [\"sh\", \"-s\", \"-\", \"{session}\"]\n[prompt]\nvia = \"stdin\"\n\
+                [session]\npattern = '[0-9a-f-]{36}'\nchoose = [\"--new\", \"{session_id}\"]\n\
+                resume = [\"--go-on\", \"{session_id}\"]\nnew_id = \"uuid_v4\"\n";
+    std::fs::create_dir_all(world.providers_dir()).expect("a folder");
+    std::fs::write(world.providers_dir().join("chosen.toml"), file).expect("a file");
+    let _supervisor = world.start();
+    // It never says the id.
+    let first = ended(&world, "chosen", "echo \"$1 $2\" >words");
+    assert_ended(&first, "success", "completed", "observed");
+    let id = first["session_id"].as_str().expect("an id").to_string();
+    let words = || std::fs::read_to_string(world.path("work/words")).expect("written");
+    assert_eq!(words(), format!("--new {id}\n"));
+    let second = ended(&world, "chosen", "echo \"$1 $2\" >words");
+    assert_eq!(second["resumed"], json!(id));
+    assert_eq!(words(), format!("--go-on {id}\n"));
     world.check();
 }
 

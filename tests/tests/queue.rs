@@ -184,6 +184,11 @@ fn what_waits_is_stopped_at_once() {
     assert_eq!(ended["started_at"], Value::Null);
     assert_eq!(ended["intents"][0]["outcome"], "effective");
     assert!(waits.records.leaders().is_empty(), "it never ran");
+    let told = world.ctl(&["show", &waits.id]).ok().stdout;
+    assert!(
+        told.contains("was on record before its end"),
+        "no signal: {told}"
+    );
     let again = queued(world.run().key("k").steps(["exit:0"]));
     assert_eq!(world.stop(&again.id, &["--no-wait"]), "stopped");
     let archived = queued(world.run().key("k").steps(["exit:0"]));

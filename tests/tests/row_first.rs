@@ -69,6 +69,50 @@ fn secrets_without_a_row_are_wiped_by_the_next_supervisor() {
     world.check();
 }
 
+/// The disk is busy with one dispatch: the next one is taken meanwhile, what was
+/// committed is carried out beside the next commit, and nothing before its own.
+#[test]
+fn a_dispatch_is_taken_beside_the_commit_of_another() {
+    let world = World::builder().hooks(["sup.commit.before"]).build();
+    let _supervisor = world.start();
+    // Answered once the commit of the start is done.
+    let _listed = world.ctl(&["list"]).ok();
+    let has = |id: &str, file: &str| world.task_dir(id).join(file).exists();
+    let rows = || world.ledger().tasks().len();
+    world.hooks().arm("sup.commit.before");
+    let first = world.run().id("first").steps(["exit:0"]).in_background();
+    let commit_of_first = world.hooks().reached();
+    world.hooks().arm("sup.commit.before");
+    let second = world.run().id("second").steps(["exit:0"]).in_background();
+    wait_until("the second dispatch", GENEROUS, || has("second", "spec"));
+    assert_eq!(rows(), 0);
+    assert!(!has("first", "claim"), "nothing is spawned before its row");
+    commit_of_first.go();
+    let commit_of_second = world.hooks().reached();
+    wait_until("the first shim", GENEROUS, || has("first", "claim"));
+    assert_eq!(rows(), 1);
+    assert!(!has("second", "claim"), "nothing is spawned before its row");
+    commit_of_second.go();
+    for client in [first, second] {
+        let _success = client.output().ok();
+    }
+    world.check();
+}
+
+/// What follows of an attached run goes on where its dispatch was answered; one
+/// more connection is for the other stream.
+#[test]
+fn an_attached_run_has_two_connections() {
+    let world = World::builder().hooks(["sup.control_send.before"]).build();
+    let _supervisor = world.start();
+    let sends = || world.hooks().hits("sup.control_send.before");
+    let before = sends();
+    let _success = world.run().steps(["exit:0"]).in_background().output().ok();
+    // Two greetings; the dispatch, the ends of both streams and the verdict.
+    assert_eq!(sends() - before, 6);
+    world.check();
+}
+
 fn ask(world: &World, request: &Request) -> Response {
     let socket = world.runtime_dir().join("control.sock");
     let mut stream = UnixStream::connect(socket).expect("a supervisor serves");

@@ -266,3 +266,20 @@ fn a_fresh_dispatch_and_a_chosen_id() {
     let _exec_cannot = refused.expect_code(2);
     world.check();
 }
+
+/// It had told its result, and hung on: the stop ends what is left, and takes
+/// nothing back.
+#[test]
+fn a_result_before_the_stop_is_the_end_of_its_own() {
+    let world = world();
+    let task = dispatch(&world, &["say:done", "result:", "mark:told", "forever"]);
+    task.marked("told");
+    assert_eq!(world.stop(&task.id, &[]), "stopped");
+    let ended = world.show(&task.id);
+    assert_ended(&ended, "success", "completed", "observed");
+    assert_eq!(ended["intents"][0]["outcome"], "superseded", "{ended:#}");
+    let session = ended["session_id"].as_str().expect("it has one");
+    assert_eq!(state_of(&world, session), "resumable");
+    assert_eq!(task.records.alive(), []);
+    world.check();
+}

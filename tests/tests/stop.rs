@@ -311,11 +311,18 @@ fn a_stop_without_waiting_only_commits() {
     let steps = ["ignore:TERM", "mark:deaf", "forever"];
     let task = world.run().steps(steps).detached();
     task.marked("deaf");
-    let _answer = world
-        .ctl(&["stop", &task.id, "--no-wait", "--grace", "200ms"])
-        .ok();
+    // It lives, and that is no failure: what was asked for is on record.
+    let stop = ["stop", &task.id, "--no-wait", "--grace", "200ms", "--json"];
+    let result = world.ctl(&stop).ok().json()["results"][0].clone();
+    let said = [&result["outcome"], &result["pending"], &result["status"]];
+    assert_eq!(
+        said,
+        [&json!("still_alive"), &json!(true), &json!("running")]
+    );
     assert_eq!(world.ledger().intents(&task.id).len(), 1);
     assert_ended(&world.ended(&task.id), "cancelled", "user", "declared");
+    let again = world.ctl(&["stop", &task.id, "--no-wait", "--json"]).ok();
+    assert_eq!(again.json()["results"][0]["pending"], false);
     world.check();
 }
 

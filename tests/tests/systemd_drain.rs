@@ -194,6 +194,39 @@ fn a_unit_that_would_kill_the_agents_drains_them_instead_of_keeping_them() {
     }
 }
 
+/// Bug: it was asked for at the start only.
+#[test]
+fn a_kill_mode_that_was_changed_since_the_start_is_the_one_that_counts() {
+    if let Some(why) = Guest::impossible() {
+        tests::skip!("{why}");
+    }
+    let without_holder = "rm \"$root/etc/systemd/system/agents.service\"\n";
+    let config = "[shutdown]\non_restart = \"keep\"\ndrain_ms = 0";
+    let guest = Guest::boot(&(prepared(config, "KillMode=process") + without_holder));
+    start(&guest);
+    let change_to = |mode: &str| {
+        guest.sh(&format!(
+            "printf '[Service]\\nKillMode={mode}\\n' > /etc/systemd/system/{UNIT}.d/zz.conf\n\
+             systemctl daemon-reload"
+        ));
+    };
+    for (mode, survives) in [("mixed", false), ("process", true)] {
+        let task = dispatch(&guest, mode, &["forever"]);
+        change_to(mode);
+        let before = guest.main_pid(UNIT);
+        guest.ok(&["systemctl", "restart", UNIT]);
+        guest.restarted(UNIT, before);
+        guest.serves();
+        assert_eq!(lives(&guest, &task), survives, "{}", guest.journal(UNIT));
+        if survives {
+            let stopped = guest.ctl(&["stop-session", mode]);
+            assert_eq!(stopped["results"][0]["outcome"], "stopped", "{stopped:#}");
+        } else {
+            ended_as(&guest, mode, "interrupted", "hub_restart", "declared");
+        }
+    }
+}
+
 #[test]
 fn a_supervisor_that_hangs_is_replaced_and_its_agents_go_on() {
     if let Some(why) = Guest::impossible() {

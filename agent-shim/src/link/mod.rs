@@ -290,7 +290,9 @@ impl Link {
                 Err(Lost)
             }
             Some(ToShim::Rejected(RejectReason::UnknownTask | RejectReason::NotYou))
-            | Some(ToShim::Start(_) | ToShim::Stop(_) | ToShim::Ack { .. }) => Err(Lost),
+            | Some(ToShim::Start(_) | ToShim::StartAs(..) | ToShim::Stop(_) | ToShim::Ack { .. }) => {
+                Err(Lost)
+            }
         }
     }
 
@@ -342,6 +344,7 @@ fn take(wire: &mut Wire, news: &mut Vec<News>) -> Result<(), Lost> {
             ToShim::Ack { upto } => news.push(News::Acknowledged(upto)),
             ToShim::Rejected(RejectReason::Ended) => news.push(News::Ended),
             ToShim::Start(_)
+            | ToShim::StartAs(..)
             | ToShim::Attached { .. }
             | ToShim::Rejected(RejectReason::UnknownTask | RejectReason::NotYou) => {
                 return Err(Lost);

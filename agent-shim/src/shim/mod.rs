@@ -75,6 +75,7 @@ impl Shim {
             socket,
             decoder,
             mut start,
+            user,
         } = opening;
         let clock = Clock::begin();
         let poller = Poller::new()?;
@@ -92,7 +93,7 @@ impl Shim {
             shim,
         });
         let started = match recorder.creation_error() {
-            None => agent::start(&mut start),
+            None => agent::start(&mut start, user.as_ref()),
             Some(error) => Err(error),
         };
         // Not before its agent is there, which is not to inherit it; nor where

@@ -7,11 +7,12 @@ mod patience;
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use protocol::control::{Request, Response};
 use protocol::places::PlaceFlags;
 
+use connection::Silence;
 pub(crate) use connection::{Connection, ConnectionError};
 pub(crate) use offline::Offline;
 pub(crate) use patience::{Start, persist};
@@ -50,7 +51,10 @@ impl From<Trouble> for CliError {
             }
             Trouble::Lost(error) => Self::Unreachable {
                 message: format!("the supervisor does not answer: {error}"),
-                hint: Some("`agentctl status` says how it is".into()),
+                hint: Some(
+                    Silence::of(&error)
+                        .map_or_else(|| "`agentctl status` says how it is".into(), Silence::hint),
+                ),
             },
             Trouble::Fatal(error) => error,
         }
@@ -81,6 +85,8 @@ pub(crate) struct Client {
     /// The place of the first connection: a reconnect must not end up at
     /// another supervisor.
     chosen: OnceLock<usize>,
+    /// A connection whose last question was answered.
+    spare: Mutex<Option<Connection>>,
 }
 
 impl Client {
@@ -92,6 +98,7 @@ impl Client {
         Ok(Self {
             candidates: Candidates::find(flags)?,
             chosen: OnceLock::new(),
+            spare: Mutex::new(None),
         })
     }
 
@@ -127,12 +134,27 @@ impl Client {
         Err(trouble(absences))
     }
 
-    /// Connects and sends the first request.
+    /// Sends a request, on a connection that was kept if there is one. The
+    /// supervisor behind that may be gone: then it is lost, and the next try connects.
     ///
     /// # Errors
     /// [`Trouble`].
     pub(crate) fn open(&self, request: &Request) -> Result<Connection, Trouble> {
+        if let Some(mut kept) = self.spare().take() {
+            kept.ask(request)?;
+            return Ok(kept);
+        }
         Ok(Connection::open(self.connect()?, request)?)
+    }
+
+    /// Keeps a connection whose question was answered for the next one. For whoever
+    /// tries again when it is lost.
+    pub(crate) fn keep(&self, answered: Connection) {
+        *self.spare() = Some(answered);
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One question and its one answer.
@@ -186,6 +208,10 @@ fn trouble(absences: Vec<Absence>) -> Trouble {
     for absence in absences {
         match absence {
             Absence::Nobody { path } => tried.push(path),
+            Absence::Busy { path } => {
+                let why = format!("whoever listens at {path} accepts nobody");
+                return Trouble::Lost(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
             Absence::Denied { path } => denied = Some(path),
             Absence::Failed { path, source } => tried.push(format!("{path} ({source})")),
             Absence::Impossible(error) => {

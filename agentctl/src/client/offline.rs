@@ -12,6 +12,7 @@ use super::connection::{Connection, ConnectionError};
 use super::{Client, Trouble};
 use crate::errors::CliError;
 use crate::place::Place;
+use crate::render::out;
 use crate::start::supervisor_binary;
 
 /// A helper process and the connection to it.
@@ -41,7 +42,7 @@ impl Offline {
             (None, Request::Providers(_)) if !places.is_empty() => &places[0],
             (None, _) => return Err(no_ledger(absence)),
         };
-        eprintln!("agentctl: no supervisor is running; reading the ledger read-only");
+        say_why(absence);
         Self::spawn(place, request)
     }
 
@@ -71,7 +72,7 @@ impl Offline {
             Ok(Response::Error(body)) => Err(CliError::Refused(body)),
             Ok(answer) => Ok(answer),
             Err(ConnectionError::Lost(_)) => Err(CliError::Unreachable {
-                message: "no supervisor is running, and its ledger could not be read".into(),
+                message: "no supervisor answers, and its ledger could not be read".into(),
                 hint: Some("the lines above say why".into()),
             }),
             Err(error) => Err(CliError::Misunderstood(error.into())),
@@ -88,11 +89,29 @@ impl Drop for Offline {
     }
 }
 
+/// One that is there and silent is not one that does not run: the ledger is
+/// what it had written before.
+fn say_why(absence: Trouble) {
+    let why = match absence {
+        Trouble::Absent { .. } => "no supervisor is running; reading the ledger read-only".into(),
+        Trouble::Lost(_) | Trouble::Fatal(_) => {
+            let error = CliError::from(absence);
+            let hint = error.hint().map(|hint| format!("\n  hint: {hint}"));
+            format!(
+                "{}; reading the ledger read-only{}",
+                error.message(),
+                hint.unwrap_or_default()
+            )
+        }
+    };
+    out::say(&format!("agentctl: {why}"));
+}
+
 fn unreadable(mut child: Child, error: ConnectionError) -> CliError {
     let _ended = child.wait();
     match error {
         ConnectionError::Lost(_) => CliError::Unreachable {
-            message: "no supervisor is running, and its ledger could not be read".into(),
+            message: "no supervisor answers, and its ledger could not be read".into(),
             hint: Some("the lines above say why".into()),
         },
         ConnectionError::Hello(_) | ConnectionError::Codec(_) => {

@@ -9,6 +9,7 @@
 //!    └─Absent──in window───▶┘     outside of it: exit code 5 with a hint
 //! ```
 
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,13 @@ pub(crate) fn persist<T>(
             (absent @ Trouble::Absent { .. }, None) => return Err(absent.into()),
             (Trouble::Absent { .. }, Some(at)) if at.elapsed() >= WINDOW => return Err(gone(hint)),
             (Trouble::Absent { .. }, Some(_)) => {}
+            // One that is there and silent was no good connection, however long
+            // that took to see.
+            (Trouble::Lost(error), Some(at)) if is_silent(&error) => {
+                if at.elapsed() >= WINDOW {
+                    return Err(silent(error, hint));
+                }
+            }
             (Trouble::Lost(_), Some(at)) if began.elapsed() < STABLE => {
                 if at.elapsed() >= WINDOW {
                     return Err(gone(hint));
@@ -78,6 +86,21 @@ pub(crate) fn persist<T>(
     }
 }
 
+fn is_silent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut
+}
+
+/// Its own words say who it is, and what to do first.
+fn silent(error: io::Error, then: &str) -> CliError {
+    let mut error = CliError::from(Trouble::Lost(error));
+    if let CliError::Unreachable { message, hint } = &mut error {
+        message.push_str(&format!("; it was asked for {} s", WINDOW.as_secs()));
+        let first = hint.take().unwrap_or_default();
+        *hint = Some(format!("{then}; before that: {first}"));
+    }
+    error
+}
+
 fn gone(hint: &str) -> CliError {
     CliError::Unreachable {
         message: format!(
@@ -91,7 +114,6 @@ fn gone(hint: &str) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
 
     fn lost() -> Trouble {
         Trouble::Lost(io::Error::from(io::ErrorKind::UnexpectedEof))

@@ -1,11 +1,13 @@
 //! `doctor`: what is well, and what should be looked at. Reads only.
 
-use protocol::control::{OrphansRequest, ProvidersRequest, Request, Response, Surroundings};
+use protocol::control::{
+    ErrorBody, OrphansRequest, ProvidersRequest, Request, Response, Surroundings,
+};
 use protocol::view::{OrphansView, ProviderView, StatusView, UnitView};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Context, orphans};
+use super::{Context, orphans, providers};
 use crate::client::Client;
 use crate::errors::CliError;
 use crate::exit_code::Code;
@@ -82,7 +84,7 @@ fn exit_code(checks: &[Check]) -> Code {
 }
 
 fn examined(client: &Client) -> Result<Vec<Check>, CliError> {
-    let Response::Status(status) = client.ask(&Request::Status)? else {
+    let Some((status, refusing)) = client.ask(&Request::Status)?.into_status() else {
         return Err(CliError::wrong_answer());
     };
     let (orphans, unseen) = orphans::ask(client, OrphansRequest::List)?;
@@ -91,11 +93,13 @@ fn examined(client: &Client) -> Result<Vec<Check>, CliError> {
         return Err(CliError::wrong_answer());
     };
     let mut checks = vec![
-        supervisor(&status),
+        supervisor(&status, refusing.as_ref()),
         restart(status.unit.as_ref(), status.tasks.running),
         leftovers(&orphans),
     ];
     checks.extend(unseen.iter().map(|one| hidden(one)));
+    let unused = providers::unused(client).into_iter();
+    checks.extend(unused.map(|problem| Check::warning("provider", problem, MEND.to_owned())));
     let around = surroundings();
     for view in &providers {
         checks.extend(provider(client, view, &around)?);
@@ -103,15 +107,22 @@ fn examined(client: &Client) -> Result<Vec<Check>, CliError> {
     Ok(checks)
 }
 
-fn supervisor(status: &StatusView) -> Check {
+/// A provider file is read once.
+const MEND: &str = "mend the file (`agentctl providers check FILE`) and start the supervisor again";
+
+fn supervisor(status: &StatusView, refusing: Option<&ErrorBody>) -> Check {
     let detail = format!(
         "version {}, pid {}, {}, {} tasks running",
         status.version, status.pid, status.phase, status.tasks.running
     );
-    if status.phase == "admitting" {
+    let Some(refusal) = refusing else {
         return Check::ok("supervisor", detail);
-    }
-    let hint = "new work is refused; `agentctl drain --cancel` calls a drain off".to_owned();
+    };
+    let what = &refusal.message;
+    let hint = match &refusal.hint {
+        Some(hint) => format!("new work is refused: {what}; {hint}"),
+        None => format!("new work is refused: {what}"),
+    };
     Check::warning("supervisor", detail, hint)
 }
 

@@ -1,13 +1,10 @@
 //! `drain`: the orderly end of all tasks, while the supervisor stays.
 
-use protocol::control::{DrainRequest, Request, Response};
+use protocol::control::{DrainRequest, Request};
 
-use super::Context;
+use super::{Context, status};
 use crate::errors::CliError;
 use crate::exit_code::Code;
-use crate::render::out::{self, Format};
-use crate::render::task::Screen;
-use crate::render::{json, service, time};
 use crate::values;
 
 /// Options of `drain`.
@@ -38,12 +35,5 @@ pub(super) fn execute(args: &Args, cx: &Context) -> Result<Code, CliError> {
             no_wait: args.no_wait,
         })
     };
-    let Response::Status(view) = cx.client()?.ask(&request)? else {
-        return Err(CliError::wrong_answer());
-    };
-    match cx.format {
-        Format::Json => out::json(&json::value(&view)?)?,
-        Format::Text => out::text(&service::status(&view, time::now(), Screen::stdout()))?,
-    }
-    Ok(Code::OK)
+    status::tell(cx.client()?.ask(&request)?, cx.format)
 }

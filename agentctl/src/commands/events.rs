@@ -11,6 +11,7 @@ use crate::follow::EventFollower;
 use crate::render::out::{self, Format};
 use crate::render::style::Colour;
 use crate::render::{event, json};
+use crate::values;
 
 /// Options of `events`.
 #[derive(Debug, clap::Args)]
@@ -19,7 +20,7 @@ pub(crate) struct Args {
     #[arg(short, long)]
     follow: bool,
     /// The first seq wanted; the log begins with 1
-    #[arg(long, value_name = "SEQ")]
+    #[arg(long, value_name = "SEQ", value_parser = values::whole_number::<u64>)]
     from: Option<u64>,
     /// Only this task's events
     #[arg(long, value_name = "ID")]

@@ -10,6 +10,7 @@ use crate::errors::CliError;
 use crate::exit_code::Code;
 use crate::render::json;
 use crate::render::out::{self, Format};
+use crate::values;
 
 /// Options of `archive` and `unarchive`.
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ pub(crate) struct Rename {
     /// The new name
     name: String,
     /// Refuse if the task has changed since it had this version
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::whole_number::<u64>)]
     if_version: Option<u64>,
 }
 

@@ -51,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WHEN", value_parser = values::since)]
     since: Option<Timestamp>,
     /// At most N, newest first
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = values::whole_number::<u32>)]
     limit: Option<u32>,
     /// Draw again whenever something changes
     #[arg(long)]

@@ -11,6 +11,7 @@ use crate::follow::{LogEnd, LogFollower};
 use crate::render::out::{self, Format};
 use crate::render::text::Stripper;
 use crate::render::{json, time};
+use crate::values;
 
 /// Options of `logs`.
 #[derive(Debug, clap::Args)]
@@ -21,7 +22,7 @@ pub(crate) struct Args {
     #[arg(short, long)]
     follow: bool,
     /// Only the last N lines
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = values::whole_number::<u64>)]
     lines: Option<u64>,
     /// The agent's stderr instead of its stdout
     #[arg(long)]

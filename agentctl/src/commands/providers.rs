@@ -9,6 +9,7 @@ use protocol::control::{ProvidersRequest, Request, Response};
 use serde_json::json;
 
 use super::Context;
+use crate::client::Client;
 use crate::errors::CliError;
 use crate::exit_code::Code;
 use crate::render::out::{self, Format};
@@ -64,9 +65,8 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
 }
 
 fn list(cx: &Context) -> Result<Code, CliError> {
-    let answer = cx
-        .client()?
-        .ask_or_read(&Request::Providers(ProvidersRequest::List))?;
+    let client = cx.client()?;
+    let answer = client.ask_or_read(&Request::Providers(ProvidersRequest::List))?;
     let Response::Providers(providers) = answer else {
         return Err(CliError::wrong_answer());
     };
@@ -74,7 +74,17 @@ fn list(cx: &Context) -> Result<Code, CliError> {
         Format::Json => out::json(&json!({ "providers": json::value(&providers)? }))?,
         Format::Text => out::text(&service::providers(&providers, Screen::stdout()))?,
     }
+    for problem in unused(&client) {
+        out::say(&format!("agentctl: {}", clean(&problem)));
+    }
     Ok(Code::OK)
+}
+
+/// Files that are not used, and why; none where nobody can tell (an older
+/// supervisor does not know the question).
+pub(super) fn unused(client: &Client) -> Vec<String> {
+    let answer = client.ask(&Request::Providers(ProvidersRequest::Unused));
+    answer.and_then(problems_in).unwrap_or_default()
 }
 
 fn show(name: String, cx: &Context) -> Result<Code, CliError> {

@@ -15,12 +15,29 @@ use crate::render::{json, service, time};
 pub(crate) struct Args {}
 
 pub(super) fn execute(_args: &Args, cx: &Context) -> Result<Code, CliError> {
-    let Response::Status(view) = cx.client()?.ask(&Request::Status)? else {
+    let answer = cx.client()?.ask(&Request::Status)?;
+    tell(answer, cx.format)
+}
+
+/// Prints a status.
+///
+/// # Errors
+/// `answer` is another one, or nobody reads.
+pub(super) fn tell(answer: Response, format: Format) -> Result<Code, CliError> {
+    let Some((view, refusing)) = answer.into_status() else {
         return Err(CliError::wrong_answer());
     };
-    match cx.format {
-        Format::Json => out::json(&json::value(&view)?)?,
-        Format::Text => out::text(&service::status(&view, time::now(), Screen::stdout()))?,
+    let refusing = refusing.as_ref();
+    match format {
+        Format::Json => out::json(&json::status(&view, refusing)?)?,
+        Format::Text => {
+            out::text(&service::status(
+                &view,
+                refusing,
+                time::now(),
+                Screen::stdout(),
+            ))?;
+        }
     }
     Ok(Code::OK)
 }

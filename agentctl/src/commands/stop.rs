@@ -2,16 +2,15 @@
 
 use protocol::StopReason;
 use protocol::control::{ErrorBody, ErrorCode, Request, Response, StopRequest};
+use protocol::json::{StopGoal, is_pending};
 use protocol::view::StopResult;
 use protocol::vocab::StopOutcome;
-use serde_json::json;
 
 use super::{Context, naming};
 use crate::client::{Client, Start, Trouble, persist};
 use crate::errors::CliError;
 use crate::exit_code::Code;
 use crate::render::out::{self, Format};
-use crate::render::service::Goal;
 use crate::render::{json, service};
 use crate::values;
 
@@ -73,9 +72,9 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
         no_wait: args.no_wait,
     };
     let goal = if args.no_wait {
-        Goal::OnRecord
+        StopGoal::OnRecord
     } else {
-        Goal::Gone
+        StopGoal::Gone
     };
     let Answered {
         results,
@@ -83,9 +82,11 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
         record,
     } = stop(&client, request)?;
     match (cx.format, record) {
-        (Format::Json, OnDisk::Yes) => out::json(&json!({ "results": json::value(&results)? }))?,
+        (Format::Json, OnDisk::Yes) => out::json(&json::stopped(&results, goal)?)?,
         (Format::Json, OnDisk::NotYet) => {
-            out::json(&json!({ "results": json::value(&results)?, "not_durable": true }))?;
+            let mut object = json::stopped(&results, goal)?;
+            object["not_durable"] = true.into();
+            out::json(&object)?;
         }
         (Format::Text, _) if results.is_empty() && failed.is_empty() => {
             out::say("agentctl: nothing to stop");
@@ -188,11 +189,11 @@ fn unanswered(lost: Trouble) -> CliError {
 }
 
 /// 8 if any is alive that should not be, else 3 if any is unknown, else what else went wrong.
-fn exit_code(results: &[StopResult], failed: &[(String, ErrorBody)], goal: Goal) -> Code {
-    let mut alive = results
-        .iter()
-        .filter(|result| result.outcome == StopOutcome::StillAlive);
-    if goal == Goal::Gone && alive.next().is_some() {
+fn exit_code(results: &[StopResult], failed: &[(String, ErrorBody)], goal: StopGoal) -> Code {
+    let lives = |result: &StopResult| {
+        result.outcome == StopOutcome::StillAlive && !is_pending(result, goal)
+    };
+    if results.iter().any(lives) {
         return Code::NOT_GONE;
     }
     if failed
@@ -230,7 +231,7 @@ mod tests {
         let (unknown, ambiguous) = (ErrorCode::NotFound, ErrorCode::Ambiguous);
         let code = |results: &[StopResult], failed: &[ErrorCode]| {
             let failed: Vec<_> = failed.iter().map(|code| failure(*code)).collect();
-            exit_code(results, &failed, Goal::Gone)
+            exit_code(results, &failed, StopGoal::Gone)
         };
         assert_eq!(code(&[gone(), alive()], &[unknown]), Code::NOT_GONE);
         assert_eq!(code(&[gone()], &[ambiguous, unknown]), Code::NOT_FOUND);

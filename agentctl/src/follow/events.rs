@@ -68,6 +68,7 @@ impl EventFollower {
                 if self.request.follow && self.request.task.is_none() {
                     return Err(Trouble::Lost(std::io::ErrorKind::UnexpectedEof.into()));
                 }
+                client.keep(connection);
                 return Ok(Taken::More);
             }
             let Response::Event(event) = answer else {

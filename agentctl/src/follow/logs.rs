@@ -55,7 +55,9 @@ impl LogFollower {
     ) -> Result<LogEnd, CliError> {
         persist(start, hint, || {
             let mut connection = client.open(&Request::Logs(self.rest()))?;
-            self.take(|| Ok(connection.answer()?), &mut sink)
+            let end = self.take(|| Ok(connection.answer()?), &mut sink)?;
+            client.keep(connection);
+            Ok(end)
         })
     }
 

@@ -1,6 +1,8 @@
 //! The documented JSON shapes (CONTRACT §2), with an error that we can tell.
 
-use protocol::view::TaskDetail;
+use protocol::control::ErrorBody;
+use protocol::json::StopGoal;
+use protocol::view::{StatusView, StopResult, TaskDetail};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -22,6 +24,22 @@ pub(crate) fn value(view: &impl Serialize) -> Result<Value, CliError> {
 /// See [`value`].
 pub(crate) fn detail(detail: &TaskDetail) -> Result<Value, CliError> {
     protocol::json::detail(detail).map_err(misunderstood)
+}
+
+/// `status --json`.
+///
+/// # Errors
+/// See [`value`].
+pub(crate) fn status(view: &StatusView, refusing: Option<&ErrorBody>) -> Result<Value, CliError> {
+    protocol::json::status(view, refusing).map_err(misunderstood)
+}
+
+/// `stop-session --json`.
+///
+/// # Errors
+/// See [`value`].
+pub(crate) fn stopped(results: &[StopResult], goal: StopGoal) -> Result<Value, CliError> {
+    protocol::json::stopped(results, goal).map_err(misunderstood)
 }
 
 fn misunderstood(error: serde_json::Error) -> CliError {

@@ -1,6 +1,8 @@
 //! The supervisor, its sessions and its providers for eyes.
 
 use protocol::Timestamp;
+use protocol::control::ErrorBody;
+use protocol::json::{StopGoal, is_pending};
 use protocol::view::{FoundBy, OrphansView, ProviderView, SessionView, StatusView, StopResult};
 use protocol::vocab::{SessionState, StopOutcome};
 
@@ -11,7 +13,12 @@ use crate::render::text::clean;
 use crate::render::time;
 
 /// `status`.
-pub(crate) fn status(view: &StatusView, now: Timestamp, screen: Screen) -> String {
+pub(crate) fn status(
+    view: &StatusView,
+    refusing: Option<&ErrorBody>,
+    now: Timestamp,
+    screen: Screen,
+) -> String {
     let up = time::duration(now.since_ms(view.started_at));
     let process = match view.pid {
         0 => "not running (the ledger was read)".to_owned(),
@@ -64,6 +71,11 @@ pub(crate) fn status(view: &StatusView, now: Timestamp, screen: Screen) -> Strin
                 time::date(drain.deadline)
             ),
         ));
+    }
+    if let Some(refusal) = refusing {
+        let hint = refusal.hint.as_deref().map(|hint| format!("; {hint}"));
+        let text = format!("{}{}", refusal.message, hint.unwrap_or_default());
+        fields.insert(0, ("refusing", clean(&text)));
     }
     let title = format!(
         "agent-supervisor {} ({})",
@@ -169,25 +181,16 @@ pub(crate) fn orphans(view: &OrphansView) -> String {
     out
 }
 
-/// What a stop was to achieve before it was answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Goal {
-    /// The tree is gone.
-    Gone,
-    /// The wish is on record (`--no-wait`).
-    OnRecord,
-}
-
 /// `stop-session`: a line per task, and one per survivor.
-pub(crate) fn stopped(result: &StopResult, goal: Goal) -> String {
+pub(crate) fn stopped(result: &StopResult, goal: StopGoal) -> String {
     let reason = result
         .archive_reason
         .map_or_else(String::new, |reason| format!(" ({reason})"));
-    let outcome = match (result.outcome, goal) {
-        (StopOutcome::Stopped, _) => "stopped",
-        (StopOutcome::AlreadyGone, _) => "already gone",
-        (StopOutcome::StillAlive, Goal::Gone) => "still alive",
-        (StopOutcome::StillAlive, Goal::OnRecord) => "stop requested",
+    let outcome = match result.outcome {
+        StopOutcome::Stopped => "stopped",
+        StopOutcome::AlreadyGone => "already gone",
+        StopOutcome::StillAlive if is_pending(result, goal) => "stop requested",
+        StopOutcome::StillAlive => "still alive",
     };
     let mut out = format!("{} {outcome}: {}{reason}\n", result.id, result.status);
     for survivor in &result.survivors {
@@ -252,7 +255,7 @@ agent-supervisor 0.1.0 (user): pid 42, admitting, up 1h02m
   protocol  1 to 1
   unit      x.service, KillMode=process: agents survive its restart
 ";
-        assert_eq!(status(&view, NOW, PIPE), expected);
+        assert_eq!(status(&view, None, NOW, PIPE), expected);
     }
 
     #[test]
@@ -288,7 +291,7 @@ k    claude    quarantined  1m ago  s1       t1    interrupted
             }],
         };
         assert_eq!(
-            stopped(&result, Goal::Gone),
+            stopped(&result, StopGoal::Gone),
             "t1 still alive: cancelled (user)\n  survivor 9 dd\n"
         );
     }

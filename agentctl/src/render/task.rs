@@ -82,6 +82,14 @@ pub(crate) fn list(tasks: &[TaskView], now: Timestamp, screen: Screen) -> String
     table.render(screen.width, screen.colour)
 }
 
+/// `3 turns`.
+pub(crate) fn turns(turns: u64) -> String {
+    match turns {
+        1 => "1 turn".to_owned(),
+        _ => format!("{turns} turns"),
+    }
+}
+
 /// One line at the end of an attached run, or of a wait on a terminal.
 pub(crate) fn verdict(task: &TaskView, now: Timestamp, colour: Colour) -> String {
     let (sign, ink) = glyph(task.status);
@@ -92,10 +100,7 @@ pub(crate) fn verdict(task: &TaskView, now: Timestamp, colour: Colour) -> String
     }
     parts.push(why);
     parts.extend(ran_ms(task, now).map(time::duration));
-    parts.extend(task.turns.map(|turns| match turns {
-        1 => "1 turn".to_owned(),
-        _ => format!("{turns} turns"),
-    }));
+    parts.extend(task.turns.map(turns));
     let usage = usage(task);
     if !usage.is_empty() {
         parts.push(usage);
@@ -157,7 +162,13 @@ fn detail(task: &TaskView) -> String {
         let mut label = clean(task.archive_label.as_deref().unwrap_or_default());
         let by_itself = matches!(
             task.archive_reason,
-            Some(ArchiveReason::Failed | ArchiveReason::Crashed | ArchiveReason::ExternalSignal)
+            // A success that did not exit as one is worth a look.
+            Some(
+                ArchiveReason::Completed
+                    | ArchiveReason::Failed
+                    | ArchiveReason::Crashed
+                    | ArchiveReason::ExternalSignal
+            )
         );
         if let Some(exit) = telling_exit(task).filter(|_| by_itself) {
             label.push_str(&format!(" ({})", clean(&exit.to_string())));
@@ -165,7 +176,7 @@ fn detail(task: &TaskView) -> String {
         return label;
     }
     let state = match (task.phase, task.presence) {
-        (Phase::Queued, _) => "waiting for a place",
+        (Phase::Queued, _) => "waiting for its turn",
         (Phase::Starting, _) => "starting",
         (Phase::Stopping, _) => "stopping",
         (Phase::Running | Phase::Ended, Presence::Detached) => "(link down)",

@@ -72,7 +72,13 @@ pub(crate) fn conclusion(task: &TaskView, now: Timestamp) -> String {
         (Some(_), ArchiveReason::Completed) => ": its own result says success",
         (Some(_) | None, _) => "",
     };
-    let basis = task.archive_basis.map_or("", basis_in_words);
+    let basis = task.archive_basis.map_or("", |basis| match basis {
+        // It waited, or was never executed: nothing was signalled.
+        Basis::Declared if task.exit.is_none() => {
+            "This was declared: the wish to stop it was on record before its end."
+        }
+        Basis::Declared | Basis::Observed | Basis::Inferred => basis_in_words(basis),
+    });
     format!(
         "{name} {}{after}{says}{exit}. {basis}",
         sentence(reason, by.as_deref())

@@ -275,6 +275,26 @@ fn hup_and_term_only_detach() {
     }
 }
 
+/// Bug: «the task goes on» was said of one that nobody had.
+#[test]
+fn who_leaves_before_the_answer_is_told_what_is_not_known() {
+    let home = Home::new();
+    let server = Server::start(&home, |_, peer| peer.until_hung_up());
+    let child = home
+        .agentctl(&["run", "--id", "t", "--", "true"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    assert!(matches!(server.next(), Request::Run(_)));
+    signal(&child, Signal::SIGTERM);
+    let said = stderr(&child.wait_with_output().expect("our child"));
+    assert!(!said.contains("goes on"), "{said}");
+    assert!(
+        said.contains("`agentctl show t` says whether the task began"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_reader_that_leaves_detaches() {
     let home = Home::new();

@@ -155,7 +155,7 @@ fn stops_are_results() {
     );
     let expected = json!({"results": [{
         "id": "a", "outcome": "still_alive", "status": "running", "archive_reason": null,
-        "survivors": [{"pid": 9, "start_time": 77, "comm": "dd"}]
+        "survivors": [{"pid": 9, "start_time": 77, "comm": "dd"}], "pending": false
     }]});
     assert_eq!((printed, code), (expected, 8));
 }
@@ -232,8 +232,8 @@ fn the_status_has_its_documented_fields() {
         json!({"path": "/l", "schema": 1, "bytes": 9})
     );
     assert_eq!(
-        (&printed["unit"], &printed["drain"]),
-        (&Value::Null, &Value::Null)
+        (&printed["unit"], &printed["drain"], &printed["refusing"]),
+        (&Value::Null, &Value::Null, &Value::Null)
     );
 }
 

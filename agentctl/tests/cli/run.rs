@@ -106,6 +106,24 @@ fn prompts_come_from_stdin_and_files_too() {
     assert_eq!(dispatched(&server).prompt.as_deref(), Some("from a file\n"));
 }
 
+/// It is a warning: a file that is made on the spot has the usual mode.
+#[test]
+fn a_file_of_variables_that_others_can_open_is_warned_of() {
+    let home = Home::new();
+    let server = accept_all(&home);
+    let file = home.path.join("env");
+    fs::write(&file, "A=hush\n").expect("a writable home");
+    for (mode, warned) in [(0o600, false), (0o640, true), (0o604, true), (0o602, true)] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("our own file");
+        let output = home.output(&["run", "-d", "--env-file", "env", "--", "true"]);
+        let words = stderr(&output);
+        let told = words.contains("env can be read or changed by others (`chmod 600 env`)");
+        assert_eq!(told, warned, "{mode:o}: {words}");
+        assert!(!words.contains("hush"), "{words}");
+    }
+    drop(server);
+}
+
 #[test]
 fn what_is_wrong_here_is_never_sent() {
     let home = Home::new();
@@ -120,10 +138,6 @@ fn what_is_wrong_here_is_never_sent() {
         (
             vec!["run", "--env-file", "env", "--", "true"],
             "env:2: a variable looks like",
-        ),
-        (
-            vec!["run", "--as", "u", "--", "true"],
-            "not in this version yet: --as",
         ),
         (
             vec!["run", "--provider", "Bad", "--", "true"],

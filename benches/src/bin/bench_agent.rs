@@ -9,9 +9,12 @@
 //!     holds
 //! bench_agent flood SOCKET BYTES TOTAL   one line of BYTES, lines up to TOTAL, then holds
 //! bench_agent echo SOCKET                sends back each byte
+//! bench_agent tree SOCKET COUNT          starts so many that linger, each in a session
+//!                                        of its own, then holds
+//! bench_agent linger                     leaves its session, says so with a byte, and stays
 //! bench_agent create --bundle DIR --pid-file FILE ID
 //!     plays a container runtime for a peer: starts one that holds at the socket
-//!     that DIR/crew names, and writes its pid
+//!     that DIR/crew names (without that file one that ends at once), and writes its pid
 //! ```
 //! Arrival: the clock (u64 ns) and the pid (i32); each later time is a u64; all
 //! little endian. Nothing is caught: a TERM ends it at once.
@@ -36,6 +39,8 @@ fn main() -> ExitCode {
         ["hold", socket] => arrive(socket, started).and_then(hold),
         ["lines", socket, count, bytes, gather] => lines(socket, started, [count, bytes, gather]),
         ["flood", socket, bytes, total] => flood(socket, started, bytes, total),
+        ["tree", socket, count] => tree(socket, started, count),
+        ["linger"] => linger(),
         ["echo", socket] => arrive(socket, started).and_then(echo),
         ["create", "--bundle", bundle, "--pid-file", file, _id] => create(bundle, file),
         _ => Err(io::Error::from(io::ErrorKind::InvalidInput)),
@@ -81,11 +86,39 @@ fn echo(mut stream: UnixStream) -> io::Result<()> {
     Ok(())
 }
 
+/// It arrives when all of them have left its session: no signal at its group
+/// reaches them any more.
+fn tree(socket: &str, started: u64, count: &str) -> io::Result<()> {
+    let count = number(count)?;
+    let (mut said, say) = io::pipe()?;
+    for _ in 0..count {
+        Command::new(std::env::current_exe()?)
+            .arg("linger")
+            .stdout(say.try_clone()?)
+            .spawn()?;
+    }
+    drop(say);
+    said.read_exact(&mut vec![0; count])?;
+    arrive(socket, started).and_then(hold)
+}
+
+fn linger() -> io::Result<()> {
+    nix::unistd::setsid()?;
+    io::stdout().write_all(b"l")?;
+    io::stdout().flush()?;
+    loop {
+        std::thread::park();
+    }
+}
+
 fn create(bundle: &str, pid_file: &str) -> io::Result<()> {
-    let socket = fs::read_to_string(format!("{bundle}/crew"))?;
-    let agent = Command::new(std::env::current_exe()?)
-        .args(["hold", &socket])
-        .spawn()?;
+    let mut agent = Command::new(std::env::current_exe()?);
+    match fs::read_to_string(format!("{bundle}/crew")) {
+        Ok(socket) => agent.args(["hold", &socket]),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => agent.arg("true"),
+        Err(error) => return Err(error),
+    };
+    let agent = agent.spawn()?;
     fs::write(pid_file, agent.id().to_string())
 }
 

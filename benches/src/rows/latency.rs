@@ -18,7 +18,7 @@ use crate::world::{EXEC_PROVIDER, World};
 
 /// Until a client that was just started waits for its answer. It is not part
 /// of any reading.
-const UNTIL_BLOCKED: Duration = Duration::from_millis(6);
+pub(super) const UNTIL_BLOCKED: Duration = Duration::from_millis(6);
 
 /// A stop that takes longer has failed.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);

@@ -9,6 +9,8 @@ mod output;
 mod peers;
 mod recovery;
 mod throughput;
+mod tree;
+mod wedged;
 
 use anyhow::Result;
 
@@ -104,6 +106,8 @@ const GROUPS: &[(&str, Measurement)] = &[
     ("throughput", throughput::measure),
     ("memory", crowd::measure),
     ("recovery", recovery::measure),
+    ("wedged", wedged::measure),
+    ("tree", tree::measure),
     ("output", output::measure),
     ("list", list::measure),
     ("injected", injected::measure),

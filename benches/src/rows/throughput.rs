@@ -16,7 +16,7 @@ use crate::stats::Samples;
 use crate::world::{EXEC_PROVIDER, World};
 
 /// Tasks at a time.
-const PARALLEL: usize = 8;
+pub(super) const PARALLEL: usize = 8;
 
 /// One batch.
 #[derive(Clone, Copy, Debug)]

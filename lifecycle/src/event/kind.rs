@@ -52,6 +52,7 @@ impl EventBody {
             Self::OutOfMemory(_) => "task.oom",
             Self::Queued { .. } => "task.queued",
             Self::StartRefused { .. } => "task.start_refused",
+            Self::KeyReleased { .. } => "key.released",
         }
     }
 }

@@ -68,6 +68,7 @@ fn after_the_end(input: Input) -> Effects {
             | Fact::Progress(_)
             | Fact::ShimGone
             | Fact::NeverStarted { .. }
+            | Fact::StartFailed { .. }
             | Fact::TreeSwept(_)
             | Fact::TreeUnproven { .. }
             | Fact::ShimHeld { .. }
@@ -96,7 +97,16 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
         Fact::LinkDown | Fact::StartRefused { .. } => Effects::default(),
         Fact::Progress(report) => stop::budget_used_up(task, &report.usage, now),
         Fact::ShimGone => finish::shim_gone(task, presence, now),
-        Fact::NeverStarted { detail } => finish::never_started(task, presence, detail, now),
+        Fact::NeverStarted { detail } => {
+            let why = detail.clone();
+            let body = EventBody::NeverStarted { detail };
+            finish::not_started(task, presence, (body, &why), now)
+        }
+        Fact::StartFailed { stage, errno, path } => {
+            let why = path.clone();
+            let body = EventBody::SpawnFailed { stage, errno, path };
+            finish::not_started(task, presence, (body, &why), now)
+        }
         Fact::TreeSwept(sweep) => finish::tree_swept(task, presence, sweep, now),
         Fact::TreeUnproven { detail } | Fact::ShimHeld { detail } => {
             finish::alarmed(task, AlarmKind::Unexpected, detail, now)

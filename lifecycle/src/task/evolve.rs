@@ -2,7 +2,7 @@
 
 use alloc::string::ToString;
 
-use protocol::shim::{OomRecord, ProviderError, SupersededBy, Usage};
+use protocol::shim::{OomRecord, ProviderError, ResultRecord, SupersededBy, Usage};
 use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{Exit, SessionId, Timestamp};
 
@@ -45,7 +45,8 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         | EventBody::Admitting {}
         | EventBody::ServiceShutdown { .. }
         | EventBody::Archived { .. }
-        | EventBody::Unarchived { .. } => {}
+        | EventBody::Unarchived { .. }
+        | EventBody::KeyReleased { .. } => {}
         EventBody::Renamed { name, .. } => task.spec.name = Some(name.clone()),
         EventBody::HubDraining { reason } => task.hub = Some(Hub::Draining(*reason)),
         EventBody::HubGone { reason } => task.hub = Some(Hub::Gone(*reason)),
@@ -61,11 +62,7 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         EventBody::SessionBound {
             session_id, how, ..
         } => bound(&mut task, session_id, *how),
-        EventBody::Result(result) => {
-            merge_usage(&mut task.usage, &result.usage);
-            task.result = Some(result.clone());
-            ended_unsignalled(&mut task, SupersededBy::Result);
-        }
+        EventBody::Result(result) => result_seen(&mut task, result),
         EventBody::ProviderFailed { error, detail } => {
             provider_failed(&mut task, *error, detail);
         }
@@ -132,6 +129,12 @@ fn began(task: &mut Task, event: &Event) {
 }
 
 /// What the output tells of a session is output.
+fn result_seen(task: &mut Task, result: &ResultRecord) {
+    merge_usage(&mut task.usage, &result.usage);
+    task.result = Some(result.clone());
+    ended_unsignalled(task, SupersededBy::Result);
+}
+
 fn bound(task: &mut Task, session_id: &SessionId, how: BindKind) {
     task.session = Some(session_id.clone());
     task.had_output |= match how {
@@ -145,6 +148,10 @@ fn exited(task: &mut Task, at: Timestamp, exit: &Exit) {
     if task.exited.is_none() {
         task.exited = Some((at, exit.clone()));
         ended_unsignalled(task, SupersededBy::Exited);
+        let seen = task.behind_an_end.take();
+        if died_of_a_signal(exit) && task.cause.is_none() {
+            task.cause = seen;
+        }
     }
 }
 
@@ -295,12 +302,29 @@ fn signal_seen(task: &mut Task, event: &Event) {
             !own_fault && event.at.since_ms(*exited_at) <= SETTLE_MS
         }
     };
-    if explains && task.cause.is_none() && task.superseded.is_none() && task.result.is_none() {
-        task.cause = Some(Cause::ShimSignalled {
-            at: event.at,
-            signal: *signal,
-            sender: sender.clone(),
-        });
+    if !explains || task.cause.is_some() || task.result.is_some() {
+        return;
+    }
+    let seen = Cause::ShimSignalled {
+        at: event.at,
+        signal: *signal,
+        sender: sender.clone(),
+    };
+    match (task.superseded, &task.exited) {
+        (None, _) => task.cause = Some(seen),
+        // It had ended before the signal of an intent: whether by itself, its exit
+        // tells.
+        (Some(_), None) => task.behind_an_end = Some(seen),
+        (Some(_), Some((_, exit))) if died_of_a_signal(exit) => task.cause = Some(seen),
+        (Some(_), Some(_)) => {}
+    }
+}
+
+/// Of one that is no fault of its own.
+fn died_of_a_signal(exit: &Exit) -> bool {
+    match exit {
+        Exit::Signaled { signal, .. } => !FAULT_SIGNALS.contains(signal),
+        Exit::Exited { .. } | Exit::Unknown { .. } => false,
     }
 }
 

@@ -67,14 +67,20 @@ pub(super) fn out_of_memory(task: &Task, kills: u64, now: Now) -> Effects {
     }
 }
 
-/// The supervisor won the claim. That it did so although a shim had claimed
-/// cannot be; if it is (a deleted claim file), nothing is concluded from it.
-pub(super) fn never_started(task: &Task, presence: &Presence, detail: String, now: Now) -> Effects {
+/// The supervisor knows that no shim starts the agent: it won the claim, or it
+/// could not start one. That it says so although a shim had claimed cannot be; if
+/// it does (a deleted claim file), nothing is concluded from it.
+pub(super) fn not_started(
+    task: &Task,
+    presence: &Presence,
+    (body, why): (EventBody, &str),
+    now: Now,
+) -> Effects {
     if task.journal > 0 || task.start != Start::Pending {
         let alarm = EventBody::Alarm {
             kind: AlarmKind::Unexpected,
             detail: format!(
-                "the supervisor won the claim of a task that a shim had claimed: {detail}"
+                "the supervisor found that a task was not started, which a shim had claimed: {why}"
             ),
         };
         return Effects {
@@ -82,11 +88,7 @@ pub(super) fn never_started(task: &Task, presence: &Presence, detail: String, no
             actions: Vec::new(),
         };
     }
-    with_conclusion(
-        task,
-        presence,
-        task.event(now.at, EventBody::NeverStarted { detail }),
-    )
+    with_conclusion(task, presence, task.event(now.at, body))
 }
 
 /// What a dead shim left was looked for. A sweep beside a shim that is not

@@ -67,6 +67,9 @@ pub struct Task {
     pub cause: Option<Cause>,
     /// The agent ended by itself before the first signal of an intent.
     pub superseded: Option<SupersededBy>,
+    /// A signal at the shim that may explain an end which an intent came too late
+    /// for; until the exit tells.
+    pub(crate) behind_an_end: Option<Cause>,
     /// How and when the leader ended.
     pub exited: Option<(Timestamp, Exit)>,
     /// The newest kill for want of memory before the leader's exit was seen.
@@ -237,6 +240,7 @@ impl Task {
             intents: Vec::new(),
             cause: None,
             superseded: None,
+            behind_an_end: None,
             exited: None,
             oom: None,
             learned_exit: None,

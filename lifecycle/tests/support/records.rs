@@ -1,5 +1,6 @@
 //! The records of a shim's journal in few words.
 
+use lifecycle::Fact;
 use protocol::shim::{
     IntentRecord, OomRecord, Record, ResultRecord, SpawnStage, SupersededBy, SweepRecord, Target,
     Usage,
@@ -30,6 +31,15 @@ pub(crate) fn spawn_failed(ms: i64) -> Record {
         stage: SpawnStage::Search,
         errno: 2,
         path: "nothing".to_string(),
+    }
+}
+
+/// What a supervisor says that could not start a shim.
+pub(crate) fn start_failed() -> Fact {
+    Fact::StartFailed {
+        stage: SpawnStage::Shim,
+        errno: 11,
+        path: "/opt/agent-shim".to_string(),
     }
 }
 

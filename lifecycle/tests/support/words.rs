@@ -116,6 +116,7 @@ pub(crate) fn spec() -> TaskSpec {
         },
         policy: Policy::default(),
         links: Links::default(),
+        run_as: None,
     }
 }
 

@@ -72,6 +72,8 @@ pub enum RunOption {
     /// It is stopped when it has cost more than this, in millionths of a US
     /// dollar.
     MaxCost(u64),
+    /// The agent runs as this user of the machine: a name, or a number.
+    As(String),
 }
 
 /// What follows when the provider does not know the session that a task was to
@@ -345,6 +347,9 @@ pub enum SessionAct {
     Release,
     /// It must not be resumed.
     Quarantine,
+    /// Nothing about a session: the key may have tasks again, although the last
+    /// ones ended as soon as they had begun.
+    ReleaseKey,
 }
 
 /// About provider files.
@@ -371,6 +376,8 @@ pub enum ProvidersRequest {
         /// Where the caller stands.
         around: Surroundings,
     },
+    /// Which files of the user are not used, and why? → `ProviderChecked`.
+    Unused,
 }
 
 /// As much of a caller's environment as says whether a program would run.

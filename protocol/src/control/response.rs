@@ -89,6 +89,9 @@ pub enum Response {
     },
     /// To `Prune`.
     Pruned(PruneView),
+    /// To `Status` and `Drain`, where more is to be said than `Status` has
+    /// fields for.
+    StatusWith(Box<StatusView>, Vec<StatusNote>),
     /// To a forced `Stop` while nothing could be recorded: it was done from memory,
     /// and is recorded when there is room. Else as `Stopped`.
     StoppedFromMemory {
@@ -104,6 +107,43 @@ pub enum Response {
         /// What could not be looked into, and why, in words.
         unseen: Vec<String>,
     },
+}
+
+/// What a status has no field for. Append only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StatusNote {
+    /// Every dispatch is refused with these words.
+    Refusing(ErrorBody),
+}
+
+impl Response {
+    /// The answer to `Status`, as every version understands it where nothing
+    /// more is to be said.
+    #[must_use]
+    pub fn of_status(view: StatusView, refusing: Option<ErrorBody>) -> Self {
+        let view = Box::new(view);
+        match refusing {
+            None => Self::Status(view),
+            Some(refusal) => Self::StatusWith(view, alloc::vec![StatusNote::Refusing(refusal)]),
+        }
+    }
+
+    /// The status in it, and with which words a dispatch would be refused; none
+    /// if it is another answer.
+    #[must_use]
+    pub fn into_status(self) -> Option<(StatusView, Option<ErrorBody>)> {
+        if let Self::StatusWith(view, notes) = self {
+            let refusing = notes
+                .into_iter()
+                .map(|StatusNote::Refusing(why)| why)
+                .next();
+            Some((*view, refusing))
+        } else if let Self::Status(view) = self {
+            Some((*view, None))
+        } else {
+            None
+        }
+    }
 }
 
 /// A piece of an agent's output.
@@ -185,6 +225,8 @@ pub enum ErrorCode {
     Storage,
     /// This supervisor cannot do that yet.
     Unsupported,
+    /// The last tasks of the key ended as soon as they had begun.
+    CrashLoop,
 }
 
 impl ErrorCode {
@@ -200,7 +242,8 @@ impl ErrorCode {
             | Self::SessionRefused
             | Self::IdConflict
             | Self::Conflict
-            | Self::Limit => 4,
+            | Self::Limit
+            | Self::CrashLoop => 4,
             Self::Draining => 6,
             Self::NotPermitted => 7,
             Self::NotGone | Self::Timeout => 8,
@@ -226,6 +269,7 @@ impl ErrorCode {
             Self::Timeout => "timeout",
             Self::Storage => "storage",
             Self::Unsupported => "unsupported",
+            Self::CrashLoop => "crash_loop",
         }
     }
 }

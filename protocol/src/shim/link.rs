@@ -6,7 +6,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use super::record::{ProcessId, Record, Usage};
-use super::start::{Start, Token};
+use super::start::{AgentUser, Start, Token};
 use crate::vocab::StopReason;
 use crate::{TaskId, Timestamp};
 
@@ -30,6 +30,9 @@ pub enum ToShim {
         /// The record's number.
         upto: u64,
     },
+    /// The first message of the first link, for an agent of another user. A
+    /// shim that does not know it starts nothing.
+    StartAs(Box<Start>, AgentUser),
 }
 
 /// Why a shim is not accepted.

@@ -8,7 +8,8 @@
 //! So there is one path from a fact to the ledger, whoever delivers it.
 //!
 //! First link: an inherited socketpair on the shim's fd 0, on which the
-//! supervisor sends [`Hello`](crate::hello::Hello) and [`ToShim::Start`].
+//! supervisor sends [`Hello`](crate::hello::Hello) and [`ToShim::Start`] or
+//! [`ToShim::StartAs`].
 //! Later links: the shim connects to `shim.sock`, sends its hello and
 //! [`FromShim::Attach`]; the supervisor answers with its hello and
 //! [`ToShim::Attached`], or [`ToShim::Rejected`] and hangs up.
@@ -27,4 +28,4 @@ pub use scan::{
     Condition, Field, LinePattern, PatternMeaning, Scalar, ScanFormat, ScanRule, ScanSpec, Take,
     Test,
 };
-pub use start::{Leftovers, Start, Token};
+pub use start::{AgentUser, Leftovers, Start, Token};

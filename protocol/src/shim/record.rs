@@ -156,19 +156,30 @@ pub struct ProcessId {
     pub start_time: u64,
 }
 
-/// What was tried when the agent could not be started.
+/// What was tried when the agent could not be started. The other spellings are
+/// those of older ledgers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SpawnStage {
     /// Finding the program on the task's search path.
+    #[serde(alias = "Search")]
     Search,
     /// Entering the working folder.
+    #[serde(alias = "Chdir")]
     Chdir,
     /// Executing the program.
+    #[serde(alias = "Exec")]
     Exec,
     /// Forking.
+    #[serde(alias = "Fork")]
     Fork,
     /// Pipes, log files, the private TMPDIR.
+    #[serde(alias = "Prepare")]
     Prepare,
+    /// Starting the task's shim: only a supervisor tries, and no shim says so.
+    Shim,
+    /// Limiting its memory, before the shim has its order: by a supervisor, too.
+    Memory,
 }
 
 /// The ways in which a provider fails that have a meaning of their own.

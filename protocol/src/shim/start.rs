@@ -66,6 +66,20 @@ pub struct Start {
     pub nofile_soft: u64,
 }
 
+/// The user that an agent runs as, where that is not the supervisor's own: as
+/// the accounts of the machine say, looked up when the order was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentUser {
+    /// For people.
+    pub name: String,
+    /// Its user id.
+    pub uid: u32,
+    /// Its primary group.
+    pub gid: u32,
+    /// All its groups.
+    pub groups: Vec<u32>,
+}
+
 /// Environment, arguments and prompt never appear in `Debug`.
 impl fmt::Debug for Start {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

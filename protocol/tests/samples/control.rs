@@ -172,6 +172,7 @@ fn session_ones() -> Vec<Named<Request>> {
             "session_quarantine",
             change(Some(session_id()), SessionAct::Quarantine),
         ),
+        ("session_release_key", change(None, SessionAct::ReleaseKey)),
     ]
 }
 
@@ -218,6 +219,7 @@ fn keep_ones() -> Vec<Named<Request>> {
         ),
         ("run_on_a_budget", with(RunOption::MaxCost(1_500_000))),
         ("run_with", with(RunOption::Replace)),
+        ("run_as", with(RunOption::As("nobody".into()))),
     ]
 }
 
@@ -242,5 +244,9 @@ fn provider_ones() -> Vec<Named<Request>> {
         ("providers_show", Request::Providers(show)),
         ("providers_check", Request::Providers(check)),
         ("providers_lacks", Request::Providers(lacks)),
+        (
+            "providers_unused",
+            Request::Providers(ProvidersRequest::Unused),
+        ),
     ]
 }

@@ -7,7 +7,7 @@ use protocol::view::{FoundBy, OrphanView, OrphansView, PruneView, PrunedTask, Su
 use super::views::{detail, event, provider, session, status, stop_result, task};
 use super::{AT, Named, key, task_id};
 
-const CODES: [(&str, ErrorCode); 15] = [
+const CODES: [(&str, ErrorCode); 16] = [
     ("error_internal", ErrorCode::Internal),
     ("error_usage", ErrorCode::Usage),
     ("error_not_found", ErrorCode::NotFound),
@@ -23,6 +23,7 @@ const CODES: [(&str, ErrorCode); 15] = [
     ("error_timeout", ErrorCode::Timeout),
     ("error_storage", ErrorCode::Storage),
     ("error_unsupported", ErrorCode::Unsupported),
+    ("error_crash_loop", ErrorCode::CrashLoop),
 ];
 
 pub(crate) fn responses() -> Vec<Named<Response>> {
@@ -37,6 +38,13 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
     found.extend([
         ("sessions", Response::Sessions(vec![session()])),
         ("status", Response::Status(Box::new(status()))),
+        (
+            "status_with",
+            Response::of_status(
+                status(),
+                Some(ErrorBody::new(ErrorCode::Limit, "full").with_hint("free")),
+            ),
+        ),
         ("providers", Response::Providers(vec![provider()])),
         (
             "provider_checked",

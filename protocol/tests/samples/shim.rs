@@ -1,10 +1,10 @@
 //! The shim link and the journal.
 
 use protocol::shim::{
-    AlarmKind, Attach, Condition, Field, FromShim, IntentRecord, Leftovers, LinePattern, OomRecord,
-    PatternMeaning, ProcessId, ProgressReport, ProviderError, Record, RejectReason, ResultRecord,
-    Scalar, ScanFormat, ScanRule, ScanSpec, SenderRecord, SpawnStage, Start, StopOrder,
-    SupersededBy, SweepRecord, Take, Target, Test, ToShim, Token, Usage,
+    AgentUser, AlarmKind, Attach, Condition, Field, FromShim, IntentRecord, Leftovers, LinePattern,
+    OomRecord, PatternMeaning, ProcessId, ProgressReport, ProviderError, Record, RejectReason,
+    ResultRecord, Scalar, ScanFormat, ScanRule, ScanSpec, SenderRecord, SpawnStage, Start,
+    StopOrder, SupersededBy, SweepRecord, Take, Target, Test, ToShim, Token, Usage,
 };
 use protocol::vocab::Stream;
 use protocol::{Exit, StopReason};
@@ -139,6 +139,12 @@ pub(crate) fn to_shim() -> Vec<Named<ToShim>> {
         scan: scan_in_pieces(),
         ..start()
     };
+    let user = AgentUser {
+        name: "nobody".into(),
+        uid: 65534,
+        gid: 65533,
+        groups: vec![65533, 100],
+    };
     let order = StopOrder {
         intent_id: 3,
         reason: StopReason::IdleTimeout,
@@ -157,6 +163,7 @@ pub(crate) fn to_shim() -> Vec<Named<ToShim>> {
         ("stop", ToShim::Stop(order)),
         ("ack", ToShim::Ack { upto: 300 }),
         ("start_pieces", ToShim::Start(Box::new(pieces))),
+        ("start_as", ToShim::StartAs(Box::new(start()), user)),
     ]
 }
 
@@ -221,6 +228,8 @@ fn of_the_start() -> Vec<Named<Record>> {
         ("spawn_failed_exec", failed(SpawnStage::Exec)),
         ("spawn_failed_fork", failed(SpawnStage::Fork)),
         ("spawn_failed_prepare", failed(SpawnStage::Prepare)),
+        ("spawn_failed_shim", failed(SpawnStage::Shim)),
+        ("spawn_failed_memory", failed(SpawnStage::Memory)),
     ]
 }
 

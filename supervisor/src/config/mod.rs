@@ -14,6 +14,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use lifecycle::crash_loop::Limit as CrashLoopLimit;
 use protocol::ProviderName;
 use protocol::limits::{DEFAULT_GRACE_MS, DEFAULT_MAX_LOG_BYTES};
 
@@ -26,6 +27,14 @@ pub const DEFAULT_MAX_TASKS: u64 = 1_000;
 /// Waiting tasks by default: a forge that dispatches a backlog at once fits,
 /// and a loop that dispatches for ever is noticed before the disk is full.
 pub const DEFAULT_MAX_QUEUED: u64 = 10_000;
+
+/// Tasks of one key that end without a word before the key rests by default:
+/// two may be bad luck.
+pub const DEFAULT_CRASH_LOOP_TASKS: u64 = 3;
+
+/// In which time they do, in milliseconds: a hub that tries again every quarter
+/// of a minute is seen.
+pub const DEFAULT_CRASH_LOOP_WINDOW_MS: u64 = 60_000;
 
 /// How long a drain lets tasks finish by default, in milliseconds: below the
 /// 90 s after which service managers lose patience.
@@ -64,6 +73,8 @@ pub struct Limits {
     pub max_queued: u64,
     /// Output that is kept per task and stream, in bytes.
     pub max_log_bytes: u64,
+    /// When a key rests because its tasks end as soon as they have begun.
+    pub crash_loop: CrashLoopLimit,
 }
 
 impl Default for Limits {
@@ -72,6 +83,10 @@ impl Default for Limits {
             max_tasks: DEFAULT_MAX_TASKS,
             max_queued: DEFAULT_MAX_QUEUED,
             max_log_bytes: DEFAULT_MAX_LOG_BYTES,
+            crash_loop: CrashLoopLimit {
+                tasks: DEFAULT_CRASH_LOOP_TASKS,
+                window_ms: DEFAULT_CRASH_LOOP_WINDOW_MS,
+            },
         }
     }
 }
@@ -84,7 +99,7 @@ pub struct Control {
 }
 
 /// The environment of agents.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Env {
     /// What a system service's agents start from: the default, with the
     /// file's entries added. Not used by a user's own supervisor.
@@ -92,6 +107,17 @@ pub struct Env {
     /// Names that no agent gets from its base; a `*` at the end stands for any
     /// rest.
     pub strip: Vec<String>,
+}
+
+/// Values never appear in `Debug`: the base may have keys in it.
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.base.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Env")
+            .field("base", &names)
+            .field("strip", &self.strip)
+            .finish()
+    }
 }
 
 impl Default for Env {

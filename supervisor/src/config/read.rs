@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use lifecycle::crash_loop::{Limit as CrashLoopLimit, MOST_TASKS as MOST_TASKS_OF_A_LOOP};
 use protocol::ProviderName;
 
 use super::{
@@ -43,7 +44,23 @@ fn limits(section: &mut Section<'_>) -> Limits {
         max_log_bytes: section
             .size_bytes("max_log_bytes")
             .unwrap_or(default.max_log_bytes),
+        crash_loop: CrashLoopLimit {
+            tasks: section
+                .number("crash_loop_tasks", 0..=MOST_TASKS_OF_A_LOOP)
+                .unwrap_or(default.crash_loop.tasks),
+            window_ms: window_ms(section, "crash_loop_window")
+                .unwrap_or(default.crash_loop.window_ms),
+        },
     }
+}
+
+fn window_ms(section: &mut Section<'_>, key: &'static str) -> Option<u64> {
+    let window = section.duration_ms(key)?;
+    if window.value == 0 {
+        let what = "no task ends within no time; `crash_loop_tasks = 0` turns the limit off";
+        section.complain_about(&window, what);
+    }
+    Some(window.value)
 }
 
 fn control(section: &mut Section<'_>) -> Control {

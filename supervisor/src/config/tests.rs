@@ -178,3 +178,36 @@ fn a_missing_file_counts_only_if_it_was_named() {
         format!("cannot read the configuration file {}", path.display())
     );
 }
+
+#[test]
+fn no_value_of_an_environment_is_in_debug() {
+    let config = Config::parse("c", "[env]\nbase = { API_KEY = \"hush\" }\n").expect("good");
+    let shown = format!("{config:?}");
+    assert!(
+        shown.contains("API_KEY") && !shown.contains("hush"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_crash_loop_has_a_number_and_a_time() {
+    let limit = |text: &str| {
+        let config = Config::parse("c", &format!("[limits]\n{text}"));
+        config.map(|config| {
+            (
+                config.limits.crash_loop.tasks,
+                config.limits.crash_loop.window_ms,
+            )
+        })
+    };
+    assert_eq!(limit("").expect("good"), (3, 60_000));
+    let other = limit("crash_loop_tasks = 0\ncrash_loop_window = \"5m\"\n");
+    assert_eq!(other.expect("good"), (0, 300_000));
+    for (text, words) in [
+        ("crash_loop_tasks = 33\n", "crash_loop_tasks"),
+        ("crash_loop_window = \"0s\"\n", "turns the limit off"),
+    ] {
+        let refused = limit(text).expect_err(text).to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+}

@@ -197,10 +197,7 @@ impl Folders {
     /// # Errors
     /// [`FolderError`].
     pub fn wipe_env(&self, id: &TaskId) -> Result<(), FolderError> {
-        match self.spec(id)? {
-            Some(spec) if spec.has_env() => spec.without_env().write(&self.task_dir(id).join(SPEC)),
-            Some(_) | None => Ok(()),
-        }
+        SpecFile::wipe_env(&self.task_dir(id).join(SPEC))
     }
 
     /// Keeps what the ledger says of a task that has ended, so that a lost
@@ -229,6 +226,13 @@ impl Folders {
             ControlFlow::Continue(())
         })?;
         Ok(found)
+    }
+
+    /// Does it name a private folder that a dead shim left?
+    #[must_use]
+    pub fn names_temp(&self, id: &TaskId) -> bool {
+        let link = self.task_dir(id).join(sys::temp_folder::LINK_NAME);
+        fs::symlink_metadata(link).is_ok()
     }
 
     /// Removes the private folder that a dead shim left.

@@ -10,7 +10,7 @@ use lifecycle::TaskSpec;
 use protocol::Timestamp;
 use protocol::control::{RunRequest, SessionChoice};
 use protocol::shim::{Leftovers, Start};
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use sys::{atomic_file, hook};
 
@@ -19,6 +19,10 @@ use super::FolderError;
 /// The version of the file's form: fields are added, never changed.
 const VERSION: u32 = 1;
 
+/// What is written within one of these is written whole, whoever is killed meanwhile:
+/// the smallest page of any kernel.
+const PAGE_BYTES: usize = 4096;
+
 /// What of a task's command may be shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
@@ -26,6 +30,10 @@ pub struct Shown {
     pub argv: Vec<String>,
     /// The working folder.
     pub cwd: Option<String>,
+    /// The user that it runs as, where that is not the supervisor's own: it is
+    /// asked for whenever the session may be resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<String>,
 }
 
 /// The whole file. `shown` stands first, so that a list of tasks needs to read
@@ -185,7 +193,7 @@ impl SpecFile {
         }
     }
 
-    pub(super) fn has_env(&self) -> bool {
+    fn has_env(&self) -> bool {
         !(self.chosen_env.is_empty() && self.client_env.is_empty() && self.env.is_empty())
     }
 
@@ -203,6 +211,50 @@ impl SpecFile {
     }
 
     pub(super) fn read(path: &Path) -> Result<Option<Self>, FolderError> {
+        Ok(Contents::read(path)?.map(|contents| contents.spec))
+    }
+
+    /// Takes the environment out of the file, which stands at its end.
+    pub(super) fn wipe_env(path: &Path) -> Result<(), FolderError> {
+        let Some(Contents {
+            spec,
+            bytes,
+            length,
+        }) = Contents::read(path)?
+        else {
+            return Ok(());
+        };
+        let (at, ending) = if spec.has_env() {
+            let wiped = spec.without_env();
+            let new = serde_json::to_vec(&wiped).map_err(FolderError::form(path))?;
+            let same = bytes.iter().zip(&new).take_while(|(old, new)| old == new);
+            let at = same.count();
+            if at / PAGE_BYTES != new.len().saturating_sub(1) / PAGE_BYTES {
+                return wiped.write(path);
+            }
+            (at, new[at..].to_vec())
+        } else if length < bytes.len() {
+            (length, Vec::new())
+        } else {
+            return Ok(());
+        };
+        // In place: a new file that takes the place of another one costs its way to
+        // the disk.
+        atomic_file::end_with(path, at, &ending, &hook::SUP_SPEC_WRITE)
+            .map_err(FolderError::io("write", path))
+    }
+}
+
+/// The file as it is.
+struct Contents {
+    spec: SpecFile,
+    bytes: Vec<u8>,
+    /// Bytes of the spec; what follows is the rest of an older one.
+    length: usize,
+}
+
+impl Contents {
+    fn read(path: &Path) -> Result<Option<Self>, FolderError> {
         #[derive(Deserialize)]
         struct Form {
             version: u32,
@@ -212,15 +264,25 @@ impl SpecFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(FolderError::io("read", path)(error)),
         };
-        match serde_json::from_slice(&bytes) {
-            Ok(spec) => Ok(Some(spec)),
-            Err(error) => match serde_json::from_slice::<Form>(&bytes) {
-                Ok(Form { version }) if version > VERSION => Err(FolderError::Version {
-                    path: path.to_owned(),
-                    version,
-                }),
-                Ok(_) | Err(_) => Err(FolderError::form(path)(error)),
-            },
+        let mut values = serde_json::Deserializer::from_slice(&bytes).into_iter();
+        let error = match values.next() {
+            Some(Ok(spec)) => {
+                let length = values.byte_offset();
+                return Ok(Some(Self {
+                    spec,
+                    bytes,
+                    length,
+                }));
+            }
+            Some(Err(error)) => error,
+            None => serde_json::Error::custom("the file is empty"),
+        };
+        match serde_json::from_slice::<Form>(&bytes) {
+            Ok(Form { version }) if version > VERSION => Err(FolderError::Version {
+                path: path.to_owned(),
+                version,
+            }),
+            Ok(_) | Err(_) => Err(FolderError::form(path)(error)),
         }
     }
 }

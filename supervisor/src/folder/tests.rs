@@ -58,6 +58,7 @@ fn spec() -> SpecFile {
         limits: Limits::default(),
         policy: Policy::default(),
         links: Links::default(),
+        run_as: None,
     };
     let start = Start {
         task_id: id(),
@@ -79,11 +80,15 @@ fn spec() -> SpecFile {
         grace_ms: 5,
         nofile_soft: 1024,
     };
-    let shown = Shown {
+    SpecFile::new(&request, &task, &start, &shown(), known_by())
+}
+
+fn shown() -> Shown {
+    Shown {
         argv: vec!["claude".into(), "<prompt>".into()],
         cwd: Some("/work".into()),
-    };
-    SpecFile::new(&request, &task, &start, &shown, known_by())
+        run_as: Some("bob".into()),
+    }
 }
 
 fn known_by() -> KnownBy {
@@ -109,6 +114,45 @@ fn a_folder_is_private_and_has_the_whole_dispatch() {
     assert_eq!(mode(folders.tasks_dir()), 0o700);
     assert_eq!(mode(&folders.task_dir(&id())), 0o700);
     assert_eq!(mode(&folders.task_dir(&id()).join("spec")), 0o600);
+    place.remove().expect("ours");
+}
+
+/// Wherever the pages of the file end.
+#[test]
+fn what_is_wiped_in_place_is_what_would_be_written() {
+    let place = TempFolder::create(&[std::env::temp_dir()]).expect("a folder");
+    let folders = Folders::new(&place.path().join("tasks"));
+    let path = folders.task_dir(&id()).join("spec");
+    let bare = serde_json::to_vec(&spec().without_env()).expect("JSON");
+    let to_the_page = 4096 - bare.len();
+    for padding in to_the_page - 80..to_the_page + 80 {
+        let mut padded = spec();
+        padded.shown.cwd = Some("x".repeat(padding));
+        folders.create(&id(), &padded).expect("made");
+        folders.wipe_env(&id()).expect("wiped");
+        let wiped = serde_json::to_vec(&padded.without_env()).expect("JSON");
+        assert_eq!(fs::read(&path).expect("there"), wiped, "padding {padding}");
+    }
+    place.remove().expect("ours");
+}
+
+/// The supervisor was killed between the new ending and the new length.
+#[test]
+fn the_rest_of_what_was_wiped_half_way_goes_the_next_time() {
+    let place = TempFolder::create(&[std::env::temp_dir()]).expect("a folder");
+    let folders = Folders::new(&place.path().join("tasks"));
+    folders.create(&id(), &spec()).expect("made");
+    let path = folders.task_dir(&id()).join("spec");
+    let mut half = fs::read(&path).expect("there");
+    let wiped = serde_json::to_vec(&spec().without_env()).expect("JSON");
+    half[..wiped.len()].copy_from_slice(&wiped);
+    fs::write(&path, &half).expect("written");
+    assert_eq!(
+        folders.spec(&id()).expect("read"),
+        Some(spec().without_env())
+    );
+    folders.wipe_env(&id()).expect("wiped");
+    assert_eq!(fs::read(&path).expect("there"), wiped);
     place.remove().expect("ours");
 }
 
@@ -156,7 +200,8 @@ fn what_may_be_shown_is_read_without_the_rest() {
         folders.shown(&id()),
         Shown {
             argv: vec!["a".into()],
-            cwd: Some("/c".into())
+            cwd: Some("/c".into()),
+            run_as: None,
         }
     );
     assert!(matches!(folders.spec(&id()), Err(FolderError::Form { .. })));

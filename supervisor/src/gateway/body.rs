@@ -149,5 +149,26 @@ pub(super) async fn read_json<T: DeserializeOwned + Default>(
     if !is_json {
         return Err(HttpError::MediaType);
     }
-    serde_json::from_slice(&bytes).map_err(|error| HttpError::usage(format!("the body: {error}")))
+    from_json(&bytes).map_err(HttpError::usage)
+}
+
+/// # Errors
+/// In words, with the field that they are about.
+pub(super) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    // A list would be taken for fields in their order.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err("the body: it is not an object, `{…}`".to_owned());
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        // What is said of an unknown field names it.
+        let whole = path == "." || error.inner().to_string().contains(&format!("`{path}`"));
+        match whole {
+            true => format!("the body: {}", error.inner()),
+            false => format!("the body: {path}: {}", error.inner()),
+        }
+    })?;
+    let ended = reader.end().map(|()| value);
+    ended.map_err(|error| format!("the body: {error}"))
 }

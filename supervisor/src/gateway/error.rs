@@ -158,6 +158,7 @@ const fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::SessionRefused
         | ErrorCode::IdConflict
         | ErrorCode::Conflict
+        | ErrorCode::CrashLoop
         | ErrorCode::NotGone => StatusCode::CONFLICT,
         ErrorCode::Limit => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Draining => StatusCode::SERVICE_UNAVAILABLE,

@@ -83,7 +83,7 @@ pub(super) async fn answer(
         };
         wanted.task = Some(detail.task.id.to_string());
     }
-    let Answer::Status(status) = asker.one(Request::Status).await? else {
+    let Some((status, _refusing)) = asker.one(Request::Status).await?.into_status() else {
         return Err(HttpError::internal("the core answered another question"));
     };
     let start = find_start(asker, wanted_from).await?;
@@ -98,7 +98,7 @@ pub(super) async fn answer(
         "seq": start.last_seq,
     });
     let hello = format!("retry: {RETRY_MS}\nevent: hello\ndata: {hello}\n\n");
-    let body = Body::stream(|pieces| send(hello, events, wanted, pieces));
+    let body = Body::stream(|pieces| produce(hello, events, wanted, pieces));
     Ok(response(StatusCode::OK, "text/event-stream", body))
 }
 
@@ -155,7 +155,7 @@ async fn find_start(asker: &Asker, wanted_from: Option<u64>) -> Result<Start, Ht
     })
 }
 
-async fn send(
+async fn produce(
     hello: String,
     mut events: mpsc::Receiver<Answer>,
     wanted: Wanted,
@@ -228,7 +228,7 @@ mod tests {
         let (_events, received) = mpsc::channel(1);
         let (pieces, mut sent) = mpsc::channel(1);
         let hello = String::from("hello");
-        let sending = tokio::spawn(send(hello, received, Wanted::default(), pieces));
+        let sending = tokio::spawn(produce(hello, received, Wanted::default(), pieces));
         assert_eq!(sent.recv().await.as_deref(), Some(&b"hello"[..]));
         assert_eq!(sent.recv().await.as_deref(), Some(&b": heartbeat\n\n"[..]));
         drop(sent);

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::header::{AUTHORIZATION, ETAG, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Request as HttpRequest, Response, StatusCode};
 use protocol::control::{
     Again, DrainRequest, ErrorBody, KeepAct, KeepRequest, Request, Response as Answer, SessionAct,
     SessionChange, SessionsRequest, StopRequest,
 };
+use protocol::json::StopGoal;
 use protocol::view::StopResult;
 use protocol::vocab::StopOutcome;
 use serde_json::{Value, json};
@@ -19,10 +20,10 @@ use super::asked::{again, idempotency_key, if_match, list_filter};
 use super::body::{Body, json_response, read_json, text_response};
 use super::error::HttpError;
 use super::metrics::Figures;
-use super::posted::{DrainBody, NoBody, RunBody, SessionBody, StopBody, TaskChange};
+use super::posted::{DrainBody, NoBody, ReleaseBody, RunBody, SessionBody, StopBody, TaskChange};
 use super::routes::{About, Access, Found, Operation, Query, Question};
 use super::token::Token;
-use super::{HttpCall, events, logs, metrics, openapi, page, render, routes};
+use super::{HttpCall, LastWord, events, logs, metrics, openapi, page, render, routes};
 use crate::reply;
 use crate::socket::Peer;
 
@@ -42,6 +43,7 @@ pub(super) enum Entry {
 pub(super) struct Asker {
     pub(super) calls: mpsc::Sender<HttpCall>,
     pub(super) entry: Entry,
+    pub(super) last_word: LastWord,
 }
 
 impl Asker {
@@ -59,15 +61,22 @@ impl Asker {
             reply,
         };
         let sent = self.calls.send(call).await;
-        sent.map_err(|_| HttpError::Leaving)?;
+        sent.map_err(|_| self.gone())?;
         Ok(answers)
+    }
+
+    /// There is nobody (any more) who would answer.
+    pub(super) fn gone(&self) -> HttpError {
+        self.last_word
+            .said()
+            .map_or(HttpError::Leaving, HttpError::Core)
     }
 
     async fn figures(&self) -> Result<Figures, HttpError> {
         let (reply, figures) = oneshot::channel();
         let sent = self.calls.send(HttpCall::Figures(reply)).await;
-        sent.map_err(|_| HttpError::Leaving)?;
-        let figures = figures.await.map_err(|_| HttpError::Leaving)?;
+        sent.map_err(|_| self.gone())?;
+        let figures = figures.await.map_err(|_| self.gone())?;
         figures.map_err(HttpError::Core)
     }
 
@@ -77,7 +86,7 @@ impl Asker {
             Some(Answer::Error(refusal)) => Err(refusal.into()),
             Some(Answer::Conflict { refusal, task }) => Err(HttpError::Conflict(refusal, task)),
             Some(answer) => Ok(answer),
-            None => Err(HttpError::Leaving),
+            None => Err(self.gone()),
         }
     }
 
@@ -198,7 +207,10 @@ async fn request_of(
         Question::ShowSession => Request::Sessions(SessionsRequest {
             key: Some(variable),
         }),
-        Question::ReleaseSession => change(variable, SessionAct::Release, headers, body).await?,
+        Question::ReleaseSession => {
+            let release = read_json::<ReleaseBody>(headers, body).await?;
+            Request::ChangeSession(release.into_request(variable)?)
+        }
         Question::QuarantineSession => {
             change(variable, SessionAct::Quarantine, headers, body).await?
         }
@@ -233,6 +245,13 @@ impl Patience {
             Self::Waits
         }
     }
+
+    const fn goal(self) -> StopGoal {
+        match self {
+            Self::Waits => StopGoal::Gone,
+            Self::DoesNotWait => StopGoal::OnRecord,
+        }
+    }
 }
 
 async fn change(
@@ -255,15 +274,17 @@ fn keep(id: String, act: KeepAct) -> Request {
 
 /// 503 while no new work is welcome.
 async fn ready(asker: &Asker) -> Result<Response<Body>, HttpError> {
-    let Answer::Status(status) = asker.one(Request::Status).await? else {
+    let Some((status, refusing)) = asker.one(Request::Status).await?.into_status() else {
         return Err(HttpError::internal("the core answered another question"));
     };
-    let code = if status.phase == "admitting" {
+    let code = if status.phase == "admitting" && refusing.is_none() {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    Ok(json_response(code, &json!({ "phase": status.phase })))
+    let status = render::status(&status, refusing.as_ref())?;
+    let told = json!({ "phase": status["phase"], "refusing": status["refusing"] });
+    Ok(json_response(code, &told))
 }
 
 /// The shapes of `agentctl --json`.
@@ -307,7 +328,10 @@ fn answered(
         }
         Answer::Kept { task, .. } => render::value(&task)?,
         Answer::Sessions(sessions) => json!({ "sessions": render::value(&sessions)? }),
-        Answer::Status(view) => render::value(&view)?,
+        Answer::Status(_) | Answer::StatusWith(..) => match answer.into_status() {
+            Some((view, refusing)) => render::status(&view, refusing.as_ref())?,
+            None => return Err(HttpError::internal("the core answered another question")),
+        },
         Answer::Error(_)
         | Answer::Conflict { .. }
         | Answer::Log(_)
@@ -322,7 +346,11 @@ fn answered(
             return Err(HttpError::internal("the core answered another question"));
         }
     };
-    Ok(json_response(status, &value))
+    let mut response = json_response(status, &value);
+    if let Some(version) = render::version_of(&value) {
+        response.headers_mut().insert(ETAG, version);
+    }
+    Ok(response)
 }
 
 /// 409 where a client that waits would take what still lives for stopped.
@@ -339,5 +367,5 @@ fn stopped(
     if patience == Patience::Waits && results.iter().any(|result| alive(result.outcome)) {
         *status = StatusCode::CONFLICT;
     }
-    Ok(json!({ "results": render::value(&results)? }))
+    render::stopped(&results, patience.goal())
 }

@@ -28,17 +28,27 @@ pub(super) async fn answer(
     mut query: Query,
 ) -> Result<Response<Body>, HttpError> {
     let (request, form) = read(id, &mut query).map_err(HttpError::usage)?;
+    let follows = request.follow;
+    if follows {
+        // Its log may stay empty for long, and a client that follows waits for the
+        // head of the answer: whether there is such a task is asked beforehand.
+        let id = request.id.clone();
+        let _there = asker.one(Request::Show { id }).await?;
+    }
     let mut answers = asker.ask(Request::Logs(request)).await?;
-    let first = match answers.recv().await {
-        Some(Answer::Error(refusal)) => return Err(refusal.into()),
-        Some(first) => first,
-        None => return Err(HttpError::Leaving),
+    let first = match follows {
+        true => None,
+        false => match answers.recv().await {
+            Some(Answer::Error(refusal)) => return Err(refusal.into()),
+            Some(first) => Some(first),
+            None => return Err(asker.gone()),
+        },
     };
     let kind = match form {
         Form::Lines(_) => "application/x-ndjson",
         Form::Raw => "text/plain; charset=utf-8",
     };
-    let body = Body::stream(|pieces| send(first, answers, form, pieces));
+    let body = Body::stream(|pieces| produce(first, answers, form, pieces));
     Ok(response(StatusCode::OK, kind, body))
 }
 
@@ -64,13 +74,16 @@ fn read(id: String, query: &mut Query) -> Result<(LogsRequest, Form), String> {
     Ok((request, form))
 }
 
-async fn send(
-    first: Answer,
+async fn produce(
+    first: Option<Answer>,
     mut answers: mpsc::Receiver<Answer>,
     form: Form,
     pieces: mpsc::Sender<Bytes>,
 ) {
-    let mut next = Some(first);
+    let mut next = match first {
+        Some(first) => Some(first),
+        None => answers.recv().await,
+    };
     while let Some(answer) = next {
         let piece = match (answer, form) {
             (Answer::Log(chunk), Form::Raw) => Some(Bytes::from(chunk.bytes)),

@@ -211,6 +211,64 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Prometheus' conventions, and every family that is promised.
+    #[test]
+    fn families_are_named_by_the_conventions() {
+        let figures = Figures {
+            tasks: vec![(["success", "completed", "exec"].map(String::from), 2)],
+            ..Figures::default()
+        };
+        let text = text(&figures);
+        let mut families: Vec<(&str, &str)> = Vec::new();
+        for line in text.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let (name, words) = help.split_once(' ').expect("it has words");
+                assert!(words.ends_with('.'), "{line}");
+                assert!(
+                    families.iter().all(|(known, _)| *known != name),
+                    "{name} twice"
+                );
+                families.push((name, ""));
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = kind.split_once(' ').expect("it has a type");
+                let family = families.last_mut().expect("its help is before it");
+                assert_eq!(family.0, name);
+                family.1 = kind;
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+                let is_time = name.contains("duration") || name.contains("oldest");
+                assert!(!is_time || name.ends_with("_seconds"), "{line}");
+            } else {
+                let (name, kind) = families.last().expect("samples follow their family");
+                let rest = line.strip_prefix(name).expect("one family after the other");
+                let suffix = rest.split(['{', ' ']).next().expect("a name");
+                let of_histogram = ["_bucket", "_sum", "_count"].contains(&suffix);
+                assert_eq!(of_histogram, *kind == "histogram", "{line}");
+            }
+        }
+        let names: Vec<&str> = families
+            .iter()
+            .map(|(name, _)| name.strip_prefix("agent_supervisor_").expect("ours"))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "build_info",
+                "start_time_seconds",
+                "phase",
+                "tasks",
+                "shims",
+                "queue_depth",
+                "queue_oldest_seconds",
+                "adopted_total",
+                "ledger_bytes",
+                "events_total",
+                "commit_duration_seconds",
+                "launch_duration_seconds",
+                "stop_duration_seconds",
+            ]
+        );
+    }
+
     #[test]
     fn buckets_add_up() {
         let mut figures = Figures::default();

@@ -16,6 +16,7 @@ mod openapi;
 mod page;
 mod patience;
 mod posted;
+mod quantity;
 mod render;
 mod routes;
 mod serve;
@@ -25,11 +26,30 @@ pub use metrics::{Figures, Histogram};
 pub use serve::{GatewayServer, Listener};
 pub use token::{Token, TokenError};
 
+use std::sync::{Arc, OnceLock};
+
 use protocol::control::{ErrorBody, Request};
 use tokio::sync::oneshot;
 
 use crate::reply::ReplySender;
 use crate::socket::Peer;
+
+/// Why nothing is answered any more, where it is not an orderly end: said to
+/// everyone whose request was on its way.
+#[derive(Clone, Debug, Default)]
+pub struct LastWord(Arc<OnceLock<ErrorBody>>);
+
+impl LastWord {
+    /// Says it. The first one counts.
+    pub fn say(&self, why: ErrorBody) {
+        let _earlier = self.0.set(why);
+    }
+
+    /// What was said.
+    fn said(&self) -> Option<ErrorBody> {
+        self.0.get().cloned()
+    }
+}
 
 /// One request on its way to the core.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! A stream whose writes give up on a peer that reads nothing (R12).
+//! A client's stream: writes pass a hook point, and give up on a peer that reads
+//! nothing (R12).
 
 use std::future::Future;
 use std::io;
@@ -6,7 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use sys::hook::SUP_HTTP_SEND;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 /// How long a peer may read nothing while its socket is full.
@@ -47,6 +49,17 @@ impl<S> Patient<S> {
     }
 }
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
+    /// Says this and that it was all, and hears the client out: one whose words were not
+    /// read might see a broken connection in place of the answer.
+    pub(super) async fn say(mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes).await?;
+        self.shutdown().await?;
+        tokio::io::copy(&mut self, &mut tokio::io::sink()).await?;
+        Ok(())
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -63,7 +76,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let written = SUP_HTTP_SEND.run(|| Pin::new(&mut self.stream).poll_write(cx, bytes));
         self.judge(cx, written)
     }
 
@@ -80,7 +93,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncWriteExt;
 
     #[tokio::test(start_paused = true)]
     async fn who_reads_nothing_is_given_up() {

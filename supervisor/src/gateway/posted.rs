@@ -1,14 +1,18 @@
-//! What is posted: the long options of `agentctl` in snake_case.
+//! What is posted: the long options of `agentctl` in snake_case. A `null` is as
+//! good as left out: many languages write one where there is nothing.
 
 use std::collections::BTreeMap;
 
-use protocol::control::{KeepAct, OnNotFound, RunOption, RunRequest, SessionChoice, StopRequest};
-use protocol::duration::{BadQuantity, parse_duration_ms, parse_size_bytes, parse_usd_micros};
+use protocol::control::{
+    KeepAct, OnNotFound, RunOption, RunRequest, SessionAct, SessionChange, SessionChoice,
+    StopRequest,
+};
 use protocol::{ProviderName, SessionId, StopReason, TaskId};
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::error::HttpError;
+use super::quantity::{Limit, Size, Span, Usd, or_default};
 
 /// Nothing: the path says it all.
 #[derive(Default, Deserialize)]
@@ -38,12 +42,14 @@ impl TaskChange {
 pub(super) struct RunBody {
     id: Option<TaskId>,
     provider: Option<ProviderName>,
+    #[serde(deserialize_with = "or_default")]
     argv: Vec<String>,
     key: Option<String>,
     prompt: Option<String>,
     model: Option<String>,
     name: Option<String>,
     cwd: Option<String>,
+    #[serde(deserialize_with = "or_default")]
     env: BTreeMap<String, String>,
     agent: Option<String>,
     agent_type: Option<String>,
@@ -52,19 +58,24 @@ pub(super) struct RunBody {
     user: Option<String>,
     session_id: Option<SessionId>,
     resume: Option<SessionId>,
+    #[serde(deserialize_with = "or_default")]
     fresh: bool,
+    #[serde(deserialize_with = "or_default")]
     unsafe_resume: bool,
     timeout: Limit,
     idle_timeout: Limit,
     start_timeout: Limit,
     grace: Span,
     max_log: Size,
+    #[serde(deserialize_with = "or_default")]
     provider_arg: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
     on_conflict: OnConflict,
     container: Option<String>,
     memory: Size,
     max_cost: Usd,
     on_not_found: Option<OnNotFound>,
+    r#as: Option<String>,
 }
 
 /// What to do while the key has a live task.
@@ -89,6 +100,7 @@ impl RunBody {
         options.extend(self.memory.0.map(RunOption::Memory));
         options.extend(self.max_cost.0.map(RunOption::MaxCost));
         options.extend(self.on_not_found.map(RunOption::OnNotFound));
+        options.extend(self.r#as.clone().map(RunOption::As));
         options
     }
 
@@ -163,7 +175,9 @@ pub(super) struct StopBody {
     reason: Option<StopReason>,
     note: Option<String>,
     grace: Span,
+    #[serde(deserialize_with = "or_default")]
     force: bool,
+    #[serde(deserialize_with = "or_default")]
     no_wait: bool,
 }
 
@@ -188,87 +202,49 @@ pub(super) struct SessionBody {
     pub(super) session_id: Option<SessionId>,
 }
 
+/// A release of a session, or of a key that rests.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ReleaseBody {
+    session_id: Option<SessionId>,
+    crash_loop: bool,
+}
+
+impl ReleaseBody {
+    pub(super) fn into_request(self, key: String) -> Result<SessionChange, HttpError> {
+        let act = match (&self.session_id, self.crash_loop) {
+            (_, false) => SessionAct::Release,
+            (None, true) => SessionAct::ReleaseKey,
+            (Some(_), true) => {
+                return Err(HttpError::usage(
+                    "`crash_loop` is about the key: leave `session_id` out",
+                ));
+            }
+        };
+        Ok(SessionChange {
+            key,
+            session_id: self.session_id,
+            act,
+        })
+    }
+}
+
 /// A drain.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DrainBody {
     pub(super) deadline: Span,
+    #[serde(deserialize_with = "or_default")]
     pub(super) no_wait: bool,
-}
-
-/// Milliseconds of a duration.
-#[derive(Default)]
-pub(super) struct Span(pub(super) Option<u64>);
-
-/// The same, which has to leave the task some time.
-#[derive(Default)]
-struct Limit(Option<u64>);
-
-/// Bytes of a size.
-#[derive(Default)]
-struct Size(Option<u64>);
-
-/// Millionths of US dollars.
-#[derive(Default)]
-struct Usd(Option<u64>);
-
-impl<'de> Deserialize<'de> for Usd {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let form = "US dollars look like \"2\" or \"1.25\"";
-        match quantity(from, parse_usd_micros, form)? {
-            Some(0) => Err(de::Error::custom(
-                "zero would end the task at once; leave the limit out",
-            )),
-            limit => Ok(Self(limit)),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let form = "a duration looks like \"90s\", \"10m\", \"1h30m\" or \"500ms\"";
-        quantity(from, parse_duration_ms, form).map(Self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Limit {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        match Span::deserialize(from)?.0 {
-            Some(0) => Err(de::Error::custom(
-                "zero would end the task at once; leave the limit out",
-            )),
-            limit => Ok(Self(limit)),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let form = "a size looks like \"512K\", \"64M\", \"2G\" or \"4096\"";
-        quantity(from, parse_size_bytes, form).map(Self)
-    }
-}
-
-fn quantity<'de, D: Deserializer<'de>>(
-    from: D,
-    parse: fn(&str) -> Result<u64, BadQuantity>,
-    form: &str,
-) -> Result<Option<u64>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(from)? else {
-        return Ok(None);
-    };
-    parse(&text).map(Some).map_err(|bad| match bad {
-        BadQuantity::Form => de::Error::custom(format!("`{text}`: {form}")),
-        BadQuantity::TooLarge => de::Error::custom(format!("`{text}` is too large")),
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::body::from_json;
 
     fn request(text: &str, key: Option<&str>) -> Result<RunRequest, String> {
-        let body: RunBody = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let body: RunBody = from_json(text.as_bytes())?;
         let key = key.map(|key| TaskId::new(key).expect("valid"));
         body.into_request(key).map_err(|error| format!("{error:?}"))
     }
@@ -276,9 +252,10 @@ mod tests {
     #[test]
     fn options_have_their_long_names() {
         let text = r#"{"argv":["true"],"cwd":"/","env":{"A":"b"},"timeout":"1m","max_log":"1K",
-            "issue":7,"fresh":true,"provider_arg":["x"],"memory":"64M"}"#;
+            "issue":7,"fresh":true,"provider_arg":["x"],"memory":"64M","as":"bob"}"#;
         let body: RunBody = serde_json::from_str(text).expect("good");
-        assert_eq!(body.options(), [RunOption::Memory(64 << 20)]);
+        let options = [RunOption::Memory(64 << 20), RunOption::As("bob".to_owned())];
+        assert_eq!(body.options(), options);
         let request = request(text, Some("t1")).expect("good");
         assert_eq!(request.id.as_str(), "t1");
         assert_eq!(request.env, [("A".to_owned(), "b".to_owned())]);
@@ -288,12 +265,35 @@ mod tests {
     }
 
     #[test]
+    fn a_null_is_left_out() {
+        let text = r#"{"cwd":"/","argv":null,"env":null,"fresh":null,"unsafe_resume":null,
+            "timeout":null,"memory":null,"max_cost":null,"provider_arg":null,"on_conflict":null,
+            "key":null,"issue":null,"on_not_found":null}"#;
+        let full = request(text, Some("t1")).expect("good");
+        assert_eq!(Ok(full), request(r#"{"cwd":"/"}"#, Some("t1")));
+    }
+
+    #[test]
     fn nothing_is_ignored_or_guessed() {
         for (text, words) in [
             (r#"{"cwd":"/","colour":"red"}"#, "unknown field `colour`"),
             (r#"{"argv":["true"]}"#, "`cwd` is missing"),
             (r#"{"cwd":"/","timeout":"0s"}"#, "zero would end"),
-            (r#"{"cwd":"/","timeout":"5"}"#, "a duration looks like"),
+            (
+                r#"{"cwd":"/","timeout":"5"}"#,
+                "timeout: `\"5\"`: a duration has its unit",
+            ),
+            (r#"{"cwd":"/","grace":5}"#, "grace: `5`: a duration"),
+            (
+                r#"{"cwd":"/","argv":"ls -l"}"#,
+                "argv: invalid type: string",
+            ),
+            (r#"{"cwd":"/","argv":["ls",1]}"#, "argv[1]: invalid type"),
+            (r#"{"cwd":"/","env":{"N":1}}"#, "env.N: invalid type"),
+            (r#"{"cwd":"/","fresh":"yes"}"#, "fresh: invalid type"),
+            (r#"{"cwd":"/","issue":"7"}"#, "issue: invalid type"),
+            (r#"{"cwd":"/"} x"#, "trailing characters"),
+            (r#"["/"]"#, "not an object"),
             (r#"{"cwd":"/","id":"a/b"}"#, "not allowed"),
             (r#"{"cwd":"/","id":"other"}"#, "two names"),
             (r#"{"cwd":"/","fresh":true,"resume":"x"}"#, "only one of"),

@@ -1,6 +1,9 @@
 //! The JSON of `agentctl --json`, with an error that HTTP can tell.
 
-use protocol::view::{TaskDetail, TaskView};
+use hyper::header::HeaderValue;
+use protocol::control::ErrorBody;
+use protocol::json::StopGoal;
+use protocol::view::{StatusView, StopResult, TaskDetail, TaskView};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -16,11 +19,27 @@ pub(super) fn detail(detail: &TaskDetail) -> Result<Value, HttpError> {
     protocol::json::detail(detail).map_err(internal)
 }
 
+/// `status`, and whether new work is welcome.
+pub(super) fn status(view: &StatusView, refusing: Option<&ErrorBody>) -> Result<Value, HttpError> {
+    protocol::json::status(view, refusing).map_err(internal)
+}
+
+/// What a stop achieved.
+pub(super) fn stopped(results: &[StopResult], goal: StopGoal) -> Result<Value, HttpError> {
+    protocol::json::stopped(results, goal).map_err(internal)
+}
+
 /// The task object of `archive`, and whether it was so before.
 pub(super) fn archived(task: &TaskView, changed: bool) -> Result<Value, HttpError> {
     let mut object = value(task)?;
     object["already_archived"] = json!(!changed);
     Ok(object)
+}
+
+/// What an `If-Match` may name, where the answer is one task.
+pub(super) fn version_of(task: &Value) -> Option<HeaderValue> {
+    let version = task["version"].as_u64()?;
+    HeaderValue::from_str(&format!("\"{version}\"")).ok()
 }
 
 fn internal(error: serde_json::Error) -> HttpError {

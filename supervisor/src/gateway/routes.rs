@@ -173,6 +173,9 @@ pub(super) fn find(method: &str, path: &str) -> Found {
             return Found::Route(route, variable);
         }
         others.push(route.method);
+        if route.method == "GET" {
+            others.push("HEAD");
+        }
     }
     if others.is_empty() {
         Found::Nothing
@@ -332,7 +335,7 @@ mod tests {
         let Found::OtherMethods(methods) = find("PUT", "/v1/drain") else {
             panic!("it has others");
         };
-        assert_eq!(methods, "GET, POST, DELETE");
+        assert_eq!(methods, "GET, HEAD, POST, DELETE");
     }
 
     #[test]

@@ -8,20 +8,27 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use super::HttpCall;
 use super::handle::{Asker, Entry, handle};
 use super::patience::Patient;
 use super::token::Token;
+use super::{HttpCall, LastWord};
 use crate::socket::{Acceptor, Admission, Peer};
 
 /// Most clients at a time: a thousand that follow the events, and as many that
 /// come and go.
 const MAX_CONNECTIONS: usize = 2048;
+
+/// Most of those that are refused because there are so many: more are not answered.
+const MAX_REFUSED: usize = 64;
+
+/// How long one of them is heard out.
+const REFUSAL: Duration = Duration::from_secs(1);
 
 /// For the head of a request, and between two of them.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
@@ -78,8 +85,13 @@ impl GatewayServer {
     }
 
     /// Serves until it is dropped. Requests go to `calls`; the connections run
-    /// in `connections`.
-    pub async fn serve(mut self, calls: mpsc::Sender<HttpCall>, connections: &mut JoinSet<()>) {
+    /// in `connections`; who is not answered any more is told `last_word`.
+    pub async fn serve(
+        mut self,
+        calls: mpsc::Sender<HttpCall>,
+        last_word: LastWord,
+        connections: &mut JoinSet<()>,
+    ) {
         loop {
             let client = tokio::select! {
                 // Both are cancel-safe.
@@ -97,11 +109,19 @@ impl GatewayServer {
                     tracing::warn!(%error, "the gateway could not accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
+                Ok(client) if connections.len() >= MAX_CONNECTIONS + MAX_REFUSED => drop(client),
                 Ok(client) if connections.len() >= MAX_CONNECTIONS => {
                     tracing::debug!("the gateway has too many clients");
-                    refuse(client).await;
+                    connections.spawn(refuse(client));
                 }
-                Ok(client) => self.door.admit(client, &calls, connections),
+                Ok(client) => {
+                    let asker = Asker {
+                        calls: calls.clone(),
+                        entry: self.door.entry(&client),
+                        last_word: last_word.clone(),
+                    };
+                    admit(client, asker, connections);
+                }
             }
         }
     }
@@ -131,36 +151,31 @@ impl Door {
             (Self::Unix(..), Client::Unix(..) | Client::Tcp(_)) => Entry::Refused,
         }
     }
+}
 
-    fn admit(&self, client: Client, calls: &mpsc::Sender<HttpCall>, connections: &mut JoinSet<()>) {
-        let asker = Asker {
-            calls: calls.clone(),
-            entry: self.entry(&client),
-        };
-        match client {
-            Client::Tcp(stream) => {
-                // Without it small answers wait; a failure only costs time.
-                let _slower = stream.set_nodelay(true);
-                connections.spawn(serve_connection(stream, asker));
-            }
-            Client::Unix(stream, _) => {
-                connections.spawn(serve_connection(stream, asker));
-            }
+fn admit(client: Client, asker: Asker, connections: &mut JoinSet<()>) {
+    match client {
+        Client::Tcp(stream) => {
+            // Without it small answers wait; a failure only costs time.
+            let _slower = stream.set_nodelay(true);
+            connections.spawn(serve_connection(stream, asker));
+        }
+        Client::Unix(stream, _) => {
+            connections.spawn(serve_connection(stream, asker));
         }
     }
 }
 
-/// Says no without reading a word. A fresh socket takes this much at once.
+/// Says no, whatever the client asks.
 async fn refuse(client: Client) {
-    const AT_ONCE: Duration = Duration::from_millis(50);
-    let write = async move {
+    let said = async move {
         match client {
-            Client::Tcp(mut stream) => stream.write_all(TOO_MANY).await,
-            Client::Unix(mut stream, _) => stream.write_all(TOO_MANY).await,
+            Client::Tcp(stream) => Patient::new(stream).say(TOO_MANY).await,
+            Client::Unix(stream, _) => Patient::new(stream).say(TOO_MANY).await,
         }
     };
-    if !matches!(tokio::time::timeout(AT_ONCE, write).await, Ok(Ok(()))) {
-        tracing::debug!("a refused client had left");
+    if !matches!(timeout(REFUSAL, said).await, Ok(Ok(()))) {
+        tracing::debug!("a refused client was not heard out");
     }
 }
 
@@ -181,5 +196,127 @@ where
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection of the gateway was ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::time::Instant;
+
+    /// A connection whose requests nobody answers, and when it has ended.
+    fn connected() -> (
+        DuplexStream,
+        tokio::task::JoinHandle<()>,
+        mpsc::Receiver<HttpCall>,
+    ) {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let (calls, received) = mpsc::channel(1);
+        let asker = Asker {
+            calls,
+            entry: Entry::Admitted(Peer {
+                pid: 1,
+                uid: 0,
+                gid: 0,
+            }),
+            last_word: LastWord::default(),
+        };
+        (
+            theirs,
+            tokio::spawn(serve_connection(ours, asker)),
+            received,
+        )
+    }
+
+    /// What it says before it closes the connection.
+    async fn answer(mut client: DuplexStream) -> String {
+        let mut said = Vec::new();
+        client.read_to_end(&mut said).await.expect("it is closed");
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
+    /// Sends a byte from time to time, for as long as anybody reads.
+    async fn drip(client: &mut DuplexStream, byte: u8) -> Duration {
+        const BETWEEN: Duration = Duration::from_secs(3);
+        let begun = Instant::now();
+        while client.write_all(&[byte]).await.is_ok() && begun.elapsed() < 100 * BETWEEN {
+            tokio::time::advance(BETWEEN).await;
+            tokio::task::yield_now().await;
+        }
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_given_up() {
+        let (client, served, _calls) = connected();
+        assert_eq!(answer(client).await, "");
+        served.await.expect("no panic");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_comes_byte_by_byte_is_given_up() {
+        let (mut client, served, _calls) = connected();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nx: ")
+            .await
+            .expect("open");
+        let took = drip(&mut client, b'x').await;
+        assert!(took <= 2 * HEAD_PATIENCE, "{took:?}");
+        served.await.expect("no panic");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kept_connection_that_says_nothing_more_is_given_up() {
+        let (mut client, served, _calls) = connected();
+        let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+        client.write_all(request).await.expect("open");
+        assert!(answer(client).await.ends_with("\r\n\r\nok\n"));
+        served.await.expect("no panic");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_comes_byte_by_byte_is_given_up() {
+        let (mut client, served, _calls) = connected();
+        let head = b"POST /v1/tasks HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+            content-length: 1000000\r\n\r\n";
+        client.write_all(head).await.expect("open");
+        let took = drip(&mut client, b' ').await;
+        assert!(took <= 3 * HEAD_PATIENCE, "{took:?}");
+        let said = answer(client).await;
+        assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
+        served.await.expect("no panic");
+    }
+
+    /// What is no HTTP, or too much of it, is answered and closed.
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_makes_no_sense_is_refused() {
+        let many: String = (0..=MAX_HEADERS).map(|n| format!("x{n}: 1\r\n")).collect();
+        let long = format!("x: {}\r\n", "x".repeat(2 * MAX_BUFFER));
+        for (head, status) in [
+            ("\x16\x03\x01\x02\0 hello\r\n\r\n".to_owned(), "400"),
+            ("GET /healthz HTTP/3.0\r\n\r\n".to_owned(), "400"),
+            (
+                "GET /healthz HTTP/1.1\r\nno colon\r\n\r\n".to_owned(),
+                "400",
+            ),
+            (
+                "POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n".to_owned(),
+                "400",
+            ),
+            (format!("GET / HTTP/1.1\r\n{many}\r\n"), "431"),
+            (format!("GET / HTTP/1.1\r\n{long}\r\n"), "431"),
+            (
+                format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(70_000)),
+                "414",
+            ),
+        ] {
+            let (mut client, served, _calls) = connected();
+            client.write_all(head.as_bytes()).await.expect("open");
+            let said = answer(client).await;
+            let begins = format!("HTTP/1.1 {status} ");
+            assert!(said.starts_with(&begins), "{status}: {said:.200}");
+            served.await.expect("no panic");
+        }
     }
 }

@@ -8,6 +8,7 @@ use protocol::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::OpenError;
+use super::meta;
 
 /// What SQLite keeps beside the file.
 const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
@@ -56,6 +57,17 @@ pub fn replace(path: &Path, new: &Path, now: Timestamp) -> Result<Option<PathBuf
         synced.map_err(OpenError::io("sync", folder))?;
     }
     Ok(found.then_some(kept))
+}
+
+/// No intent of this ledger will have an id up to `id`.
+///
+/// # Errors
+/// [`OpenError`], if it cannot be written.
+pub fn begin_intents_behind(path: &Path, id: u64) -> Result<(), OpenError> {
+    let failed = OpenError::sql("number the intents of", path);
+    let db = Connection::open(path).map_err(&failed)?;
+    meta::write(&db, meta::PRUNED_INTENT, &id.to_string()).map_err(&failed)?;
+    db.close().map_err(|(_, error)| failed(error))
 }
 
 /// Ids and states of the tasks in a ledger that cannot be trusted, as far as it

@@ -10,10 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::statvfs::statvfs;
 
 /// Its size, in bytes: thousands of stops, and a part of the smallest disk that
 /// anybody would run agents on.
 const BYTES: i64 = 16 << 20;
+
+/// With less than this beside the ballast no task begins, in bytes: twice the
+/// largest record that its journal may have to take.
+const SMALLEST_BYTES: u64 = 256 << 10;
 
 /// Its name, beside the ledger.
 const NAME: &str = "ballast";
@@ -23,8 +28,28 @@ const NAME: &str = "ballast";
 pub enum Room {
     /// The ballast is in its place, or cannot be had on this file system.
     Enough,
-    /// It was thrown off: what there is serves the stops.
+    /// It was thrown off, or nothing else is left: what there is serves the stops.
     Short,
+}
+
+/// What is left where `folder` is, the ballast apart. A file system that does not
+/// tell counts as a large one.
+pub(super) fn left_at(folder: &Path) -> Room {
+    let found = match statvfs(folder) {
+        Ok(found) if found.blocks() > 0 => found,
+        Ok(_) | Err(_) => return Room::Enough,
+    };
+    // What only root may use is for those who are.
+    let blocks = if nix::unistd::geteuid().is_root() {
+        found.blocks_free()
+    } else {
+        found.blocks_available()
+    };
+    if blocks.saturating_mul(found.fragment_size()) < SMALLEST_BYTES {
+        Room::Short
+    } else {
+        Room::Enough
+    }
 }
 
 /// The file.

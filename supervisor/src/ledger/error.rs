@@ -221,12 +221,6 @@ pub enum LedgerError {
     /// What came before waits to be committed, and so does this.
     #[error("what came before is not committed yet")]
     Waiting,
-    /// More waits to be committed than is kept.
-    #[error("{events} events wait to be committed, and no more are kept")]
-    TooMuchUnsaved {
-        /// So many.
-        events: usize,
-    },
     /// The ledger was closed.
     #[error("the ledger is closed")]
     Closed,
@@ -238,8 +232,7 @@ impl LedgerError {
     pub const fn passes(&self) -> bool {
         match self {
             Self::Full { .. } | Self::Locked { .. } | Self::Waiting => true,
-            Self::TooMuchUnsaved { .. }
-            | Self::Fatal { .. }
+            Self::Fatal { .. }
             | Self::Read { .. }
             | Self::Aside { .. }
             | Self::Poisoned

@@ -8,14 +8,14 @@ use std::sync::mpsc::SyncSender;
 use lifecycle::{Event, SessionRow, Task};
 use protocol::view::{EventView, SessionView};
 use protocol::vocab::Stream;
-use protocol::{Key, ProviderName, SessionId, TaskId, Timestamp};
+use protocol::{TaskId, Timestamp};
 use tokio::sync::{Semaphore, oneshot};
 
-use super::ballast::{Known, Room};
+use super::ballast::{self, Known, Room};
 use super::error::LedgerError;
 use super::owner::{Request, Ticket};
 use super::prune::MoveAside;
-use super::read::{AdmissionFacts, LedgerInfo, LiveTask, Reader, TaskRow};
+use super::read::{LedgerInfo, LiveTask, Reader, TaskRow};
 use super::secret::TaskSecret;
 
 /// Requests that wait for a thread. The core loop has one commit under way at
@@ -164,7 +164,7 @@ impl LedgerHandle {
     /// [`LedgerError::Closed`].
     pub async fn room(&self) -> Result<Room, LedgerError> {
         if self.room.room() == Room::Enough {
-            return Ok(Room::Enough);
+            return Ok(ballast::left_at(&self.tasks_dir));
         }
         let (reply, answer) = oneshot::channel();
         self.owner.send(Request::Room(reply)).await?;
@@ -206,23 +206,6 @@ impl LedgerHandle {
     /// [`LedgerError`].
     pub async fn live(&self) -> Result<Vec<LiveTask>, LedgerError> {
         self.look(|reader| reader.live()).await
-    }
-
-    /// See [`Reader::admission_facts`].
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn admission_facts(
-        &self,
-        id: TaskId,
-        key: Option<Key>,
-        provider: ProviderName,
-        named: Option<SessionId>,
-    ) -> Result<AdmissionFacts, LedgerError> {
-        self.look(move |reader| {
-            reader.admission_facts(&id, key.as_ref(), &provider, named.as_ref())
-        })
-        .await
     }
 
     /// See [`Reader::find`].

@@ -16,7 +16,8 @@ pub(super) const CHECKPOINTS: &str = "checkpoints";
 pub(super) const PRUNED_SEQ: &str = "pruned_seq";
 /// The boot id of the last supervisor's start up to it.
 pub(super) const PRUNED_BOOT: &str = "pruned_boot";
-/// The highest intent that retention took away, so that none is used again.
+/// The highest intent that retention took away, or that may have been lost with
+/// an earlier ledger, so that none is used again.
 pub(super) const PRUNED_INTENT: &str = "pruned_intent";
 
 /// The value of [`IN_USE`] after an orderly end.

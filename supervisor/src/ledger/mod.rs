@@ -19,6 +19,7 @@ mod aside;
 mod ballast;
 mod checkpoint;
 mod error;
+mod front;
 mod handle;
 mod inspect;
 mod log;
@@ -34,14 +35,16 @@ pub mod syncs;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use aside::{building, remove, replace, tasks_in};
+pub use aside::{begin_intents_behind, building, remove, replace, tasks_in};
 pub use ballast::Room;
 pub use error::{EXIT_LEDGER_UNUSABLE, LedgerError, OpenError, StoreError};
+pub use front::Front;
 pub use handle::LedgerHandle;
 pub use open::{Before, Ledger, OpenOptions, OpenReport, ReadLedger, open};
 pub use owner::LedgerThreads;
 pub use prune::MoveAside;
 pub use read::{
-    AdmissionFacts, LedgerInfo, LiveTask, MAX_MATCHES, OldEnough, Prunable, Reader, TaskRow,
+    AdmissionFacts, LedgerInfo, LiveTask, MAX_COUNTED, MAX_MATCHES, OldEnough, Prunable, Reader,
+    TaskRow,
 };
 pub use secret::TaskSecret;

@@ -8,7 +8,8 @@ use protocol::TaskId;
 use rusqlite::{Connection, OpenFlags};
 
 use super::ballast;
-use super::error::OpenError;
+use super::error::{LedgerError, OpenError};
+use super::front::Front;
 use super::handle::LedgerHandle;
 use super::inspect::{self, APPLICATION_ID, Found};
 use super::meta;
@@ -47,10 +48,24 @@ pub struct OpenOptions {
 pub struct Ledger {
     /// For everyone who asks or commits.
     pub handle: LedgerHandle,
+    /// For whoever dispatches.
+    pub front: Front,
     /// For whoever closes it.
     pub threads: LedgerThreads,
     /// What was found.
     pub report: OpenReport,
+}
+
+impl Ledger {
+    /// See [`LedgerThreads::close`]. The connection of whoever dispatches goes first: the
+    /// writer's is the last.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn close(self) -> Result<(), LedgerError> {
+        drop(self.front);
+        self.threads.close()
+    }
 }
 
 /// What was found at the start.
@@ -116,15 +131,21 @@ fn open_once(options: &OpenOptions) -> Result<Ledger, OpenError> {
     // task's commit takes one sync and not three.
     meta::write(&db, meta::IN_USE, &options.boot_id).map_err(OpenError::sql("mark", path))?;
     syncs::note(Waited::FreshLog);
-    let reader = inspect::open_beside_writer(path)?;
-    reader.busy_timeout(BUSY_TIMEOUT).map_err(&failed)?;
-    reader.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    let open_reader = || -> Result<Connection, OpenError> {
+        let reader = inspect::open_beside_writer(path)?;
+        reader.busy_timeout(BUSY_TIMEOUT).map_err(&failed)?;
+        reader.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        Ok(reader)
+    };
+    let (reader, front) = (open_reader()?, open_reader()?);
+    let front = Front::new(front, path.clone()).map_err(&failed)?;
     db.busy_timeout(COMMIT_BUSY_TIMEOUT).map_err(&failed)?;
     let owner = Owner::new(db, options, &report);
     let (handle, threads) =
         owner::start(owner, reader, options).map_err(OpenError::io("start a thread for", path))?;
     Ok(Ledger {
         handle,
+        front,
         threads,
         report,
     })

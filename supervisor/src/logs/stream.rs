@@ -141,8 +141,16 @@ impl LogStream {
     /// Sends up to the end of the file; the next offset.
     async fn send_rest(&self, file: &File, mut offset: u64) -> Result<u64, Stop> {
         loop {
+            let size = file
+                .metadata()
+                .map_err(|error| self.unreadable(error))?
+                .len();
+            let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(CHUNK);
+            if left == 0 {
+                return Ok(offset);
+            }
             // A new buffer each: it travels to the connection without a copy.
-            let mut bytes = vec![0; CHUNK];
+            let mut bytes = vec![0; left.min(CHUNK)];
             let length = match file.read_at(&mut bytes, offset) {
                 Ok(0) => return Ok(offset),
                 Ok(length) => length,

@@ -1,14 +1,14 @@
 //! The environment of an agent.
 //!
 //! Later layers win: the base (the caller's environment under a user's own
-//! supervisor, the configured one under a system service), without what the
+//! supervisor, the configured one under a system service and for an agent of
+//! another user), without what the
 //! configuration, the provider and this module strip; what the provider adds;
 //! what the caller asked for; and at the end what is ours: the marker and the
 //! place of the supervisor.
 
 use std::collections::BTreeMap;
 
-use nix::unistd::{Uid, User};
 use protocol::TaskId;
 use protocol::limits::{MAX_ARG_BYTES, MAX_ENV_BYTES};
 use protocol::places::{RUNTIME_DIR_VAR, STATE_DIR_VAR};
@@ -69,10 +69,19 @@ pub enum Base<'a> {
     Client(&'a [(String, String)]),
     /// A system service: the account's, with the configured one over it.
     System {
-        /// See [`account`].
+        /// See [`super::account`].
         account: &'a [(String, String)],
         /// `[env] base`.
         configured: &'a [(String, String)],
+    },
+    /// An agent of another user: the configured one, with the account over it.
+    /// What is said of the supervisor's own user is not said of this one, and
+    /// nothing of the caller's environment is handed over.
+    OtherUser {
+        /// `[env] base`.
+        configured: &'a [(String, String)],
+        /// See [`super::account`].
+        account: &'a [(String, String)],
     },
 }
 
@@ -168,6 +177,10 @@ pub fn compose(input: &EnvironmentInput<'_>) -> Result<Vec<(String, String)>, En
             account,
             configured,
         } => [account, configured],
+        Base::OtherUser {
+            configured,
+            account,
+        } => [configured, account],
     };
     for (name, value) in layers.into_iter().flatten() {
         // What nobody asked for and no variable can be is left out silently.
@@ -197,25 +210,6 @@ pub fn compose(input: &EnvironmentInput<'_>) -> Result<Vec<(String, String)>, En
     check_sizes(&environment)?;
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     Ok(environment.into_iter().map(owned).collect())
-}
-
-/// `HOME`, `USER`, `LOGNAME` and `SHELL` of the user, as the account says; a
-/// service may have none of them. Empty for a user without an account.
-#[must_use]
-pub fn account(uid: u32) -> Vec<(String, String)> {
-    let Ok(Some(user)) = User::from_uid(Uid::from_raw(uid)) else {
-        return Vec::new();
-    };
-    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
-    [
-        ("HOME", text(&user.dir)),
-        ("LOGNAME", user.name.clone()),
-        ("SHELL", text(&user.shell)),
-        ("USER", user.name.clone()),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect()
 }
 
 fn check_requested(name: &str, value: &str) -> Result<(), EnvironmentError> {

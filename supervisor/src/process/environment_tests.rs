@@ -224,8 +224,30 @@ fn what_the_provider_needs_has_to_be_there() {
 }
 
 #[test]
-fn the_account_has_a_home() {
-    let account = account(Uid::current().as_raw());
-    // A container may run us as a user without an account.
-    assert!(account.is_empty() || account.iter().any(|(name, _)| name == "HOME"));
+fn another_users_agent_has_its_account_and_nothing_of_the_caller() {
+    let configured = pairs(&[
+        ("HOME", "/var/agents"),
+        ("PATH", "/opt"),
+        ("KEY", "admin's"),
+    ]);
+    let account = pairs(&[("HOME", "/home/bob"), ("USER", "bob")]);
+    let strip = ["KEY".to_owned()];
+    let task = task();
+    let base = Base::OtherUser {
+        configured: &configured,
+        account: &account,
+    };
+    let environment = compose(&EnvironmentInput {
+        strip: &strip,
+        ..input(base, &task)
+    })
+    .expect("composed");
+    let value = |name: &str| {
+        let found = environment.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    };
+    assert_eq!(value("HOME"), Some("/home/bob"));
+    assert_eq!(value("USER"), Some("bob"));
+    assert_eq!(value("PATH"), Some("/opt"));
+    assert_eq!(value("KEY"), None);
 }

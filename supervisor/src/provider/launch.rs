@@ -78,13 +78,13 @@ pub enum LaunchError {
     #[error("provider {0} needs a command: put it behind `--`")]
     CommandMissing(ProviderName),
     /// More arguments, and no place for them.
-    #[error("provider {0} takes no further arguments")]
+    #[error("provider {0} takes no further arguments: its file has no `{{args}}`")]
     ArgumentsNotTaken(ProviderName),
     /// No prompt where one is needed.
     #[error("provider {0} needs a prompt: give one with --prompt or --prompt-file")]
     PromptMissing(ProviderName),
     /// A prompt, and no way to give it.
-    #[error("provider {0} takes no prompt")]
+    #[error("provider {0} takes no prompt: leave it out")]
     PromptNotTaken(ProviderName),
     /// A prompt that is larger than any may be.
     #[error(
@@ -95,7 +95,7 @@ pub enum LaunchError {
         bytes: usize,
     },
     /// A model, and no way to name it.
-    #[error("provider {0} takes no model")]
+    #[error("provider {0} takes no model: leave out --model")]
     ModelNotTaken(ProviderName),
     /// A session to resume, and no way to.
     #[error("provider {0} cannot resume a session")]

@@ -34,6 +34,13 @@ pub(super) fn provider(file: &str, text: &str) -> Result<Provider, Vec<Problem>>
         let prompt = prompt(&mut top.section("prompt"));
         let model = model(&mut top.section("model"));
         let session = session(&mut top.section("session"));
+        let env = surroundings::env(&mut top.section("env"));
+        let login = surroundings::login(&mut top.section("login"));
+        let process = process(&mut top.section("process"));
+        let limits = limits(&mut top.section("limits"));
+        let cumulative = counters(&mut top.section("counters"));
+        let scan = output::scan(&mut top.section("output"));
+        // Only now: all sections were asked for, and each has said what is wrong with it.
         let provider = Provider {
             name: name?,
             description: description?,
@@ -42,12 +49,12 @@ pub(super) fn provider(file: &str, text: &str) -> Result<Provider, Vec<Problem>>
             prompt,
             model,
             session,
-            env: surroundings::env(&mut top.section("env")),
-            login: surroundings::login(&mut top.section("login")),
-            process: process(&mut top.section("process")),
-            limits: limits(&mut top.section("limits")),
-            cumulative: counters(&mut top.section("counters")),
-            scan: output::scan(&mut top.section("output")),
+            env,
+            login,
+            process,
+            limits,
+            cumulative,
+            scan,
         };
         check_places(top, &provider);
         Some(provider)

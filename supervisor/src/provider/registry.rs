@@ -145,7 +145,7 @@ impl Registry {
         registry
     }
 
-    /// What is wrong with the user's own files; for the log, at the start.
+    /// What is wrong with the user's own files.
     #[must_use]
     pub fn problems(&self) -> &[ProviderProblem] {
         &self.problems

@@ -6,6 +6,7 @@ use lifecycle::task::{Cause, Lost, Start};
 use protocol::vocab::{IntentOutcome, SignalName};
 use protocol::{ArchiveReason, Basis, Exit};
 
+use super::facts;
 use super::quote::quote;
 use super::spawn_failure::SpawnFailure;
 use super::who;
@@ -19,7 +20,7 @@ pub(super) fn because(task: &Task, ending: &Ending, search_path: Option<&str>) -
         return text;
     }
     match ending.reason {
-        ArchiveReason::Completed => completed(task),
+        ArchiveReason::Completed => completed(task, ending),
         ArchiveReason::Failed => failed(task, ending),
         ArchiveReason::AbortedNoSkill => provider_says(task, "a skill was missing"),
         ArchiveReason::SessionNotFound => {
@@ -92,10 +93,16 @@ fn declared(task: &Task, ending: &Ending) -> Option<String> {
     Some(format!("intent {id} {where_} before {before}"))
 }
 
-fn completed(task: &Task) -> String {
-    match &task.result {
-        Some(_) => "its own result says success".to_owned(),
-        None => "it exited with code 0, and its provider promises no result".to_owned(),
+fn completed(task: &Task, ending: &Ending) -> String {
+    match (&task.result, &ending.exit) {
+        (Some(_), None | Some(Exit::Exited { code: 0 })) => {
+            "its own result says success".to_owned()
+        }
+        (Some(_), Some(exit)) => format!(
+            "its own result says success, which its later exit ({}) does not take back",
+            quote(&exit.to_string())
+        ),
+        (None, _) => "it exited with code 0, and its provider promises no result".to_owned(),
     }
 }
 
@@ -128,6 +135,7 @@ fn not_started(task: &Task, search_path: Option<&str>) -> String {
             errno: *errno,
             path,
             search_path,
+            user: facts::user_of(task),
         }
         .in_words(),
         Start::Never { detail, .. } => format!(

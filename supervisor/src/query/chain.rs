@@ -62,14 +62,12 @@ impl Context<'_> {
                 session_id, how, ..
             } => step::bound(session_id, *how),
             E::SessionResumable { session_id, .. } => step::resumable(session_id),
-            E::SessionQuarantined {
-                key,
-                session_id,
-                reason,
-                ..
-            } => step::quarantined(key, session_id, reason),
+            E::SessionQuarantined { .. } => step::quarantined(body),
             E::SessionReleased { session_id, by, .. } => step::released(session_id, by),
-            E::Archived { .. } | E::Unarchived { .. } | E::Renamed { .. } => step::kept(body),
+            E::KeyReleased { .. }
+            | E::Archived { .. }
+            | E::Unarchived { .. }
+            | E::Renamed { .. } => step::kept(body),
             E::SessionRestored { row } => step::restored(&row.session_id),
             E::SessionRemoved { session_id, .. } => step::removed(session_id),
             E::StopRequested {
@@ -129,8 +127,9 @@ impl Context<'_> {
             errno,
             path,
             search_path,
+            user: self.task.and_then(facts::user_of),
         };
-        step("could not start", SHIM, failure.in_words())
+        step("could not start", failure.seen_by(), failure.in_words())
     }
 
     fn requested(&self, id: u64, reason: StopReason, note: Option<&str>, joined: bool) -> String {

@@ -2,8 +2,8 @@
 
 use lifecycle::event::Ending;
 use lifecycle::task::Cause;
-use lifecycle::{Event, EventBody, Task};
-use protocol::shim::{AlarmKind, SenderRecord, SpawnStage, SupersededBy, SweepRecord, Target};
+use lifecycle::{Event, EventBody, Task, TaskSpec};
+use protocol::shim::{AlarmKind, SenderRecord, SupersededBy, SweepRecord, Target};
 use protocol::view::EvidenceView;
 use protocol::vocab::{SignalName, SignalledBy};
 use protocol::{ArchiveReason, Exit};
@@ -58,7 +58,7 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         E::SignalSeen { signal, sender } => signal_seen(*signal, sender),
         E::StopSuperseded { intent_id, by } => superseded(*intent_id, *by),
         E::Swept { sweep, by } => swept(sweep, *by),
-        E::SpawnFailed { stage, errno, path } => spawn_failed(*stage, *errno, path, search_path),
+        E::SpawnFailed { .. } => spawn_failed(task, body, search_path),
         E::NeverStarted { detail } => by_supervisor("never started", detail),
         E::StartRefused { detail } => by_supervisor("it could not be started", detail),
         E::HostRebooted { detail } => by_supervisor("the host was booted again", detail),
@@ -75,8 +75,8 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         E::Alarm { kind, detail } => Some((alarm_kind(*kind), facts::alarm(*kind, detail))),
         E::Finished { gap_bytes, .. } => not_kept(*gap_bytes),
         E::Ended(ending) => ended(task, ending),
+        E::Admitted { spec } => runs_as(spec),
         E::Queued { .. }
-        | E::Admitted { .. }
         | E::Claimed { .. }
         | E::Started { .. }
         | E::FirstOutput {}
@@ -93,6 +93,7 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         | E::SupervisorStarted { .. }
         | E::HubAdmitting {}
         | E::Archived { .. }
+        | E::KeyReleased { .. }
         | E::Unarchived { .. }
         | E::Renamed { .. }
         | E::Draining { .. }
@@ -113,6 +114,11 @@ const fn alarm_kind(kind: AlarmKind) -> &'static str {
         | AlarmKind::InvalidSessionId
         | AlarmKind::Unexpected => "shim",
     }
+}
+
+fn runs_as(spec: &TaskSpec) -> Seen {
+    let text = facts::runs_as(spec.run_as.as_ref()?);
+    Some(("supervisor", format!("its agent {text}")))
 }
 
 fn exited(exit: &Exit) -> Seen {
@@ -144,14 +150,18 @@ fn swept(sweep: &SweepRecord, by: SignalledBy) -> Seen {
     Some(("sweep", format!("{text}; looked at by {by}")))
 }
 
-fn spawn_failed(stage: SpawnStage, errno: i32, path: &str, search_path: Option<&str>) -> Seen {
+fn spawn_failed(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> Seen {
+    let EventBody::SpawnFailed { stage, errno, path } = body else {
+        return None;
+    };
     let failure = SpawnFailure {
-        stage,
-        errno,
+        stage: *stage,
+        errno: *errno,
         path,
         search_path,
+        user: task.and_then(facts::user_of),
     };
-    Some(("shim", failure.in_words()))
+    Some((failure.kind(), failure.in_words()))
 }
 
 fn by_supervisor(what: &str, detail: &str) -> Seen {
@@ -166,10 +176,9 @@ fn adopted(pid: i32) -> Seen {
 }
 
 fn shim_lost() -> Seen {
-    Some((
-        "shim",
-        "the shim's process was gone before it had finished".to_owned(),
-    ))
+    let detail = "the shim's process was gone before it had finished (tail_unknown: what stood in \
+        its pipes is lost, the logs are an exact beginning of the output)";
+    Some(("shim", detail.to_owned()))
 }
 
 fn not_kept((out, err): (u64, u64)) -> Seen {

@@ -1,6 +1,6 @@
 //! Single facts in words, for the chain and the evidence alike.
 
-use lifecycle::{Event, Task};
+use lifecycle::{Event, RunAs, Task};
 use protocol::Exit;
 use protocol::shim::{AlarmKind, OomRecord, ProviderError, SupersededBy, SweepRecord, Target};
 use protocol::view::Survivor;
@@ -13,6 +13,16 @@ use super::quote::quote;
 pub(super) fn is_past_the_shim(task: Option<&Task>, event: &Event) -> bool {
     let overruled_at = task.and_then(|task| task.overruled_at);
     event.record.is_none() && overruled_at == Some(event.at)
+}
+
+/// Who runs it, if not the supervisor's own user.
+pub(super) fn user_of(task: &Task) -> Option<&str> {
+    task.spec.run_as.as_ref().map(|run_as| run_as.user.as_str())
+}
+
+/// Behind «its agent».
+pub(super) fn runs_as(run_as: &RunAs) -> String {
+    format!("runs as user {} (uid {})", quote(&run_as.user), run_as.uid)
 }
 
 pub(super) fn result(success: bool, text: Option<&str>) -> String {

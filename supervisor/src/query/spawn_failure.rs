@@ -3,7 +3,9 @@
 
 use nix::errno::Errno;
 use protocol::shim::SpawnStage;
+use sys::spawn::USER_PLACE;
 
+use super::step::{SHIM, SUPERVISOR};
 use crate::text::printable;
 
 /// Longest path or word that is quoted, in bytes.
@@ -20,6 +22,8 @@ pub struct SpawnFailure<'a> {
     pub path: &'a str,
     /// Where a command was searched.
     pub search_path: Option<&'a str>,
+    /// Who was to run it, if not the supervisor's own user.
+    pub user: Option<&'a str>,
 }
 
 impl SpawnFailure<'_> {
@@ -33,22 +37,64 @@ impl SpawnFailure<'_> {
         {
             return container(name, errno);
         }
+        if let (SpawnStage::Prepare, Some(name)) = (self.stage, self.path.strip_prefix(USER_PLACE))
+        {
+            let name = printable(name, MAX_PATH);
+            return format!(
+                "no process could become user {name}: {}; the supervisor needs the rights of \
+                 root for it ({errno:?})",
+                errno.desc()
+            );
+        }
         let told = match self.stage {
             SpawnStage::Search => self.search(errno),
             SpawnStage::Chdir => self.chdir(errno),
             SpawnStage::Exec => self.exec(errno),
-            SpawnStage::Fork => Some(fork(errno)),
+            SpawnStage::Fork => Some(format!(
+                "no process could be made for the agent: {}",
+                no_process(errno)
+            )),
             SpawnStage::Prepare => Some(format!(
                 "the pipes, the log files or the private TMPDIR could not be made{}: {}",
                 self.at(),
                 errno.desc()
             )),
+            SpawnStage::Shim => Some(format!(
+                "the task's shim {} could not be started: {}",
+                self.quoted(),
+                no_process(errno)
+            )),
+            SpawnStage::Memory => Some(self.memory(errno)),
         };
         let told = told.unwrap_or_else(|| self.plainly(errno));
         if errno == Errno::UnknownErrno {
             told
         } else {
             format!("{told} ({errno:?})")
+        }
+    }
+
+    /// Who saw it, in a chain.
+    pub(super) const fn seen_by(&self) -> &'static str {
+        match self.stage {
+            SpawnStage::Shim | SpawnStage::Memory => SUPERVISOR,
+            SpawnStage::Search
+            | SpawnStage::Chdir
+            | SpawnStage::Exec
+            | SpawnStage::Fork
+            | SpawnStage::Prepare => SHIM,
+        }
+    }
+
+    /// Who saw it, as a kind of evidence.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self.stage {
+            SpawnStage::Shim | SpawnStage::Memory => "supervisor",
+            SpawnStage::Search
+            | SpawnStage::Chdir
+            | SpawnStage::Exec
+            | SpawnStage::Fork
+            | SpawnStage::Prepare => "shim",
         }
     }
 
@@ -74,7 +120,8 @@ impl SpawnFailure<'_> {
             Some(format!("command {path} does not exist"))
         } else if errno == Errno::EACCES {
             Some(format!(
-                "{path} is not executable: its mode, or that of a folder above, forbids it"
+                "{path} is not executable{}: its mode, or that of a folder above, forbids it",
+                self.for_user()
             ))
         } else if errno == Errno::EISDIR {
             Some(format!("{path} is a folder, not a program"))
@@ -92,7 +139,10 @@ impl SpawnFailure<'_> {
         } else if errno == Errno::ENOTDIR {
             Some(format!("the working folder {path} is not a folder"))
         } else if errno == Errno::EACCES {
-            Some(format!("the working folder {path} may not be entered"))
+            Some(format!(
+                "the working folder {path} may not be entered{}",
+                self.for_user()
+            ))
         } else {
             Some(format!(
                 "the working folder {path} cannot be entered: {}",
@@ -124,8 +174,24 @@ impl SpawnFailure<'_> {
         }
     }
 
+    /// Where the kernel was not asked, the path is the words.
+    fn memory(&self, errno: Errno) -> String {
+        let why = if errno == Errno::UnknownErrno {
+            printable(self.path, MAX_PATH)
+        } else {
+            errno.desc().to_owned()
+        };
+        format!("the memory of the task could not be limited: {why}")
+    }
+
     fn plainly(&self, errno: Errno) -> String {
         format!("{} could not be started: {}", self.quoted(), errno.desc())
+    }
+
+    fn for_user(&self) -> String {
+        self.user.map_or_else(String::new, |user| {
+            format!(" by user {}", printable(user, MAX_PATH))
+        })
     }
 
     fn quoted(&self) -> String {
@@ -154,15 +220,19 @@ fn container(name: &str, errno: Errno) -> String {
     }
 }
 
-fn fork(errno: Errno) -> String {
-    let why = if errno == Errno::EAGAIN {
+/// Why there is no further process, or no further descriptor for it.
+fn no_process(errno: Errno) -> &'static str {
+    if errno == Errno::EAGAIN {
         "the limit of processes is reached"
     } else if errno == Errno::ENOMEM {
         "memory is short"
+    } else if errno == Errno::EMFILE {
+        "the supervisor has as many files open as it may"
+    } else if errno == Errno::ENFILE {
+        "the machine has as many files open as it may"
     } else {
         errno.desc()
-    };
-    format!("no process could be made for the agent: {why}")
+    }
 }
 
 #[cfg(test)]
@@ -178,6 +248,7 @@ mod tests {
                 errno: errno as i32,
                 path,
                 search_path,
+                user: None,
             }
             .in_words()
         };
@@ -200,6 +271,15 @@ mod tests {
                 SpawnStage::Prepare,
                 Errno::ENOSPC,
                 "/state/tasks/t/stdout.log",
+            ),
+            words(SpawnStage::Shim, Errno::EAGAIN, "/opt/agent-shim"),
+            words(SpawnStage::Shim, Errno::EMFILE, "/opt/agent-shim"),
+            words(SpawnStage::Shim, Errno::ENOEXEC, "/opt/agent-shim"),
+            words(SpawnStage::Memory, Errno::EBUSY, ""),
+            words(
+                SpawnStage::Memory,
+                Errno::UnknownErrno,
+                "there is no cgroup",
             ),
             words(SpawnStage::Prepare, Errno::ENOENT, "container box"),
             words(
@@ -229,6 +309,11 @@ mod tests {
             "“/bin/a[2J” could not be started: I/O error (EIO)",
             "no process could be made for the agent: the limit of processes is reached (EAGAIN)",
             "the pipes, the log files or the private TMPDIR could not be made at “/state/tasks/t/stdout.log”: No space left on device (ENOSPC)",
+            "the task's shim “/opt/agent-shim” could not be started: the limit of processes is reached (EAGAIN)",
+            "the task's shim “/opt/agent-shim” could not be started: the supervisor has as many files open as it may (EMFILE)",
+            "the task's shim “/opt/agent-shim” could not be started: Exec format error (ENOEXEC)",
+            "the memory of the task could not be limited: Device or resource busy (EBUSY)",
+            "the memory of the task could not be limited: there is no cgroup",
             "container box was not found: neither podman nor docker in PATH knows it",
             "container box does not run: it is exited; start it, then dispatch again",
             "container box was not found: docker says: no",
@@ -236,5 +321,33 @@ mod tests {
         for (words, expected) in table.iter().zip(expected) {
             assert_eq!(words, expected);
         }
+    }
+
+    #[test]
+    fn another_user_is_named() {
+        let words = |stage, errno: Errno, path| {
+            SpawnFailure {
+                stage,
+                errno: errno as i32,
+                path,
+                search_path: None,
+                user: Some("bob"),
+            }
+            .in_words()
+        };
+        assert_eq!(
+            words(SpawnStage::Chdir, Errno::EACCES, "/root"),
+            "the working folder “/root” may not be entered by user bob (EACCES)"
+        );
+        assert_eq!(
+            words(SpawnStage::Exec, Errno::EACCES, "/home/al/x"),
+            "“/home/al/x” is not executable by user bob: its mode, or that of a folder above, \
+             forbids it (EACCES)"
+        );
+        assert_eq!(
+            words(SpawnStage::Prepare, Errno::EPERM, "user bob"),
+            "no process could become user bob: Operation not permitted; the supervisor needs \
+             the rights of root for it (EPERM)"
+        );
     }
 }

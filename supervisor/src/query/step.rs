@@ -8,7 +8,7 @@ use protocol::shim::{
 };
 use protocol::view::Requester;
 use protocol::vocab::{SignalName, SignalledBy};
-use protocol::{Exit, Key, SessionId, StopReason};
+use protocol::{Exit, SessionId, StopReason};
 
 use super::facts;
 use super::quote::quote;
@@ -55,12 +55,11 @@ fn queued(spec: &TaskSpec) -> Option<Step> {
 
 /// The turn of a queued task.
 pub(super) fn turn_came(spec: &TaskSpec) -> Option<Step> {
-    let session = session(&spec.session);
-    step(
-        "its turn came",
-        SUPERVISOR,
-        format!("{session}; its row says running"),
-    )
+    let mut detail = format!("{}; its row says running", session(&spec.session));
+    if let Some(run_as) = &spec.run_as {
+        detail.push_str(&format!("; its agent {}", facts::runs_as(run_as)));
+    }
+    step("its turn came", SUPERVISOR, detail)
 }
 
 fn dispatcher(spec: &TaskSpec) -> String {
@@ -73,7 +72,10 @@ fn dispatcher(spec: &TaskSpec) -> String {
 pub(super) fn dispatched(spec: &TaskSpec) -> Option<Step> {
     let session = session(&spec.session);
     let (provider, key) = (&spec.provider, &spec.key);
-    let detail = format!("provider {provider}, key {key}, {session}; its row is committed");
+    let mut detail = format!("provider {provider}, key {key}, {session}; its row is committed");
+    if let Some(run_as) = &spec.run_as {
+        detail.push_str(&format!("; its agent {}", facts::runs_as(run_as)));
+    }
     step("dispatched", &dispatcher(spec), detail)
 }
 
@@ -159,7 +161,16 @@ pub(super) fn resumable(id: &SessionId) -> Option<Step> {
     step("session resumable", SUPERVISOR, detail)
 }
 
-pub(super) fn quarantined(key: &Key, id: &SessionId, reason: &str) -> Option<Step> {
+pub(super) fn quarantined(body: &EventBody) -> Option<Step> {
+    let EventBody::SessionQuarantined {
+        key,
+        session_id: id,
+        reason,
+        ..
+    } = body
+    else {
+        return None;
+    };
     let detail = format!(
         "{id}: {}; it is kept, and not resumed unless `agentctl sessions release {key} \
          --session-id {id}` allows it",
@@ -176,6 +187,10 @@ pub(super) fn kept(body: &EventBody) -> Option<Step> {
     if let EventBody::Archived { by, .. } = body {
         let detail = "put aside; why it ended stays";
         return step("archived", &who::requester(by), detail);
+    }
+    if let EventBody::KeyReleased { key, by } = body {
+        let detail = format!("key {key} may have tasks again");
+        return step("key released", &who::requester(by), detail);
     }
     if let EventBody::Unarchived { by } = body {
         return step("unarchived", &who::requester(by), "");

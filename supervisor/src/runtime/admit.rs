@@ -11,7 +11,7 @@ use protocol::{ArchiveReason, Key, TaskId};
 use super::core_loop::Core;
 use super::live::Live;
 use super::replace::Dispatch;
-use crate::ledger::{AdmissionFacts, LedgerError, Room};
+use crate::ledger::{AdmissionFacts, LedgerError};
 use crate::provider::Provider;
 
 /// How much of a bad value is shown.
@@ -44,6 +44,7 @@ impl Core {
             dispatch.on_not_found,
             dispatch.memory_bytes,
             dispatch.max_cost_micros,
+            dispatch.account.as_ref().map(|it| it.user.name.as_str()),
         );
         let (provider, key) = match self.identify(request) {
             Ok(found) => found,
@@ -55,18 +56,18 @@ impl Core {
         };
         // A session that is named may be any key's. What waits to be recorded may be
         // about this one.
-        let waits = self.unsaved.waits();
-        if waits && self.ledger.room().await? == Room::Short {
-            return Ok(Err(super::dispatch::disk_is_full()));
+        if self.unsaved.waits()
+            && let Some(refusal) = super::dispatch::refuse_without_room(&self.ledger).await?
+        {
+            return Ok(Err(refusal));
         }
-        if waits || named.is_some() || key.as_ref().is_some_and(|key| self.batch.touches(key)) {
+        if named.is_some() || key.as_ref().is_some_and(|key| self.is_unsettled(key)) {
             self.flush().await?;
         }
-        let name = provider.name().clone();
+        let name = provider.name();
         let facts = self
-            .ledger
-            .admission_facts(request.id.clone(), key.clone(), name, named)
-            .await?;
+            .front
+            .admission_facts(&request.id, key.as_ref(), name, named.as_ref())?;
         if let Some(known) = self.known_digest(&request.id, &facts) {
             return Ok(same_or_conflict(&request.id, &known, &digest));
         }
@@ -79,8 +80,8 @@ impl Core {
         if let Err(refusal) = self.refuse_limit(dispatch.memory_bytes) {
             return Ok(Err(refusal));
         }
-        if self.ledger.room().await? == Room::Short {
-            return Ok(Err(super::dispatch::disk_is_full()));
+        if let Some(refusal) = super::dispatch::refuse_without_room(&self.ledger).await? {
+            return Ok(Err(refusal));
         }
         Ok(self
             .prepare(dispatch, &provider, key, &facts, digest)

@@ -40,11 +40,12 @@ impl Core {
             }
         };
         let spec = self.service.folders.spec(&before.id);
-        let mut on_not_found = None;
+        let (mut on_not_found, mut run_as) = (None, None);
         let done_again = match spec {
             Ok(Some(spec)) => {
                 options = self.in_its_container(options, &spec);
                 on_not_found = Some(spec.task.on_not_found);
+                run_as = spec.task.run_as.as_ref().map(|it| it.user.clone());
                 completed(run, &spec, &before, how).map(|request| (request, spec.task.limits))
             }
             Ok(None) => Err(spec_lost(&before, "it is gone")),
@@ -64,6 +65,7 @@ impl Core {
             max_cost_micros: limits.max_cost_micros,
             unarchives: unarchives.then(|| (before.id, asker.look_up())),
             on_not_found,
+            run_as,
             ..Dispatch::new(request)
         };
         self.dispatch_with(dispatch, &options, asker, reply).await

@@ -131,7 +131,8 @@ fn touched_key(body: &EventBody) -> Option<Key> {
         | EventBody::SessionResumable { key, .. }
         | EventBody::SessionQuarantined { key, .. }
         | EventBody::SessionReleased { key, .. }
-        | EventBody::SessionRemoved { key, .. } => Some(key.clone()),
+        | EventBody::SessionRemoved { key, .. }
+        | EventBody::KeyReleased { key, .. } => Some(key.clone()),
         EventBody::SessionRestored { row } => Some(row.key.clone()),
         EventBody::Claimed { .. }
         | EventBody::Started { .. }

@@ -24,7 +24,7 @@ use crate::fswatch;
 use crate::gateway::TokenError;
 use crate::ledger::{self, Before, Ledger, OpenError, OpenOptions};
 use crate::places::{self, Held, Mode, Places, PlacesError};
-use crate::process::environment;
+use crate::process::account::Account;
 use crate::provider::Registry;
 use crate::shim::{ProgramError, ShimProgram};
 use crate::socket::BindError;
@@ -123,10 +123,12 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let words = in_words(&error);
             if cli.background {
+                // Its caller says it, or was only slower than another one.
                 background::report_failure(&words);
+            } else {
+                // A person or the journal reads this, whatever the log is set to.
+                eprintln!("agent-supervisor: {words}");
             }
-            // A person or the journal reads this, whatever the log is set to.
-            eprintln!("agent-supervisor: {words}");
             ExitCode::from(error.exit_code())
         }
     }
@@ -247,7 +249,7 @@ impl Start {
             .map_err(BootError::system("find this process in /proc"))?;
         let service = Service {
             managed: managed::find(Path::new(&places.state_dir)).await,
-            account: environment::account(nix::unistd::geteuid().as_raw()),
+            account: Account::own_environment(),
             config,
             places,
             mode,
@@ -262,11 +264,12 @@ impl Start {
         };
         let Ledger {
             handle,
+            front,
             threads,
             report,
         } = opened;
         let (inputs, received) = mpsc::channel(INPUT_QUEUE);
-        let core = Core::new(Arc::new(service), handle, &report, inputs);
+        let core = Core::new(Arc::new(service), (handle, front), &report, inputs);
         let served = run(core, received, doors, signals, readiness).await;
         if let Err(error) = threads.close() {
             tracing::error!(%error, "the ledger was not closed in order; the next start looks it over");
@@ -322,7 +325,8 @@ async fn run(
         doors.shims.serve(links, &mut accepted).await;
     });
     if let Some(gateway) = doors.gateway {
-        servers.spawn(super::gateway::serve(gateway, core.inputs.clone()));
+        let (inputs, last_word) = (core.inputs.clone(), core.last_word.clone());
+        servers.spawn(super::gateway::serve(gateway, inputs, last_word));
     }
     servers.spawn(signals.forward(core.inputs.clone()));
     let ended = match core.begin().await {
@@ -335,6 +339,9 @@ async fn run(
         }
         Err(error) => LoopEnd::Ledger(error),
     };
+    if let LoopEnd::Ledger(error) = &ended {
+        core.give_up(error);
+    }
     core.close(&mut servers).await;
     match ended {
         LoopEnd::Asked => {

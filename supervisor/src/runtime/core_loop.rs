@@ -2,7 +2,8 @@
 //!
 //! A turn: take everything that waits → `decide` each → one transaction →
 //! actions → answers → subscribers. Nothing is done, answered or published
-//! before the events that it rests on are durable (R5).
+//! before the events that it rests on are durable (R5). A transaction is under way
+//! beside the next turns ([`flight`](super::flight)).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,20 +16,22 @@ use protocol::{Key, TaskId, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
-use super::batch::{Batch, Durable};
+use super::batch::Batch;
 use super::clock::{self, Jumps};
 use super::drain::Drains;
+use super::flight::{Flight, Landed, landed};
 use super::held::Held;
 use super::input::CoreInput;
 use super::live::{End, Live};
 use super::pulse::Pulse;
 use super::queue::Queue;
 use super::service::Service;
+use super::settle::Unbegun;
 use super::timers::Timers;
 use super::unsaved::Unsaved;
 use crate::events::Hub;
-use crate::gateway::Figures;
-use crate::ledger::{LedgerError, LedgerHandle, OpenReport};
+use crate::gateway::{Figures, LastWord};
+use crate::ledger::{Front, LedgerError, LedgerHandle, OpenReport};
 
 /// Most inputs in one transaction: bounds the time to the first answer.
 const MAX_BATCH: usize = 512;
@@ -37,8 +40,10 @@ const MAX_BATCH: usize = 512;
 pub(super) struct Core {
     /// What does not change while it runs.
     pub(super) service: Arc<Service>,
-    /// The ledger's thread.
+    /// The ledger's threads.
     pub(super) ledger: LedgerHandle,
+    /// What a dispatch has to know of the ledger.
+    pub(super) front: Front,
     /// Subscribers of the event log.
     pub(super) hub: Hub,
     /// The running set.
@@ -59,6 +64,8 @@ pub(super) struct Core {
     pub(super) adopted: u64,
     /// How long things took, for the metrics.
     pub(super) measures: Figures,
+    /// For clients of the gateway, where the ledger fails.
+    pub(super) last_word: LastWord,
     /// The orderly end.
     pub(super) drains: Drains,
     /// The sign of life for the service manager.
@@ -67,10 +74,14 @@ pub(super) struct Core {
     pub(super) leaving: bool,
     /// Tasks that ended, and whose folders are not settled yet.
     pub(super) unsettled: Vec<TaskId>,
+    /// Those whose settling was asked for and has not begun.
+    pub(super) unbegun: Unbegun,
     /// Taken by whoever prunes.
     pub(super) pruning: Arc<tokio::sync::Mutex<()>>,
-    /// What this turn has to commit.
+    /// What is to be committed next.
     pub(super) batch: Batch,
+    /// What is being committed.
+    pub(super) flight: Option<Flight>,
     /// What earlier turns could not commit.
     pub(super) unsaved: Unsaved,
     /// Links, watches, sweeps and slow answers.
@@ -92,13 +103,14 @@ impl Core {
     /// An empty one; [`Core::recover`] fills it.
     pub(super) fn new(
         service: Arc<Service>,
-        ledger: LedgerHandle,
+        (ledger, front): (LedgerHandle, Front),
         report: &OpenReport,
         inputs: mpsc::Sender<CoreInput>,
     ) -> Self {
         Self {
             service,
             ledger,
+            front,
             hub: Hub::new(report.next_seq.saturating_sub(1)),
             tasks: BTreeMap::new(),
             live_keys: HashMap::new(),
@@ -109,12 +121,15 @@ impl Core {
             next_intent: report.next_intent,
             adopted: 0,
             measures: Figures::default(),
+            last_word: LastWord::default(),
             drains: Drains::default(),
             pulse: Pulse::find(),
             leaving: false,
             unsettled: Vec::new(),
+            unbegun: Unbegun::default(),
             pruning: Arc::default(),
             batch: Batch::default(),
+            flight: None,
             unsaved: Unsaved::default(),
             jobs: JoinSet::new(),
             inputs,
@@ -125,44 +140,60 @@ impl Core {
     pub(super) async fn run(&mut self, inputs: &mut mpsc::Receiver<CoreInput>) -> LoopEnd {
         let mut taken = Vec::with_capacity(MAX_BATCH);
         loop {
-            self.wait_for_input(inputs, &mut taken).await;
-            if let Err(error) = self.turn(&mut taken).await {
+            let landed = self.wait_for_input(inputs, &mut taken).await;
+            if let Err(error) = self.turn(landed, &mut taken).await {
                 return LoopEnd::Ledger(error);
             }
-            if self.unsaved.waits() {
-                if self.gives_up_waiting() {
-                    return LoopEnd::Ledger(LedgerError::Waiting);
-                }
-            } else if self.leaving && self.batch.is_empty() {
+            if self.gives_up_waiting() {
+                return LoopEnd::Ledger(LedgerError::Waiting);
+            }
+            let done = self.batch.is_empty() && self.flight.is_none() && !self.unsaved.waits();
+            if self.leaving && done {
                 return LoopEnd::Asked;
             }
         }
     }
 
-    /// One turn over `taken`, which is empty afterwards.
-    async fn turn(&mut self, taken: &mut Vec<CoreInput>) -> Result<(), LedgerError> {
+    /// One turn over what landed and what was `taken`, which is empty afterwards.
+    async fn turn(
+        &mut self,
+        landed: Option<Landed>,
+        taken: &mut Vec<CoreInput>,
+    ) -> Result<(), LedgerError> {
         self.bury_jobs();
         self.note_jump();
+        if let Some(landed) = landed {
+            self.land(landed).await?;
+        }
         for input in taken.drain(..) {
             self.take(input).await?;
         }
         for (task, timer) in self.timers.take_due(Instant::now()) {
             self.step(&task, Input::Timer(timer));
         }
+        self.send_off().await;
         match self.look_around().await {
             Err(error) if error.passes() => {}
             looked => looked?,
         }
-        self.beat();
+        if !self.is_stuck() {
+            self.beat();
+        }
         Ok(())
     }
 
-    /// What the turn changed: only what is durable lets anything begin.
+    /// What the turn changed: only what is recorded lets anything begin.
     async fn look_around(&mut self) -> Result<(), LedgerError> {
-        self.flush().await?;
+        if self.unsaved.waits() {
+            return Ok(());
+        }
         self.sweep_sessions_if_due().await?;
         self.take_turns().await?;
         self.look_at_fleet().await
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.flight.as_ref().is_some_and(Flight::is_stuck)
     }
 
     /// Silence is measured between times that others tell: they are of one kind
@@ -186,26 +217,31 @@ impl Core {
         }
     }
 
-    /// Cancel-safe: `recv_many` takes nothing unless it completes, and the
-    /// timers are looked at by [`Core::turn`] whatever ended the wait.
+    /// The commit under way, if it has landed. Cancel-safe: `recv_many` takes
+    /// nothing unless it completes, and the timers are looked at by [`Core::turn`]
+    /// whatever ended the wait.
     async fn wait_for_input(
         &mut self,
         inputs: &mut mpsc::Receiver<CoreInput>,
         taken: &mut Vec<CoreInput>,
-    ) {
+    ) -> Option<Landed> {
         let due = [
             self.timers.next_due(),
             self.drains.next_due(),
-            self.pulse.next_due(),
+            self.pulse.next_due().filter(|_| !self.is_stuck()),
             self.queue.next_due(),
-            self.unsaved.next_due(),
+            self.unsaved.next_due().filter(|_| self.flight.is_none()),
         ];
         let due = due.into_iter().flatten().min();
+        let has_room = self.batch.events.len() < MAX_BATCH;
         tokio::select! {
-            _ = inputs.recv_many(taken, MAX_BATCH) => {}
+            biased;
+            landed = landed(&mut self.flight) => return Some(landed),
+            _ = inputs.recv_many(taken, MAX_BATCH), if has_room => {}
             () = sleep_until(due) => {}
             Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => note_panic(done),
         }
+        None
     }
 
     /// Feeds one input to a task of the running set. Its state is stepped at
@@ -232,33 +268,6 @@ impl Core {
         }
     }
 
-    /// `batch` is durable: its actions, answers and subscribers.
-    pub(super) fn committed(&mut self, batch: Batch, published: &[EventView]) {
-        self.end_of_full_disk();
-        for (task, action) in batch.actions {
-            self.perform(&task, action);
-        }
-        self.tell_waiters(&batch.events);
-        for job in batch.jobs {
-            self.jobs.spawn(job);
-        }
-        for (reply, response) in batch.replies {
-            reply.send(response);
-        }
-        for stop in batch.stops {
-            match stop.durable {
-                Durable::Answer(response) => drop(stop.reply.send(response)),
-                Durable::Wait(job) => drop(self.jobs.spawn(job)),
-            }
-        }
-        self.publish(published);
-        self.settle_folders();
-    }
-
-    fn publish(&mut self, events: &[EventView]) {
-        self.hub.publish(events);
-    }
-
     /// Tells subscribers what an agent is doing. Volatile: no seq, no commit.
     pub(super) fn publish_progress(&mut self, id: &TaskId, report: &ProgressReport) {
         let Some(text) = &report.text else { return };
@@ -272,7 +281,7 @@ impl Core {
     }
 
     /// Those who wait for an exec or an end hear of it.
-    fn tell_waiters(&mut self, events: &[Event]) {
+    pub(super) fn tell_waiters(&mut self, events: &[Event]) {
         for event in events {
             let Some(id) = &event.task_id else { continue };
             if matches!(event.body, EventBody::Started { .. }) {

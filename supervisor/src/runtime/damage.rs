@@ -22,7 +22,7 @@ pub(super) async fn open(
         Ok(opened) => match unknown_to(&opened, folders).await? {
             None => return Ok(opened),
             Some((folder, count)) => {
-                opened.threads.close().map_err(BootError::LedgerFailed)?;
+                opened.close().map_err(BootError::LedgerFailed)?;
                 BootError::RolledBack {
                     path: options.path.clone(),
                     folder,

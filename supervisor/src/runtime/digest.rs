@@ -15,6 +15,7 @@ pub(super) fn of_dispatch(
     on_not_found: Option<OnNotFound>,
     memory_bytes: Option<u64>,
     max_cost_micros: Option<u64>,
+    run_as: Option<&str>,
 ) -> String {
     let mut chosen = request.clone();
     chosen.client_env.clear();
@@ -26,6 +27,9 @@ pub(super) fn of_dispatch(
     }
     if let Some(limit) = max_cost_micros {
         bytes.extend(format!("max_cost {limit}").as_bytes());
+    }
+    if let Some(user) = run_as {
+        bytes.extend(format!("as {user}").as_bytes());
     }
     match on_not_found.unwrap_or_default() {
         OnNotFound::Fresh => {}

@@ -3,7 +3,7 @@
 use lifecycle::{Limits, SessionPlan, SessionRow, TaskSpec};
 use protocol::control::{ErrorBody, ErrorCode, Response, RunRequest};
 use protocol::limits;
-use protocol::shim::{Start, Token};
+use protocol::shim::{Start, ToShim, Token};
 use protocol::vocab::SessionState;
 use protocol::{Key, TaskId};
 use tokio::sync::oneshot;
@@ -15,9 +15,11 @@ use super::live::Live;
 use super::queue::Turn;
 use super::replace::Dispatch;
 use super::resume::choose_session;
+use super::run_as;
 use crate::control::ReplySender;
 use crate::folder::{FolderError, KnownBy, Shown, SpecFile};
-use crate::ledger::{AdmissionFacts, LedgerError, TaskSecret};
+use crate::ledger::{AdmissionFacts, LedgerError, LedgerHandle, Room, TaskSecret};
+use crate::process::account::Account;
 use crate::process::environment;
 use crate::provider::{LaunchInput, LaunchSession, Provider, TellsCost};
 
@@ -27,7 +29,7 @@ pub(super) struct Prepared {
     pub(super) secret: TaskSecret,
     pub(super) shown: Shown,
     pub(super) file: SpecFile,
-    pub(super) start: Box<Start>,
+    pub(super) start: ToShim,
     pub(super) warnings: Vec<String>,
     pub(super) turn: Turn,
 }
@@ -65,6 +67,7 @@ impl Core {
         let key = key
             .or_else(|| facts.named_session.as_ref().map(|row| row.key.clone()))
             .unwrap_or_else(|| Key::from(&request.id));
+        self.refuse_crash_loop(&key, facts)?;
         let turn = self.turn_of(&key, dispatch)?;
         let holder = match &turn {
             Turn::After(holder, _) => Some(holder),
@@ -75,9 +78,13 @@ impl Core {
             Turn::Later => facts.named_session.clone().map(when_it_is_free),
             Turn::Now | Turn::After(..) => self.as_used(facts.named_session.clone(), holder),
         };
-        let answer = choose_session(request, provider, &key, (newest, named))?;
+        let account = dispatch.account.as_ref();
+        let run_as = account.map(run_as::kept);
+        let answer = choose_session(request, provider, &key, (newest, named), |row| {
+            self.other_user(row, run_as.as_ref())
+        })?;
         let spec = self.spec_of(dispatch, provider, key, answer.plan);
-        let mut prepared = self.with_start(request, provider, spec, digest)?;
+        let mut prepared = self.with_start(request, provider, spec, digest, account)?;
         prepared.turn = turn;
         prepared.warnings.extend(answer.warning);
         if dispatch.max_cost_micros.is_some() {
@@ -93,10 +100,11 @@ impl Core {
         provider: &Provider,
         spec: TaskSpec,
         digest: String,
+        account: Option<&Account>,
     ) -> Result<Prepared, ErrorBody> {
         let (secret, token) = super::digest::new_secret(&request.id, digest)
             .map_err(|error| ErrorBody::new(ErrorCode::Internal, error.to_string()))?;
-        let (start, shown) = self.start_of(request, provider, &spec, &secret, token)?;
+        let (start, shown) = self.start_of(request, provider, &spec, (&secret, token), account)?;
         let known_by = KnownBy {
             token_hash: secret.token_hash.clone(),
             nonce: secret.nonce.clone(),
@@ -108,7 +116,10 @@ impl Core {
             secret,
             shown,
             file,
-            start: Box::new(start),
+            start: match account {
+                Some(account) => ToShim::StartAs(Box::new(start), account.user.clone()),
+                None => ToShim::Start(Box::new(start)),
+            },
             warnings: Vec::new(),
             turn: Turn::Now,
         })
@@ -165,6 +176,7 @@ impl Core {
             on_not_found: dispatch.on_not_found.unwrap_or_default(),
             policy: provider.policy(),
             links: dispatch.links.clone(),
+            run_as: dispatch.account.as_ref().map(run_as::kept),
         }
     }
 
@@ -173,8 +185,8 @@ impl Core {
         request: &RunRequest,
         provider: &Provider,
         spec: &TaskSpec,
-        secret: &TaskSecret,
-        token: Token,
+        (secret, token): (&TaskSecret, Token),
+        account: Option<&Account>,
     ) -> Result<(Start, Shown), ErrorBody> {
         let usage = |error: String| ErrorBody::new(ErrorCode::Usage, error);
         let launch = provider
@@ -199,11 +211,13 @@ impl Core {
                     task: &spec.id,
                     nonce: &secret.nonce,
                 },
+                account,
             )
             .map_err(|error| usage(error.to_string()))?;
         let shown = Shown {
             argv: launch.shown_argv,
             cwd: Some(request.cwd.clone()),
+            run_as: account.map(|account| account.user.name.clone()),
         };
         let start = Start {
             task_id: spec.id.clone(),
@@ -347,6 +361,16 @@ fn budget_warning(provider: &Provider) -> Option<String> {
             "provider {name} does not tell its cost: --max-cost has no effect"
         )),
     }
+}
+
+/// No new work on a disk that is full.
+pub(super) async fn refuse_without_room(
+    ledger: &LedgerHandle,
+) -> Result<Option<ErrorBody>, LedgerError> {
+    Ok(match ledger.room().await? {
+        Room::Short => Some(disk_is_full()),
+        Room::Enough => None,
+    })
 }
 
 /// What is left of the room is for stops.

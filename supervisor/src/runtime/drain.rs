@@ -266,7 +266,10 @@ impl Core {
         status.tasks.ended = info.tasks.ended;
         status.ledger = info.view;
         status.ledger_id = info.ledger_id;
-        self.batch.answer(reply, Response::Status(Box::new(status)));
+        let drains = self.refuse_while_draining().err();
+        let refusing = drains.or(super::dispatch::refuse_without_room(&self.ledger).await?);
+        self.batch
+            .answer(reply, Response::of_status(status, refusing));
         Ok(())
     }
 

@@ -70,6 +70,7 @@ impl Core {
             Some(spec.on_not_found),
             spec.limits.memory_bytes,
             spec.limits.max_cost_micros,
+            spec.run_as.as_ref().map(|run_as| run_as.user.as_str()),
         );
         let (secret, _token) = digest::new_secret(&next, dispatch)?;
         file.known_by = Some(KnownBy {

@@ -15,7 +15,7 @@ use super::clock;
 use super::core_loop::Core;
 use super::input::CoreInput;
 use crate::control::{ControlCall, Peer};
-use crate::gateway::{Figures, GatewayServer, HttpCall};
+use crate::gateway::{Figures, GatewayServer, HttpCall, LastWord};
 use crate::ledger::{LedgerError, Reader};
 use crate::places::Mode;
 use crate::process::requester;
@@ -43,6 +43,14 @@ pub(super) enum Asker {
 }
 
 impl Asker {
+    /// Its user; none where only a token is known.
+    pub(super) const fn uid(self) -> Option<u32> {
+        match self {
+            Self::Control(peer) | Self::HttpPeer(peer) => Some(peer.uid),
+            Self::HttpToken => None,
+        }
+    }
+
     /// For the record: what the kernel tells.
     pub(super) fn look_up(self) -> Requester {
         let (peer, via) = match self {
@@ -104,6 +112,16 @@ impl Core {
         }
     }
 
+    /// The ledger failed: whoever asked over HTTP is told so, who waits for a start or
+    /// an end included. (`agentctl` is told nothing, and asks the next supervisor.)
+    pub(super) fn give_up(&mut self, error: &LedgerError) {
+        let what = format!("the ledger failed ({error}): whether this was done is not known");
+        let hint = "the next supervisor knows: ask it, or repeat this with the same id";
+        let why = ErrorBody::new(ErrorCode::Storage, what).with_hint(hint);
+        self.last_word.say(why);
+        self.jobs.abort_all();
+    }
+
     fn figures(&mut self, reply: oneshot::Sender<Result<Figures, ErrorBody>>) {
         let attached = self.tasks.values().filter(|live| live.link.is_some());
         let attached = attached.count() as u64;
@@ -161,7 +179,11 @@ fn since(at: Timestamp) -> Duration {
 const ON_THE_WAY: usize = 64;
 
 /// Serves the gateway until it is dropped.
-pub(super) async fn serve(server: GatewayServer, inputs: mpsc::Sender<CoreInput>) {
+pub(super) async fn serve(
+    server: GatewayServer,
+    inputs: mpsc::Sender<CoreInput>,
+    last_word: LastWord,
+) {
     let (calls, mut received) = mpsc::channel(ON_THE_WAY);
     let mut connections = JoinSet::new();
     let forward = async move {
@@ -171,5 +193,5 @@ pub(super) async fn serve(server: GatewayServer, inputs: mpsc::Sender<CoreInput>
             }
         }
     };
-    tokio::join!(server.serve(calls, &mut connections), forward);
+    tokio::join!(server.serve(calls, last_word, &mut connections), forward);
 }

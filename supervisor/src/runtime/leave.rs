@@ -84,7 +84,8 @@ impl Core {
             Job::Stop | Job::None => (StopReason::HubShutdown, shutdown.on_stop),
             Job::HostShutdown => (StopReason::HostShutdown, AgentsAtEnd::Drain),
         };
-        if agents == AgentsAtEnd::Keep && job != Job::None && self.service.managed.kills_agents() {
+        let may_kill = agents == AgentsAtEnd::Keep && job != Job::None;
+        if may_kill && self.service.managed.kills_agents().await {
             tracing::warn!(
                 "[shutdown] this unit's stop kills the agents: they are drained, not kept"
             );

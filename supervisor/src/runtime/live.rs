@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::{Presence, Task};
-use protocol::shim::Start;
+use protocol::shim::ToShim;
 use protocol::view::{Survivor, TaskView};
 use sys::PidFd;
+use sys::spawn::SpawnError;
 use tokio::sync::{oneshot, watch};
 
 use crate::folder::Shown;
@@ -43,13 +44,15 @@ pub(super) struct Live {
     /// The link, while it is up.
     pub(super) link: Option<LinkSender>,
     /// The order of a shim that is not spawned yet.
-    pub(super) start: Option<Box<Start>>,
+    pub(super) start: Option<ToShim>,
     /// Callers who wait for the exec or the end.
     pub(super) on_start: Vec<oneshot::Sender<TaskView>>,
     /// Callers who wait for the end.
     pub(super) on_end: Vec<oneshot::Sender<End>>,
     /// What this supervisor knows of the end of the shim's process.
     pub(super) shim_end: ShimEnd,
+    /// Why no shim of this supervisor can start the agent, where it saw that.
+    pub(super) start_failed: Option<SpawnError>,
     /// The pause before its shim is looked at again, where that failed.
     pub(super) look_again: Duration,
     /// Turns true at the end; followers of the logs look at it.
@@ -121,6 +124,7 @@ impl Live {
             on_start: Vec::new(),
             on_end: Vec::new(),
             shim_end: ShimEnd::Unwatched,
+            start_failed: None,
             look_again: LOOK_AGAIN,
             ended: watch::Sender::new(false),
         }

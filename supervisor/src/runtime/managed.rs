@@ -91,9 +91,21 @@ impl Managed {
         self.cgroups.iter().chain(self.memory.base())
     }
 
-    /// Does a stop of our unit end the agents?
-    pub(super) fn kills_agents(&self) -> bool {
-        self.fate == Fate::Killed
+    /// Does a stop of our unit end the agents? What was true at the start counts
+    /// only where it cannot be asked for now.
+    pub(super) async fn kills_agents(&self) -> bool {
+        let Some(manager) = &self.manager else {
+            return self.fate == Fate::Killed;
+        };
+        let now = match manager.unit_now().await {
+            Ok(Some(unit)) => fate(&unit, self.cgroups.as_ref()),
+            Ok(None) => self.fate,
+            Err(error) => {
+                tracing::warn!(error = %in_full(&error), "systemd cannot be asked for our unit");
+                self.fate
+            }
+        };
+        now == Fate::Killed
     }
 
     /// Why we are told to stop. Where nobody can be asked, somebody has

@@ -4,7 +4,7 @@
 use protocol::TaskId;
 use protocol::control::{ErrorBody, ErrorCode};
 
-use crate::ledger::{LedgerError, Reader};
+use crate::ledger::{LedgerError, MAX_COUNTED, MAX_MATCHES, Reader};
 
 /// The task that a name means, or why there is not just one.
 pub(super) fn resolve(
@@ -15,7 +15,8 @@ pub(super) fn resolve(
     Ok(match found.as_slice() {
         [] => Err(no_such_task(name)),
         [one] => Ok(one.clone()),
-        several => Err(ambiguous(name, several)),
+        several if several.len() < MAX_MATCHES => Err(ambiguous(name, several, several.len())),
+        several => Err(ambiguous(name, several, reader.count_by_prefix(name)?)),
     })
 }
 
@@ -25,11 +26,33 @@ pub(super) fn no_such_task(name: &str) -> ErrorBody {
         .with_hint("`agentctl list -a` lists the known ones")
 }
 
-fn ambiguous(name: &str, several: &[TaskId]) -> ErrorBody {
+/// All of them, or the first ones and how many there are.
+fn ambiguous(name: &str, several: &[TaskId], count: usize) -> ErrorBody {
     let ids: Vec<&str> = several.iter().map(TaskId::as_str).collect();
-    ErrorBody::new(
-        ErrorCode::Ambiguous,
-        format!("{name:?} fits several tasks: {}", ids.join(", ")),
-    )
-    .with_hint("give more of the id")
+    let ids = ids.join(", ");
+    let fits = if count <= several.len() {
+        format!("several tasks: {ids}")
+    } else {
+        let more = if count < MAX_COUNTED { "" } else { " or more" };
+        format!("{count}{more} tasks, first {ids}")
+    };
+    ErrorBody::new(ErrorCode::Ambiguous, format!("{name:?} fits {fits}"))
+        .with_hint("give more of the id")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_listed_is_counted() {
+        let ids = ["a1", "a2"].map(|id| TaskId::new(id).expect("valid"));
+        let told = |count| ambiguous("a", &ids, count).message;
+        assert_eq!(told(2), r#""a" fits several tasks: a1, a2"#);
+        assert_eq!(told(23), r#""a" fits 23 tasks, first a1, a2"#);
+        assert_eq!(
+            told(MAX_COUNTED),
+            r#""a" fits 10000 or more tasks, first a1, a2"#
+        );
+    }
 }

@@ -163,7 +163,7 @@ impl Offline {
                 status.tasks = info.tasks;
                 status.ledger = info.view;
                 status.ledger_id = info.ledger_id;
-                Ok(Response::Status(Box::new(status)))
+                Ok(Response::of_status(status, None))
             }
             Request::Run(_)
             | Request::Stop(_)

@@ -15,6 +15,7 @@ use sys::process;
 
 use super::core_loop::Core;
 use super::input::CoreInput;
+use super::run_as;
 use super::{cgroups, claims, container};
 use crate::cgroup::{Base, Group};
 use crate::control::ReplySender;
@@ -179,7 +180,7 @@ impl Core {
             task: found.task.clone(),
             nonce: found.nonce.clone(),
             shim: claim.map(|claim| claim.process),
-            uid: nix::unistd::geteuid().as_raw(),
+            uid: run_as::uid_by_folder(&self.service, &found.task),
             grace_ms: 0,
             proven: None,
         }

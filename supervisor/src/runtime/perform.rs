@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use lifecycle::{Action, Fact, Input};
 use protocol::TaskId;
-use protocol::shim::{ProcessId, SweepRecord, ToShim};
+use protocol::shim::{ProcessId, SpawnStage, SweepRecord, ToShim};
 
 use super::cgroups::{self, Placing};
 use super::claims::{self, Claiming};
@@ -12,13 +12,15 @@ use super::clock;
 use super::container;
 use super::core_loop::Core;
 use super::input::{CoreInput, Swept};
-use super::live::ShimEnd;
+use super::live::{Live, ShimEnd};
+use super::run_as;
 use crate::process::marker_sweep::{self, SweepOrder};
 use crate::process::watchdog;
 use crate::shim::{Kinship, SpawnedShim};
 use sys::claim::ClaimError;
 use sys::container::Container;
 use sys::process;
+use sys::spawn::SpawnError;
 
 /// A limit beyond this is none: instants end somewhere.
 const MAX_WAIT: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
@@ -91,19 +93,29 @@ impl Core {
         match self.service.shim_program.spawn(id) {
             // Before its order: what it starts is born there.
             Ok(shim) => match cgroups::place(&self.service, id, shim.pid, limit) {
-                Ok(Placing::Done) => self.attend(id, shim, start),
+                Ok(Placing::Done) => self.attend(id, shim, &start),
                 Ok(Placing::Asked(request)) => self.have_placed(id, shim, start, request),
                 Err(error) => self.withhold_order(id, shim, &error),
             },
             Err(error) => {
-                tracing::error!(task = %id, %error, "the shim could not be spawned");
+                tracing::warn!(task = %id, %error, "the shim could not be spawned");
+                let path = self.service.shim_program.path();
+                let why = SpawnError::from_io(SpawnStage::Shim, &error, path);
                 if let Some(live) = self.tasks.get_mut(id) {
                     live.shim_end = ShimEnd::Seen;
                 }
-                let detail = format!("the shim could not be spawned: {error}");
-                self.claim_against_shims(id, detail);
+                self.cannot_start(id, why);
             }
         }
+    }
+
+    /// The supervisor itself saw why the agent cannot be started, which is no loss.
+    fn cannot_start(&mut self, id: &TaskId, why: SpawnError) {
+        let detail = why.to_string();
+        if let Some(live) = self.tasks.get_mut(id) {
+            live.start_failed = Some(why);
+        }
+        self.claim_against_shims(id, detail);
     }
 
     fn memory_limit(&self, id: &TaskId) -> Option<u64> {
@@ -118,10 +130,13 @@ impl Core {
         shim: SpawnedShim,
         error: &std::io::Error,
     ) {
-        tracing::error!(task = %id, %error, "its memory cannot be limited");
+        tracing::warn!(task = %id, %error, "its memory cannot be limited");
         self.watch_shim(id.clone(), shim.pidfd, Kinship::Child);
-        let detail = format!("its memory could not be limited: {error}");
-        self.claim_against_shims(id, detail);
+        let errno = error.raw_os_error();
+        // Where the kernel was not asked, the words are all that there is.
+        let words = errno.map_or_else(|| error.to_string(), |_| String::new());
+        let why = SpawnError::new(SpawnStage::Memory, errno.unwrap_or(0), words);
+        self.cannot_start(id, why);
     }
 
     /// The shim is dead: what is in the task's cgroup and what carries its marker
@@ -134,7 +149,7 @@ impl Core {
             task: id.clone(),
             nonce: live.secret.nonce.clone(),
             shim: live.task.shim.clone(),
-            uid: nix::unistd::geteuid().as_raw(),
+            uid: run_as::uid_of(live.task.spec.run_as.as_ref()),
             grace_ms,
             proven: live.proven(),
         };
@@ -205,7 +220,10 @@ impl Core {
         let Some(live) = self.tasks.get(id) else {
             return;
         };
-        let never = Input::Fact(Fact::NeverStarted { detail });
+        let never = Input::Fact(match live.start_failed.clone() {
+            Some(SpawnError { stage, errno, path }) => Fact::StartFailed { stage, errno, path },
+            None => Fact::NeverStarted { detail },
+        });
         match (claims::make(&self.service, id), live.shim_end) {
             (Ok(Claiming::Won), _) => self.step(id, never),
             (Ok(Claiming::Lost(shim)), _) => self.lost_to(id, &shim),
@@ -228,7 +246,14 @@ impl Core {
     /// The claim cannot be made, and no shim is left that could make it: what
     /// counts is whether one has.
     fn conclude_without_claim(&mut self, id: &TaskId, error: &ClaimError, never: Input) {
+        let start_failed = |live: &Live| live.start_failed.is_some();
         match claims::read(&self.service, id) {
+            // Whoever has no descriptor left for a shim has none for a claim: no
+            // process was made that could have one.
+            Err(ClaimError::Io { .. }) if self.tasks.get(id).is_some_and(start_failed) => {
+                tracing::warn!(task = %id, %error, "the claim could not be made, and there never was a shim");
+                self.step(id, never);
+            }
             Ok(None) => {
                 tracing::warn!(task = %id, %error, "the claim could not be made, and nobody is left who could");
                 self.step(id, never);

@@ -5,7 +5,7 @@ use std::io;
 
 use lifecycle::{Fact, Input, LinkKind};
 use protocol::TaskId;
-use protocol::shim::Start;
+use protocol::shim::ToShim;
 
 use super::cgroups::Request;
 use super::core_loop::Core;
@@ -16,7 +16,7 @@ use crate::shim::SpawnedShim;
 pub(super) struct Placed {
     id: TaskId,
     shim: SpawnedShim,
-    start: Box<Start>,
+    start: ToShim,
     moved: io::Result<()>,
 }
 
@@ -27,7 +27,7 @@ impl Core {
         &mut self,
         id: &TaskId,
         shim: SpawnedShim,
-        start: Box<Start>,
+        start: ToShim,
         request: Request,
     ) {
         let (id, inputs) = (id.clone(), self.inputs.clone());
@@ -54,7 +54,7 @@ impl Core {
         } = placed;
         match moved {
             Ok(()) => {
-                self.attend(&id, shim, start);
+                self.attend(&id, shim, &start);
                 // A stop may have come meanwhile.
                 self.step(&id, Input::Fact(Fact::LinkUp(LinkKind::First)));
             }

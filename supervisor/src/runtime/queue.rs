@@ -3,13 +3,13 @@
 //! It is as durable as the ledger: who waits is a row `queued` with its `spec`,
 //! and the order is that of the rows. What is here is rebuilt from them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use lifecycle::TaskSpec;
 use protocol::control::{ErrorBody, ErrorCode};
 use protocol::view::Requester;
-use protocol::{Key, TaskId};
+use protocol::{Key, TaskId, Timestamp};
 
 use super::clock;
 use super::core_loop::Core;
@@ -27,6 +27,9 @@ pub(super) struct Queue {
     waiting: Vec<TaskId>,
     /// Tasks that are stopped so that another one takes their place.
     promised: BTreeSet<TaskId>,
+    /// Keys that rest, and until when: their tasks failed as soon as they had
+    /// begun.
+    resting: BTreeMap<Key, Timestamp>,
     /// When the loop has to look whose turn it is.
     due: Option<Instant>,
 }
@@ -82,6 +85,18 @@ impl Queue {
     /// It waits no longer, if it did.
     pub(super) fn remove(&mut self, id: &TaskId) {
         self.waiting.retain(|waiting| waiting != id);
+    }
+
+    /// No task of `key` has its turn before this.
+    pub(super) fn let_rest(&mut self, key: Key, until: Timestamp) {
+        self.resting.insert(key, until);
+    }
+
+    /// The tasks of `key` may have their turn.
+    pub(super) fn wake(&mut self, key: &Key) {
+        if self.resting.remove(key).is_some() {
+            self.stir();
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -191,6 +206,14 @@ impl Core {
             if self.held.of_key(key).is_some() {
                 self.queue.look_again();
                 continue;
+            }
+            match self.queue.resting.get(key) {
+                Some(until) if clock::now() < *until => {
+                    self.queue.look_again();
+                    continue;
+                }
+                // Whether it rests still is asked of the ledger at its turn.
+                Some(_) | None => {}
             }
             return Some(id);
         }

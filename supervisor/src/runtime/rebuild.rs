@@ -12,7 +12,6 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use lifecycle::{Event, EventBody, Fact, Input, Now, Presence, Task, decide, evolve};
-use protocol::shim::{IntentRecord, Record};
 use protocol::view::Requester;
 use protocol::vocab::{SessionState, Via};
 use protocol::{Status, TaskId, Timestamp};
@@ -101,12 +100,22 @@ pub(super) async fn rebuild(
         task_folder: None,
     })?;
     let written = write(&opened.handle, &found).await;
-    opened.threads.close()?;
+    opened.close()?;
     written?;
+    // What a shim was told before may reach it, and us, only now.
+    ledger::begin_intents_behind(&new, first_unused(&found, clock::now()))?;
     report.kept = ledger::replace(path, &new, clock::now())?;
     report.ended = found.iter().filter(|task| task.status.is_some()).count();
     report.live = found.len() - report.ended;
     Ok(report)
+}
+
+/// The old ledger's last intent is not known. Its ids were counts, or began like
+/// these: no ledger gave one for each millisecond.
+fn first_unused(found: &[Found], now: Timestamp) -> u64 {
+    let events = found.iter().flat_map(|task| &task.events);
+    let highest = events.filter_map(intent_of).max().unwrap_or(0);
+    u64::try_from(now.0).unwrap_or(0).max(highest)
 }
 
 async fn write(ledger: &LedgerHandle, found: &[Found]) -> Result<(), LedgerError> {
@@ -250,13 +259,6 @@ fn replayed(folders: &Folders, id: &TaskId, begun: Vec<Event>) -> Result<Vec<Eve
     };
     for entry in entries {
         let Some(record) = entry.record else { continue };
-        let mut follows = Vec::new();
-        if let Record::Intent(intent) = &record
-            && task.intent(intent.intent_id).is_none()
-        {
-            follows.push(requested(&task, intent));
-            task = evolve(task, &follows[0]);
-        }
         let fact = Fact::Record {
             number: entry.number,
             record,
@@ -269,27 +271,9 @@ fn replayed(folders: &Folders, id: &TaskId, begun: Vec<Event>) -> Result<Vec<Eve
         for event in &effects.events {
             task = evolve(task, event);
         }
-        follows.extend(effects.events);
-        events.extend(follows);
+        events.extend(effects.events);
     }
     Ok(events)
-}
-
-/// Of an intent the journal keeps what the shim had to know.
-fn requested(task: &Task, intent: &IntentRecord) -> Event {
-    Event {
-        at: intent.at,
-        task_id: Some(task.id().clone()),
-        record: None,
-        body: EventBody::StopRequested {
-            intent_id: intent.intent_id,
-            reason: intent.reason,
-            requested_by: nobody_known(),
-            note: Some("who asked was lost with the ledger".to_string()),
-            grace_ms: intent.grace_ms,
-            joined: intent.joined,
-        },
-    }
 }
 
 fn nobody_known() -> Requester {

@@ -14,8 +14,10 @@ use super::core_loop::Core;
 use super::gateway::Asker;
 use super::input::CoreInput;
 use super::memory::{self, Where};
+use super::run_as;
 use crate::control::ReplySender;
 use crate::ledger::LedgerError;
+use crate::process::account::Account;
 
 /// A task that is to be dispatched.
 pub(super) struct Dispatch {
@@ -29,6 +31,10 @@ pub(super) struct Dispatch {
     pub(super) place: Place,
     /// As its caller says; else the usual.
     pub(super) on_not_found: Option<OnNotFound>,
+    /// The user that is named for its agent.
+    pub(super) run_as: Option<String>,
+    /// Who its agent runs as, if not as we do.
+    pub(super) account: Option<Account>,
     /// This one is no longer put aside, at somebody's word, when the new one has
     /// its row.
     pub(super) unarchives: Option<(TaskId, Requester)>,
@@ -71,6 +77,8 @@ impl Dispatch {
             on_conflict: OnConflict::Refuse,
             place: Place::Any,
             on_not_found: None,
+            run_as: None,
+            account: None,
             unarchives: None,
         }
     }
@@ -89,8 +97,10 @@ impl Dispatch {
                 RunOption::Memory(bytes) => self.memory_bytes = Some(*bytes),
                 RunOption::OnNotFound(word) => self.on_not_found = Some(*word),
                 RunOption::MaxCost(micros) => self.max_cost_micros = Some(*micros),
+                RunOption::As(user) => self.run_as = Some(user.clone()),
             }
         }
+        self.account = run_as::settle(self.run_as.as_deref(), asker.uid(), where_it_runs)?;
         memory::check(self.memory_bytes, where_it_runs)
     }
 }

@@ -2,14 +2,14 @@
 
 use protocol::TaskId;
 use protocol::control::{
-    ErrorBody, ErrorCode, ListFilter, ProvidersRequest, Request, Response, SessionChange,
-    SessionsRequest,
+    ErrorBody, ErrorCode, ListFilter, ProvidersRequest, Request, Response, SessionAct,
+    SessionChange, SessionsRequest,
 };
 use protocol::view::{Requester, SessionView, TaskView};
 
 use super::clock;
-use super::container;
 use super::core_loop::Core;
+use super::crash_loop::Word;
 use super::gateway::Call;
 use super::live::Live;
 use super::naming::{self, no_such_task};
@@ -44,9 +44,9 @@ impl Core {
             reply,
         } = call;
         match request {
-            Request::Run(mut run) => {
-                container::forget(&mut run);
-                return self.dispatch(Dispatch::new(*run), reply).await;
+            Request::Run(run) => {
+                let dispatch = Dispatch::new(*run);
+                return self.dispatch_with(dispatch, &[], &asker, reply).await;
             }
             Request::RunWith(run, options) => {
                 let dispatch = Dispatch::new(*run);
@@ -173,7 +173,7 @@ impl Core {
 
     fn sessions(&mut self, request: SessionsRequest, reply: ReplySender) {
         let ledger = self.ledger.clone();
-        self.jobs.spawn(async move {
+        self.batch.later(async move {
             let response = match ledger.sessions(request.key.clone()).await {
                 Ok(sessions) => known_sessions(request.key.as_deref(), sessions),
                 Err(error) => storage_error(&error),
@@ -189,14 +189,26 @@ impl Core {
         reply: ReplySender,
     ) -> Result<(), LedgerError> {
         self.flush().await?;
+        let of_key = match change.act {
+            SessionAct::Release | SessionAct::ReleaseKey => {
+                self.release_key(&change.key, &by).await?
+            }
+            SessionAct::Quarantine => Word::DidNotRest,
+        };
         let rows = self.ledger.session_rows_of(change.key.clone()).await?;
         let row = match &change.session_id {
             Some(id) => rows.iter().find(|row| row.session_id == *id),
             None => rows.iter().max_by_key(|row| row.last_used_at),
         };
         let Some(row) = row else {
-            self.batch
-                .answer(reply, Response::Error(no_such_session(&change)));
+            let response = match (change.act, of_key) {
+                (SessionAct::Release | SessionAct::ReleaseKey, Word::Released)
+                | (SessionAct::ReleaseKey, Word::DidNotRest) => Response::Sessions(Vec::new()),
+                (SessionAct::Release, Word::DidNotRest | Word::NoSuchKey)
+                | (SessionAct::ReleaseKey, Word::NoSuchKey)
+                | (SessionAct::Quarantine, _) => Response::Error(no_such_session(&change)),
+            };
+            self.batch.answer(reply, response);
             return Ok(());
         };
         match lifecycle::session::operator_change(row, change.act, by) {
@@ -229,17 +241,18 @@ impl Core {
     fn status(&mut self, reply: ReplySender) {
         let ledger = self.ledger.clone();
         let mut status = self.status_so_far();
-        self.jobs.spawn(async move {
-            let response = match ledger.info().await {
-                Ok(info) => {
-                    status.tasks.ended = info.tasks.ended;
-                    status.ledger = info.view;
-                    status.ledger_id = info.ledger_id;
-                    Response::Status(Box::new(status))
-                }
-                Err(error) => storage_error(&error),
+        let drains = self.refuse_while_draining().err();
+        self.batch.later(async move {
+            let asked = async {
+                let info = ledger.info().await?;
+                status.tasks.ended = info.tasks.ended;
+                status.ledger = info.view;
+                status.ledger_id = info.ledger_id;
+                let refusing = drains.or(super::dispatch::refuse_without_room(&ledger).await?);
+                Ok(Response::of_status(status, refusing))
             };
-            reply.send(response);
+            let answer: Result<_, LedgerError> = asked.await;
+            reply.send(answer.unwrap_or_else(|error| storage_error(&error)));
         });
     }
 

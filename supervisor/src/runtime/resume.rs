@@ -2,7 +2,7 @@
 
 use lifecycle::SessionRow;
 use lifecycle::session::{self, SessionAnswer, SessionQuestion};
-use protocol::control::{ErrorBody, ErrorCode, RunRequest};
+use protocol::control::{ErrorBody, ErrorCode, RunRequest, SessionChoice};
 use protocol::{Key, ProviderName, SessionId};
 
 use crate::provider::Provider;
@@ -14,7 +14,14 @@ pub(super) fn choose_session(
     provider: &Provider,
     key: &Key,
     (newest, named): (Option<SessionRow>, Option<SessionRow>),
+    other_user: impl FnOnce(Option<&SessionRow>) -> Option<String>,
 ) -> Result<SessionAnswer, ErrorBody> {
+    let in_question = match &request.session {
+        SessionChoice::Auto => newest.as_ref(),
+        SessionChoice::Resume(_) => named.as_ref(),
+        SessionChoice::Fresh | SessionChoice::Chosen(_) => None,
+    };
+    let other_user = other_user(in_question);
     let answer = session::choose(&SessionQuestion {
         choice: &request.session,
         key,
@@ -24,6 +31,7 @@ pub(super) fn choose_session(
         newest: newest.as_ref(),
         named: named.as_ref(),
         override_quarantine: request.unsafe_resume,
+        other_user,
     })?;
     if let Some(id) = answer.plan.known_id() {
         check_session_id(provider, id)?;

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::folder::Folders;
 use crate::fswatch::Watches;
 use crate::places::{Mode, Places};
+use crate::process::account::Account;
 use crate::process::environment::{self, Base, EnvironmentError, EnvironmentInput, Marker};
 use crate::provider::{self, Launch, LookupError, Provider, Registry};
 use crate::shim::ShimProgram;
@@ -104,7 +105,7 @@ impl Service {
         }
     }
 
-    /// The whole environment of an agent.
+    /// The whole environment of an agent, of `account` if one is given.
     ///
     /// # Errors
     /// In words for the caller.
@@ -113,11 +114,17 @@ impl Service {
         request: &RunRequest,
         launch: &Launch,
         marker: Marker<'_>,
+        account: Option<&Account>,
     ) -> Result<Vec<(String, String)>, EnvironmentError> {
+        let other_user = account.map(Account::environment);
         environment::compose(&EnvironmentInput {
-            base: match self.mode {
-                Mode::User => Base::Client(&request.client_env),
-                Mode::System => Base::System {
+            base: match (&other_user, self.mode) {
+                (Some(account), Mode::User | Mode::System) => Base::OtherUser {
+                    configured: &self.config.env.base,
+                    account,
+                },
+                (None, Mode::User) => Base::Client(&request.client_env),
+                (None, Mode::System) => Base::System {
                     account: &self.account,
                     configured: &self.config.env.base,
                 },
@@ -195,6 +202,13 @@ pub(super) fn providers(
                 ErrorBody::new(ErrorCode::NotFound, error.to_string())
                     .with_hint(lookup_hint(&error)),
             ),
+        },
+        ProvidersRequest::Unused => Response::ProviderChecked {
+            problems: registry
+                .problems()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         },
         ProvidersRequest::Check { file, text } => Response::ProviderChecked {
             problems: provider::check(file, text),

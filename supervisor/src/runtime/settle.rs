@@ -1,7 +1,8 @@
 //! The folder of a task that has ended: what a rebuild of the ledger needs is
 //! written, what nobody needs any more is wiped.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use protocol::TaskId;
@@ -22,20 +23,45 @@ const TRIES: u32 = 12;
 /// The pause after the first try; each later one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 
+/// Folders whose settling has not begun. A task that changes meanwhile needs no second
+/// one: what is written is read when it begins. Else a thousand changes of one task
+/// would read its whole log a thousand times, and everybody who asks the ledger
+/// would wait for that.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unbegun(Arc<Mutex<HashSet<Settling>>>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Settling {
+    id: TaskId,
+    /// Nothing of the task lives on: its private folder goes, too.
+    clears_temp: bool,
+}
+
+impl Unbegun {
+    fn set(&self) -> MutexGuard<'_, HashSet<Settling>> {
+        // A set is whole at every point where a panic can happen.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Core {
     /// Settles the folders of tasks whose end was committed and told, in the
     /// ledger's reading thread. Nothing is lost if that is interrupted: the
     /// next start does it.
     pub(super) fn settle_folders(&mut self) {
         for id in std::mem::take(&mut self.unsettled) {
-            let (ledger, folders) = (self.ledger.clone(), self.service.folders.clone());
-            let service = self.service.clone();
-            let temp = self.held.of_task(&id).is_empty();
+            let clears_temp = self.held.of_task(&id).is_empty();
+            let settling = Settling { id, clears_temp };
+            if !self.unbegun.set().insert(settling.clone()) {
+                continue;
+            }
+            let (ledger, service) = (self.ledger.clone(), self.service.clone());
+            let unbegun = self.unbegun.clone();
             self.jobs.spawn(async move {
-                if temp && claims::shim_is_dead(&service, &id) {
-                    clear_temp(service, id.clone()).await;
+                if clears_temp && claims::shim_is_dead(&service, &settling.id) {
+                    clear_temp(service.clone(), settling.id.clone()).await;
                 }
-                settle(&ledger, &folders, &id).await;
+                settle(&ledger, &service.folders, &unbegun, &settling).await;
             });
         }
     }
@@ -106,8 +132,12 @@ impl Core {
     }
 }
 
-/// In a thread of its own: an agent may have left any amount there.
+/// In a thread of its own: an agent may have left any amount there. Most leave
+/// nothing, and their shim has removed it.
 async fn clear_temp(service: Arc<Service>, id: TaskId) {
+    if cgroups::of(&service, &id).is_none() && !service.folders.names_temp(&id) {
+        return;
+    }
     let task = id.clone();
     let work = move || {
         cgroups::remove(&service, &id);
@@ -123,12 +153,17 @@ async fn clear_temp(service: Arc<Service>, id: TaskId) {
 
 /// Settles one folder. A disk that is full for a while must not keep secrets in
 /// it for ever.
-async fn settle(ledger: &LedgerHandle, folders: &Folders, id: &TaskId) {
+async fn settle(ledger: &LedgerHandle, folders: &Folders, unbegun: &Unbegun, settling: &Settling) {
+    let id = &settling.id;
     let mut pause = FIRST_PAUSE;
     for tries_left in (0..TRIES).rev() {
-        let (of, task) = (folders.clone(), id.clone());
+        let (of, unbegun, this) = (folders.clone(), unbegun.clone(), settling.clone());
         let settled = ledger
-            .browse(move |reader| Ok(query::settle(reader, &of, &task)))
+            .browse(move |reader| {
+                // What is committed from now on asks for another one.
+                unbegun.set().remove(&this);
+                Ok(query::settle(reader, &of, &this.id))
+            })
             .await;
         match settled {
             Ok(Ok(())) | Err(LedgerError::Closed) => return,

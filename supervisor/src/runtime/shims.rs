@@ -2,7 +2,7 @@
 
 use lifecycle::{Fact, Input, LinkKind};
 use nix::errno::Errno;
-use protocol::shim::{AlarmKind, Attach, FromShim, ProcessId, Record, RejectReason, Start};
+use protocol::shim::{AlarmKind, Attach, FromShim, ProcessId, Record, RejectReason, ToShim};
 use protocol::{SessionId, TaskId};
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::shim::{
 impl Core {
     /// A shim was spawned: its first link and its death are looked after. A
     /// shim that cannot be given its order ends by itself, without a claim.
-    pub(super) fn attend(&mut self, id: &TaskId, spawned: SpawnedShim, start: Box<Start>) {
+    pub(super) fn attend(&mut self, id: &TaskId, spawned: SpawnedShim, start: &ToShim) {
         let Some(live) = self.tasks.get_mut(id) else {
             return;
         };

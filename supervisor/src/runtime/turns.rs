@@ -12,6 +12,7 @@ use super::core_loop::Core;
 use super::dispatch::{Prepared, refuse_folder};
 use super::live::Live;
 use super::resume::choose_session;
+use super::run_as;
 use crate::folder::{FolderError, Shown, SpecFile};
 use crate::ledger::{AdmissionFacts, LedgerError, Room, TaskSecret};
 use crate::provider::Provider;
@@ -24,8 +25,10 @@ const STARTS_AT_ONCE: usize = 64;
 enum Taken {
     /// It starts, or it never can.
     Done,
-    /// It keeps its place, and is tried again.
+    /// It keeps its place, and is tried again before any other.
     NotNow,
+    /// It keeps its place, and others go before it.
+    Rests,
 }
 
 /// Why a turn was not taken.
@@ -34,6 +37,8 @@ enum Missed {
     NotNow(String),
     /// It never can be.
     Never(String),
+    /// The tasks of its key end as soon as they have begun.
+    Rests,
 }
 
 impl From<ErrorBody> for Missed {
@@ -94,11 +99,13 @@ impl Core {
             let Some(id) = self.next_turn() else {
                 return self.flush().await;
             };
-            if self.take_turn(&id).await? == Taken::NotNow {
-                self.queue.look_again();
-                return self.flush().await;
+            match self.take_turn(&id).await? {
+                Taken::Done | Taken::Rests => self.queue.stir(),
+                Taken::NotNow => {
+                    self.queue.look_again();
+                    return self.flush().await;
+                }
             }
-            self.queue.stir();
         }
         self.flush().await
     }
@@ -113,6 +120,7 @@ impl Core {
                 tracing::warn!(task = %id, why, "its turn has come, and it cannot be started now");
                 Ok(Taken::NotNow)
             }
+            Err(Missed::Rests) => Ok(Taken::Rests),
             Err(Missed::Never(detail)) => {
                 tracing::warn!(task = %id, why = detail, "its turn has come, and it cannot be started any more");
                 self.step(id, Input::Fact(Fact::StartRefused { detail }));
@@ -136,11 +144,13 @@ impl Core {
         if self.ledger.room().await? == Room::Short {
             return Ok(Err(Missed::NotNow("the disk is full".to_string())));
         }
-        let (key, name) = (file.task.key.clone(), file.task.provider.clone());
+        let (key, name) = (&file.task.key, &file.task.provider);
         let facts = self
-            .ledger
-            .admission_facts(id.clone(), Some(key), name, named)
-            .await?;
+            .front
+            .admission_facts(id, Some(key), name, named.as_ref())?;
+        if self.lets_rest(key, &facts).is_some() {
+            return Ok(Err(Missed::Rests));
+        }
         let prepared = self.prepare_turn(id, &request, &provider, &facts);
         Ok(prepared.and_then(|prepared| self.write_turn(id, prepared)))
     }
@@ -178,12 +188,15 @@ impl Core {
         let digest = live.secret.spec_digest.clone();
         let newest = self.as_used(facts.newest_session.clone(), None);
         let named = self.as_used(facts.named_session.clone(), None);
-        let answer = choose_session(request, provider, &kept.key, (newest, named))?;
+        let account = run_as::at_its_turn(&kept)?;
+        let answer = choose_session(request, provider, &kept.key, (newest, named), |row| {
+            self.other_user(row, kept.run_as.as_ref())
+        })?;
         let spec = TaskSpec {
             session: answer.plan,
             ..kept
         };
-        let mut prepared = self.with_start(request, provider, spec, digest)?;
+        let mut prepared = self.with_start(request, provider, spec, digest, account.as_ref())?;
         prepared.file.queued_at = queued_at;
         prepared.warnings.extend(answer.warning);
         Ok(prepared)

@@ -94,6 +94,12 @@ impl Unsaved {
         self.retry_at.is_some()
     }
 
+    /// What waits, if it is time to try it again.
+    pub(super) fn take_due(&mut self) -> Option<Batch> {
+        let due = self.retry_at.is_some_and(|at| at <= Instant::now());
+        due.then(|| std::mem::take(&mut self.batch))
+    }
+
     /// When the next try is due.
     pub(super) const fn next_due(&self) -> Option<Instant> {
         self.retry_at
@@ -101,50 +107,17 @@ impl Unsaved {
 }
 
 impl Core {
-    /// Commits what the batch holds and what waits from before, then acts, answers
-    /// and publishes.
-    ///
-    /// # Errors
-    /// One that [passes](LedgerError::passes): it is kept, and tried again. Others
-    /// are the end.
-    pub(super) async fn flush(&mut self) -> Result<(), LedgerError> {
-        while !self.batch.is_empty() || self.unsaved.waits() {
-            let new = std::mem::take(&mut self.batch);
-            let batch = std::mem::take(&mut self.unsaved.batch).followed_by(new);
-            let now = Instant::now();
-            if self.unsaved.retry_at.is_some_and(|at| now < at) {
-                self.keep_unsaved(batch)?;
-                return Err(LedgerError::Waiting);
-            }
-            if batch.events.is_empty() {
-                self.committed(batch, &[]);
-                continue;
-            }
-            match self
-                .ledger
-                .commit(batch.events.clone(), batch.secrets.clone())
-                .await
-            {
-                Ok(published) => {
-                    self.measures.commits.observe(now.elapsed());
-                    self.committed(batch, &published);
-                }
-                Err(error) if error.passes() => {
-                    if !self.unsaved.waits() {
-                        tracing::warn!(%error, "nothing can be recorded: what happens is kept in memory and by the shims, and of all requests only forced stops are acted on");
-                    }
-                    self.unsaved.why = Why::of(&error);
-                    self.unsaved.retry_at = Some(Instant::now() + PAUSE);
-                    self.keep_unsaved(batch)?;
-                    return Err(error);
-                }
-                Err(error) => return Err(error),
-            }
+    /// A group could not be recorded: it is kept, and what comes behind it with it.
+    pub(super) fn wait_to_record(&mut self, batch: Batch, error: &LedgerError) {
+        if !self.unsaved.waits() {
+            tracing::warn!(%error, "nothing can be recorded: what happens is kept in memory and by the shims, and of all requests only forced stops are acted on");
         }
-        Ok(())
+        self.unsaved.why = Why::of(error);
+        self.unsaved.retry_at = Some(Instant::now() + PAUSE);
+        self.keep_unsaved(batch);
     }
 
-    /// The same, where what follows does not rest on it.
+    /// Commits everything, where what follows does not rest on it.
     pub(super) async fn flush_or_wait(&mut self) -> Result<(), LedgerError> {
         match self.flush().await {
             Err(error) if error.passes() => Ok(()),
@@ -152,13 +125,10 @@ impl Core {
         }
     }
 
-    /// Keeps what could not be committed, and does what does not wait for that.
-    fn keep_unsaved(&mut self, mut batch: Batch) -> Result<(), LedgerError> {
-        if batch.events.len() > MAX_EVENTS {
-            return Err(LedgerError::TooMuchUnsaved {
-                events: batch.events.len(),
-            });
-        }
+    /// Keeps what comes behind what could not be recorded, and does what does not
+    /// wait for that.
+    pub(super) fn keep_unsaved(&mut self, batch: Batch) {
+        let mut batch = std::mem::take(&mut self.unsaved.batch).followed_by(batch);
         for (reply, response) in batch.replies.drain(..) {
             reply.send(if promises(&response) {
                 Response::Error(self.not_recorded())
@@ -189,7 +159,6 @@ impl Core {
             self.perform(&task, action);
         }
         self.tell_forced();
-        Ok(())
     }
 
     fn force_from_memory(&mut self, stop: Stop) {
@@ -245,11 +214,17 @@ impl Core {
 
     /// Is it to leave although something waits? The shims have it all.
     pub(super) fn gives_up_waiting(&mut self) -> bool {
+        if !self.unsaved.waits() {
+            return false;
+        }
         if self.leaving && self.unsaved.give_up_at.is_none() {
             self.hurry_unsaved();
         }
-        let gives_up = self.unsaved.give_up_at;
-        gives_up.is_some_and(|at| at <= Instant::now())
+        let time_is_over = self
+            .unsaved
+            .give_up_at
+            .is_some_and(|at| at <= Instant::now());
+        time_is_over || self.unsaved.batch.events.len() > MAX_EVENTS
     }
 
     /// A request that cannot be served while nothing can be recorded.
@@ -310,6 +285,7 @@ fn promises(response: &Response) -> bool {
         | Response::EventsEnd { .. }
         | Response::Sessions(_)
         | Response::Status(_)
+        | Response::StatusWith(..)
         | Response::Providers(_)
         | Response::ProviderChecked { .. }
         | Response::Orphans(_)

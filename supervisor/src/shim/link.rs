@@ -12,7 +12,7 @@ use protocol::TaskId;
 use protocol::codec;
 use protocol::hello::{BadHello, Hello, Role};
 use protocol::limits::MAX_SHIM_FRAME;
-use protocol::shim::{FromShim, Start, ToShim};
+use protocol::shim::{FromShim, ToShim};
 use sys::hook::SUP_SHIM_SEND;
 use sys::ipc::send_now;
 use tokio::net::UnixStream;
@@ -116,10 +116,10 @@ impl Link {
     pub fn first(
         task_id: TaskId,
         stream: StdUnixStream,
-        start: Box<Start>,
+        order: &ToShim,
     ) -> io::Result<(Self, LinkSender)> {
         let mut bytes = Hello::opening(Role::Supervisor).encode().to_vec();
-        bytes.extend(encode(&ToShim::Start(start))?);
+        bytes.extend(encode(order)?);
         let sent = send_now(&stream, &bytes, &SUP_SHIM_SEND)?.unwrap_or(0);
         bytes.drain(..sent);
         let (mut link, sender) = Self::new(task_id, UnixStream::from_std(stream)?);

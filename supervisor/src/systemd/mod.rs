@@ -56,10 +56,19 @@ impl Manager {
         self.scope
     }
 
-    /// Our unit.
+    /// Our unit, as it was at the start.
     #[must_use]
     pub const fn unit(&self) -> &Unit {
         &self.unit
+    }
+
+    /// Our unit as it is now: what its files say may have been changed and loaded
+    /// meanwhile, and counts from then on.
+    ///
+    /// # Errors
+    /// [`BusError`].
+    pub async fn unit_now(&self) -> Result<Option<Unit>, BusError> {
+        Unit::of_this_process(&self.bus).await
     }
 }
 

@@ -130,7 +130,8 @@ async fn a_spawned_shim_gets_its_order_and_is_heard_and_reaped() {
     );
 
     let (inputs, mut inbox) = mpsc::channel::<Input>(8);
-    let (link, sender) = Link::first(task(), shim.link, start(PROMPT)).expect("small enough");
+    let (link, sender) =
+        Link::first(task(), shim.link, &ToShim::Start(start(PROMPT))).expect("small enough");
     let number = sender.number();
     let mut jobs = JoinSet::new();
     jobs.spawn(link.run(inputs));
@@ -161,7 +162,7 @@ async fn linked(jobs: &mut JoinSet<()>) -> (Peer, LinkSender, mpsc::Receiver<Inp
     let (ours, theirs) = StdUnixStream::pair().expect("a pair");
     ours.set_nonblocking(true).expect("possible");
     theirs.set_nonblocking(true).expect("possible");
-    let (link, sender) = Link::first(task(), ours, start(1)).expect("small");
+    let (link, sender) = Link::first(task(), ours, &ToShim::Start(start(1))).expect("small");
     let (inputs, inbox) = mpsc::channel(8);
     jobs.spawn(link.run(inputs));
     let mut shim = Peer::new(UnixStream::from_std(theirs).expect("registered"));
@@ -238,7 +239,7 @@ async fn what_is_no_shim_is_said() {
     let mut jobs = JoinSet::new();
     let (ours, theirs) = StdUnixStream::pair().expect("a pair");
     ours.set_nonblocking(true).expect("possible");
-    let (link, _sender) = Link::first(task(), ours, start(1)).expect("small");
+    let (link, _sender) = Link::first(task(), ours, &ToShim::Start(start(1))).expect("small");
     let (inputs, mut inbox) = mpsc::channel(8);
     jobs.spawn(link.run(inputs));
     (&theirs)

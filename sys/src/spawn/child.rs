@@ -11,9 +11,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use nix::fcntl::{FcntlArg, fcntl};
-use protocol::shim::SpawnStage;
+use protocol::shim::{AgentUser, SpawnStage};
 
-use super::{Plan, SpawnError, c_path, c_string, nofile_limit};
+use super::{Plan, SpawnError, USER_PLACE, c_path, c_string, nofile_limit};
 use crate::pidfd::PidFd;
 
 /// The child's stack: it calls a dozen thin wrappers.
@@ -31,6 +31,7 @@ pub(super) struct Prepared {
     /// Copies above 2, so that `dup2` never meets its own target.
     stdio: [OwnedFd; 3],
     nofile: Option<libc::rlimit>,
+    user: Option<AgentUser>,
     parent: libc::pid_t,
     report: Report,
 }
@@ -48,6 +49,11 @@ const AT_SESSION: i32 = 1;
 const AT_STDIO: i32 = 2;
 const AT_CHDIR: i32 = 3;
 const AT_EXEC: i32 = 4;
+const AT_USER: i32 = 5;
+
+/// What the files of another user are closed to, as after a login: that of a
+/// service is its own affair.
+const USER_UMASK: libc::mode_t = 0o022;
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("the kernel's sigaction is laid out for 64-bit targets");
@@ -86,6 +92,7 @@ impl Prepared {
                 rlim_cur: soft,
                 rlim_max: hard,
             }),
+            user: plan.user.cloned(),
             parent: nix::unistd::getpid().as_raw(),
             report: Report::default(),
         })
@@ -133,6 +140,11 @@ impl Prepared {
                 errno,
                 shown(Some(&self.cwd)),
             )),
+            AT_USER => {
+                let name = self.user.as_ref().map_or("", |user| &user.name);
+                let place = format!("{USER_PLACE}{name}");
+                Err(SpawnError::new(SpawnStage::Prepare, errno, place))
+            }
             _ => Err(SpawnError::new(SpawnStage::Exec, errno, program())),
         }
     }
@@ -140,6 +152,10 @@ impl Prepared {
     fn run(&self) -> Result<(), i32> {
         self.begin_session().map_err(|()| AT_SESSION)?;
         self.take_stdio().map_err(|()| AT_STDIO)?;
+        if let Some(user) = &self.user {
+            become_user(user).map_err(|()| AT_USER)?;
+        }
+        self.die_with_parent().map_err(|()| AT_SESSION)?;
         // SAFETY: a valid string.
         check(unsafe { libc::chdir(self.cwd.as_ptr()) }).map_err(|()| AT_CHDIR)?;
         default_signals();
@@ -150,6 +166,15 @@ impl Prepared {
     fn begin_session(&self) -> Result<(), ()> {
         // SAFETY: no arguments.
         check(unsafe { libc::setsid() })?;
+        match &self.nofile {
+            // SAFETY: a valid rlimit.
+            Some(limit) => check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, limit) }),
+            None => Ok(()),
+        }
+    }
+
+    /// Behind the change of the user, at which the kernel forgets the signal.
+    fn die_with_parent(&self) -> Result<(), ()> {
         // SAFETY: integers only.
         check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
         // SAFETY: no arguments; the parent may have died before the line above.
@@ -157,11 +182,7 @@ impl Prepared {
             // SAFETY: ends this process; nobody is left to hear why.
             unsafe { libc::_exit(127) };
         }
-        match &self.nofile {
-            // SAFETY: a valid rlimit.
-            Some(limit) => check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, limit) }),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn take_stdio(&self) -> Result<(), ()> {
@@ -187,6 +208,39 @@ impl Prepared {
             }
         }
     }
+}
+
+/// Nothing of the caller's rights is left afterwards: all three user ids are the
+/// new one, so that the kernel drops every capability with them. System calls of
+/// our own: libc's wrappers would change each thread of a process, and the child
+/// is on its caller's memory. That memory must be closed to the new user until
+/// the exec; the kernel sees to it (a change of ids makes it not dumpable).
+fn become_user(user: &AgentUser) -> Result<(), ()> {
+    let syscall = |result: libc::c_long| if result < 0 { Err(()) } else { Ok(()) };
+    let (uid, gid, groups) = (user.uid, user.gid, &user.groups);
+    leave_session_keyring()?;
+    // SAFETY: a valid list of groups and its length.
+    syscall(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) })?;
+    // SAFETY: integers only.
+    syscall(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })?;
+    // SAFETY: integers only.
+    syscall(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })?;
+    // SAFETY: integers only; the child's own.
+    unsafe { libc::umask(USER_UMASK) };
+    Ok(())
+}
+
+/// What root's login has in its session keyring (tickets, keys of file systems) is
+/// open to whoever inherits it, whatever its user.
+fn leave_session_keyring() -> Result<(), ()> {
+    let (join, anonymous) = (libc::KEYCTL_JOIN_SESSION_KEYRING, ptr::null::<c_char>());
+    // SAFETY: a command and no name.
+    let joined = unsafe { libc::syscall(libc::SYS_keyctl, join, anonymous) };
+    // Where it is not there or forbidden, the agent cannot ask for keys either.
+    if joined < 0 && !matches!(errno(), libc::ENOSYS | libc::EPERM) {
+        return Err(());
+    }
+    Ok(())
 }
 
 extern "C" fn run_child(argument: *mut c_void) -> c_int {

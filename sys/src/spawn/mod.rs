@@ -16,14 +16,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, getrlimit};
-use protocol::shim::{ProcessId, SpawnStage};
+use protocol::shim::{AgentUser, ProcessId, SpawnStage};
 
 use crate::hook::{SHIM_REAP, SHIM_SIGNAL, Step};
 use crate::pidfd::PidFd;
 use crate::process;
 
+/// Begins the path of an error about the user that was to be become.
+pub const USER_PLACE: &str = "user ";
+
 /// What to start, and how.
-#[derive(Debug)]
 pub struct Plan<'a> {
     /// The argument vector; the first word is the program.
     pub argv: &'a [String],
@@ -35,6 +37,18 @@ pub struct Plan<'a> {
     pub stdio: [BorrowedFd<'a>; 3],
     /// Soft limit of open files, at most the hard one; 0 leaves it as it is.
     pub nofile_soft: u64,
+    /// Who it runs as; as the caller does if absent.
+    pub user: Option<&'a AgentUser>,
+}
+
+/// Arguments and environment never appear in `Debug`.
+impl std::fmt::Debug for Plan<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan")
+            .field("cwd", &self.cwd)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What was started: it leads a session and a process group of its own.

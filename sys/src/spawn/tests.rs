@@ -17,6 +17,16 @@ struct Ran {
 
 /// Runs `argv` to its end with its output in a pipe.
 fn run_with(argv: &[&str], env: &[(&str, &str)], cwd: &Path, nofile_soft: u64) -> Ran {
+    run_as(argv, env, cwd, nofile_soft, None)
+}
+
+fn run_as(
+    argv: &[&str],
+    env: &[(&str, &str)],
+    cwd: &Path,
+    nofile_soft: u64,
+    user: Option<&AgentUser>,
+) -> Ran {
     let argv: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
     let env: Vec<(String, String)> = env
         .iter()
@@ -31,6 +41,7 @@ fn run_with(argv: &[&str], env: &[(&str, &str)], cwd: &Path, nofile_soft: u64) -
         cwd,
         stdio,
         nofile_soft,
+        user,
     };
     let result = spawn(&plan, &SHIM_EXEC);
     drop(writer);
@@ -201,6 +212,7 @@ fn it_dies_with_the_thread_that_started_it() {
             cwd: Path::new("/"),
             stdio,
             nofile_soft: 0,
+            user: None,
         };
         sender
             .send(spawn(&plan, &SHIM_EXEC).expect("started"))
@@ -218,4 +230,62 @@ fn it_dies_with_the_thread_that_started_it() {
         core: false,
     };
     assert_eq!(spawned.pidfd.reap(&SHIM_REAP).expect("ours"), Some(killed));
+}
+
+/// Makes a session keyring with a key in it, for this thread alone.
+#[expect(unsafe_code, reason = "keyrings have no safe wrapper")]
+fn with_a_key(name: &std::ffi::CStr) -> bool {
+    let anonymous = std::ptr::null::<libc::c_char>();
+    let (kind, secret) = (c"user", b"hush");
+    // SAFETY: a command and no name; NUL-terminated names, a payload and its length.
+    unsafe {
+        let join = libc::KEYCTL_JOIN_SESSION_KEYRING;
+        let joined = libc::syscall(libc::SYS_keyctl, join, anonymous);
+        let ring = libc::KEY_SPEC_SESSION_KEYRING;
+        let (kind, name) = (kind.as_ptr(), name.as_ptr());
+        let (payload, length) = (secret.as_ptr(), secret.len());
+        joined >= 0 && libc::syscall(libc::SYS_add_key, kind, name, payload, length, ring) >= 0
+    }
+}
+
+#[test]
+fn another_user_leaves_everything_of_the_callers_behind() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    std::thread::spawn(|| {
+        let has_keyrings = with_a_key(c"a-key-of-the-caller");
+        let user = AgentUser {
+            name: "nobody".to_owned(),
+            uid: 65_534,
+            gid: 65_533,
+            groups: vec![65_533, 7],
+        };
+        let script = "cat /proc/keys; id -u; id -g; id -G; umask; grep -e CapPrm /proc/$$/status";
+        let words = ["sh", "-c", script];
+        let env = [("PATH", "/usr/bin:/bin")];
+        let seen = |user| {
+            let ran = run_as(&words, &env, Path::new("/"), 0, user);
+            ran.result.expect("started");
+            ran.output
+        };
+        let theirs = seen(Some(&user));
+        let expected = "65534\n65533\n65533 7\n0022\nCapPrm:\t0000000000000000\n";
+        assert!(theirs.ends_with(expected), "{theirs}");
+        assert!(!theirs.contains("a-key-of-the-caller"), "{theirs}");
+        if has_keyrings {
+            assert!(seen(None).contains("a-key-of-the-caller"));
+        }
+        // A folder that only the caller may enter.
+        let folder = TempFolder::create(&["/tmp"]).expect("a folder");
+        let refused = run_as(&words, &env, folder.path(), 0, Some(&user)).result;
+        let refused = refused.expect_err("closed");
+        assert_eq!(
+            (refused.stage, refused.errno),
+            (SpawnStage::Chdir, libc::EACCES)
+        );
+        folder.remove().expect("ours");
+    })
+    .join()
+    .expect("no panic");
 }

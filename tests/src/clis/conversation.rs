@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::seen::path_of;
 use super::{Cost, KEY, Scene};
 use crate::harness::StubRequest;
 use crate::scenarios::assert_ended;
@@ -11,6 +12,7 @@ use crate::scenarios::assert_ended;
 pub fn conversation(scene: &Scene<'_>) {
     let diagnosis = scene.diagnosis();
     assert_eq!(diagnosis["state"], "ok", "{diagnosis:#}");
+    scene.version();
     let (first, session) = fresh(scene);
     resumed(scene, &first, &session);
     api_failure(scene, &session);
@@ -39,6 +41,8 @@ fn fresh(scene: &Scene<'_>) -> (Value, String) {
         Cost::Unsaid => task["cost_usd"].is_null(),
     };
     assert!(costs, "{task:#}");
+    scene.fields(&task);
+    scene.saw("fresh", &task);
     (task, session)
 }
 
@@ -60,6 +64,8 @@ fn resumed(scene: &Scene<'_>, first: &Value, session: &str) {
     for figure in ["output_tokens", "turns"] {
         assert_eq!(task[figure], first[figure], "{figure} of {task:#}");
     }
+    scene.resumes(&task);
+    scene.saw("resumed: the first turn is in the request", &task);
     if let (Some(then), Some(now)) = (first["cost_usd"].as_f64(), task["cost_usd"].as_f64()) {
         assert!(now > 0.0 && now < 1.5 * then, "{now} after {then}");
     }
@@ -68,11 +74,13 @@ fn resumed(scene: &Scene<'_>, first: &Value, session: &str) {
 /// A failure, and not one of the session: it is kept, and the hint says how it
 /// is given back.
 fn api_failure(scene: &Scene<'_>, session: &str) {
-    let task = scene.ended(&scene.run(scene.kit.failure).detached());
+    let status = scene.kit.failures[0];
+    let task = scene.ended(&scene.run(&format!("FAIL {status}")).detached());
     assert_ended(&task, "failure", "failed", "observed");
     assert_eq!(task["session_id"], json!(session));
     let transient = ("quarantined".to_string(), Some("transient".to_string()));
     assert_eq!(scene.session_of(&task), transient);
+    scene.saw(&format!("resumed, and the API answers {status}"), &task);
     let refused = scene.run("hello").option("--resume", session);
     let error = refused.try_detached().expect_code(4).error();
     let hint = error["hint"].as_str().unwrap_or_default();
@@ -94,4 +102,68 @@ fn unknown_to_the_cli(scene: &Scene<'_>, session: &str) {
     let (state, reason) = scene.session_of(&task);
     assert_eq!(state, "quarantined");
     assert_eq!(reason.as_deref(), Some("session_not_found"));
+    scene.saw("resumed with an id that it does not know", &task);
+}
+
+impl Scene<'_> {
+    /// The version that the CLI tells is the one that its file was tested with.
+    fn version(&self) {
+        let mut command = self.world.command(self.kit.name);
+        command.arg("--version").env("PATH", &self.path);
+        let told = self.world.finish(command).ok().stdout;
+        let shown = self.world.ctl(&["providers", "show", self.kit.name]).ok();
+        let tested = shown.stdout.lines().find_map(|line| {
+            let version = line.strip_prefix("tested = \"")?;
+            version.strip_suffix('"')
+        });
+        let tested = tested.expect("its file has a version");
+        let words = told.split(|c: char| c.is_whitespace() || c == '(');
+        assert!(
+            words.into_iter().any(|word| word == tested),
+            "{tested} is not in {told}"
+        );
+        self.seen.fact(format!("version {tested}"));
+    }
+
+    /// Where the id and the last words of its answer stand in its output.
+    fn fields(&self, task: &Value) {
+        let id = task["id"].as_str().expect("an id");
+        let session = task["session_id"].as_str().expect("a session");
+        let log = self.world.ctl(&["logs", "--raw", id]).ok().stdout;
+        let lines: Vec<Value> = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        let at = lines.iter().enumerate();
+        let mut found = at.filter_map(|(at, line)| Some((at, path_of(line, session)?)));
+        let (at, path) = found.next().expect("the id is in its output");
+        let kind = lines[at]["type"].as_str().unwrap_or("?");
+        let chosen = if task["argv"].to_string().contains(session) {
+            "chosen by the supervisor, and "
+        } else {
+            ""
+        };
+        self.seen.fact(format!(
+            "session id: {chosen}`{path}` of JSON line {} of stdout (`type` is `{kind}`)",
+            at + 1
+        ));
+        let last = lines.last().expect("it prints JSON");
+        let kind = last["type"].as_str().unwrap_or("?");
+        let text = text(task);
+        let whole = lines.iter().rev().find_map(|line| path_of(line, text));
+        let place = whole.map_or("in pieces".to_string(), |path| format!("in `{path}`"));
+        self.seen.fact(format!(
+            "its text stands {place}; the last line has `type` `{kind}`"
+        ));
+    }
+
+    /// The words by which it is resumed.
+    fn resumes(&self, task: &Value) {
+        let session = task["session_id"].as_str().expect("a session");
+        let argv = task["argv"].as_array().expect("words").clone();
+        let at = argv.iter().position(|word| word == session);
+        let at = at.expect("the id is one of its words");
+        let option = argv[at - 1].as_str().expect("a word");
+        self.seen.fact(format!("resumed by `{option} ID`"));
+    }
 }

@@ -1,6 +1,6 @@
 //! What keeps each CLI on loopback and quiet.
 
-use super::{Cost, Kit};
+use super::{Cost, Kit, Unreachable};
 
 /// Claude Code.
 pub const CLAUDE: Kit = Kit {
@@ -18,7 +18,9 @@ pub const CLAUDE: Kit = Kit {
     arguments: &["--dangerously-skip-permissions"],
     home_file: None,
     work_file: None,
-    failure: "FAIL 500",
+    failures: &[500, 429],
+    unreachable: Unreachable::Ends,
+    stubborn: None,
     output_tokens: 50,
     cost: Cost::Said,
 };
@@ -36,7 +38,9 @@ pub const CODEX: Kit = Kit {
          request_max_retries = 1\nstream_max_retries = 1\n",
     )),
     work_file: None,
-    failure: "FAIL 500",
+    failures: &[500, 429, 401],
+    unreachable: Unreachable::Waits,
+    stubborn: None,
     output_tokens: 50,
     cost: Cost::Unsaid,
 };
@@ -58,7 +62,9 @@ pub const GEMINI: Kit = Kit {
             "general": {"enableAutoUpdate": false}}"#,
     )),
     work_file: None,
-    failure: "FAIL 400",
+    failures: &[400, 401],
+    unreachable: Unreachable::Waits,
+    stubborn: Some(500),
     // One for the choice of the model, one for the answer.
     output_tokens: 100,
     cost: Cost::Unsaid,
@@ -81,7 +87,9 @@ pub const OPENCODE: Kit = Kit {
             "options": {"baseURL": "{url}/v1", "apiKey": "stub"},
             "models": {"stub-model": {"name": "stub", "cost": {"input": 3, "output": 15}}}}}}"#,
     )),
-    failure: "FAIL 400",
+    failures: &[400, 401],
+    unreachable: Unreachable::Waits,
+    stubborn: Some(500),
     output_tokens: 50,
     cost: Cost::Said,
 };
@@ -97,7 +105,9 @@ pub const QWEN: Kit = Kit {
     arguments: &["--yolo", "--auth-type", "openai"],
     home_file: None,
     work_file: None,
-    failure: "FAIL 400",
+    failures: &[400, 401],
+    unreachable: Unreachable::Ends,
+    stubborn: Some(500),
     output_tokens: 100,
     cost: Cost::Unsaid,
 };

@@ -3,19 +3,24 @@
 //! scenarios know none of them.
 
 mod conversation;
+mod failures;
 mod kits;
+mod seen;
 mod stops;
 
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use regex_lite::Regex;
 use serde_json::Value;
 
 use crate::harness::{Dispatched, Run, Stub, World, cli_dir};
 
 pub use conversation::conversation;
+pub use failures::{failing_apis, stopped_between_its_tries};
 pub use kits::{CLAUDE, CODEX, GEMINI, OPENCODE, QWEN};
+pub use seen::Seen;
 pub use stops::{killed_leader, stopped_in_mid_answer, stopped_with_its_tool};
 
 /// One CLI.
@@ -31,8 +36,13 @@ pub struct Kit {
     home_file: Option<(&'static str, &'static str)>,
     /// A file in its working folder.
     work_file: Option<(&'static str, &'static str)>,
-    /// A prompt on which the API fails at once, after its own few tries.
-    failure: &'static str,
+    /// Statuses of the API after which it ends, after its own few tries; with
+    /// the first it has a conversation to lose.
+    failures: &'static [u16],
+    /// So it does where nobody answers at all.
+    unreachable: Unreachable,
+    /// A status after which it tries again for longer than anybody waits.
+    stubborn: Option<u16>,
     /// Output tokens of one plain answer.
     output_tokens: u64,
     /// It says what it costs.
@@ -44,6 +54,15 @@ pub struct Kit {
 enum Cost {
     Said,
     Unsaid,
+}
+
+/// What a CLI does where nobody answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unreachable {
+    /// It ends.
+    Ends,
+    /// It waits for better days.
+    Waits,
 }
 
 /// For a CLI to start and to answer: seconds, but of a processor that it may
@@ -59,6 +78,7 @@ pub struct Scene<'world> {
     world: &'world World,
     stub: Stub,
     path: String,
+    seen: &'world Seen,
 }
 
 /// The search path with a CLI of `tests/install-clis` on it, if it is there.
@@ -81,12 +101,13 @@ pub fn installed(name: &str) -> Option<String> {
 impl<'world> Scene<'world> {
     /// Starts the stub and writes the files of the CLI.
     #[must_use]
-    pub fn new(kit: Kit, world: &'world World, path: String) -> Self {
+    pub fn new(kit: Kit, world: &'world World, path: String, seen: &'world Seen) -> Self {
         let scene = Self {
             kit,
             world,
             stub: Stub::start(world),
             path,
+            seen,
         };
         scene.furnish("home");
         if let Some((name, text)) = kit.work_file {
@@ -131,6 +152,11 @@ impl<'world> Scene<'world> {
 
     /// A dispatch whose CLI stays on loopback and quiet.
     fn run(&self, prompt: &str) -> Run<'world> {
+        self.run_at(prompt, &self.stub.url())
+    }
+
+    /// The same with its model's API at another address, where variables say it.
+    fn run_at(&self, prompt: &str, url: &str) -> Run<'world> {
         let run = self
             .world
             .run()
@@ -139,7 +165,7 @@ impl<'world> Scene<'world> {
             .prompt(prompt)
             .option("--env", &format!("PATH={}", self.path));
         let run = self.kit.variables.iter().fold(run, |run, (name, value)| {
-            let value = value.replace("{url}", &self.stub.url());
+            let value = value.replace("{url}", url);
             run.option("--env", &format!("{name}={value}"))
         });
         let arguments = self.kit.arguments.iter();
@@ -151,6 +177,31 @@ impl<'world> Scene<'world> {
         let ended = self.world.ended_within(&task.id, SLOW);
         assert_eq!(self.world.marked(&task.id), [], "{}", self.kit.name);
         ended
+    }
+
+    /// Adds a line to the table of what was seen, with what the CLI said of it.
+    fn saw(&self, scene: &str, task: &Value) {
+        let (state, reason) = self.session_of(task);
+        let session = match reason {
+            Some(reason) => format!("{state} (`{reason}`)"),
+            None => state,
+        };
+        self.seen.ended(scene, task, &session, &self.said(task));
+    }
+
+    /// The words in which it told its trouble, without what differs every time.
+    fn said(&self, task: &Value) -> String {
+        let id = task["id"].as_str().expect("an id");
+        let why = self.world.ctl(&["why", id, "--json"]).ok().json();
+        let chain = why["chain"].as_array().expect("a chain").clone();
+        let told = chain.iter().find(|link| link["what"] == "provider error");
+        let told = told.and_then(|link| link["detail"].as_str());
+        let told = told.and_then(|detail| detail.split_once('“'));
+        let words = told.map_or("", |(_, words)| words.trim_end_matches('”'));
+        let session = task["session_id"].as_str().unwrap_or("no session");
+        let address = Regex::new(r"127\.0\.0\.1:\d+").expect("a good pattern");
+        let words = words.replace(session, "ID");
+        address.replace_all(&words, "ADDRESS").into_owned()
     }
 
     /// State and reason of the task's session.

@@ -19,7 +19,11 @@ fn in_mid_answer(scene: &Scene<'_>) -> Dispatched {
     task
 }
 
-fn assert_quarantined(scene: &Scene<'_>, task: &Value, why: &str) {
+/// A grace in which it can clean up on a slow machine too: how it ends by TERM
+/// is what is looked at.
+pub(super) const LONG: [&str; 2] = ["--grace", "2m"];
+
+pub(super) fn assert_quarantined(scene: &Scene<'_>, task: &Value, why: &str) {
     let (state, reason) = scene.session_of(task);
     assert_eq!(
         (state.as_str(), reason.as_deref()),
@@ -30,10 +34,11 @@ fn assert_quarantined(scene: &Scene<'_>, task: &Value, why: &str) {
 /// Stopped while the model speaks.
 pub fn stopped_in_mid_answer(scene: &Scene<'_>) {
     let task = in_mid_answer(scene);
-    assert_eq!(scene.world.stop(&task.id, &[]), "stopped");
+    assert_eq!(scene.world.stop(&task.id, &LONG), "stopped");
     let ended = scene.ended(&task);
     assert_ended(&ended, "cancelled", "user", "declared");
     assert_quarantined(scene, &ended, "user");
+    scene.saw("stopped in mid-answer", &ended);
     scene.world.check();
 }
 
@@ -55,11 +60,12 @@ pub fn stopped_with_its_tool(scene: &Scene<'_>) {
     let records = Records::new(record);
     wait_until("the tool runs", SLOW, || records.has_mark("up"));
     assert_ne!(records.alive(), []);
-    assert_eq!(scene.world.stop(&task.id, &[]), "stopped");
+    assert_eq!(scene.world.stop(&task.id, &LONG), "stopped");
     assert_eq!(records.alive(), []);
     let ended = scene.ended(&task);
     assert_ended(&ended, "cancelled", "user", "declared");
     assert_quarantined(scene, &ended, "user");
+    scene.saw("stopped while a tool runs in a session of its own", &ended);
     scene.world.check();
 }
 
@@ -73,5 +79,6 @@ pub fn killed_leader(scene: &Scene<'_>) {
     let ended = scene.ended(&task);
     assert_ended(&ended, "interrupted", "external_signal", "observed");
     assert_quarantined(scene, &ended, "external_signal");
+    scene.saw("its leader is killed in mid-answer", &ended);
     scene.world.check();
 }

@@ -42,6 +42,15 @@ impl Bins {
         bins
     }
 
+    /// Where an administrator puts them.
+    #[must_use]
+    pub fn installed(folder: &str) -> Self {
+        Self {
+            product: PathBuf::from(folder),
+            helpers: PathBuf::from(folder),
+        }
+    }
+
     /// The command line.
     #[must_use]
     pub fn agentctl(&self) -> PathBuf {

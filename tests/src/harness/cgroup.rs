@@ -110,6 +110,42 @@ impl MemoryHome {
     }
 }
 
+/// A cgroup that counts processes (version 1), for a supervisor to live in.
+#[derive(Debug)]
+pub struct PidsHome(Delegated);
+
+impl PidsHome {
+    /// None where processes are not counted by version 1.
+    #[must_use]
+    pub fn new(world: &World) -> Option<Self> {
+        let path = root_of("pids")?.join(world.dir().file_name()?);
+        (own_user() == 0 && fs::create_dir(&path).is_ok()).then_some(Self(Delegated(path)))
+    }
+
+    /// A supervisor that lives in it.
+    #[must_use]
+    pub fn start(&self, world: &World) -> Arc<Supervisor> {
+        self.0.start(world)
+    }
+
+    /// No process and no thread more than there are.
+    ///
+    /// # Panics
+    /// When it cannot be limited.
+    pub fn close(&self) {
+        let now = fs::read(self.0.0.join("pids.current")).expect("it counts");
+        fs::write(self.0.0.join("pids.max"), now).expect("it limits");
+    }
+
+    /// As many as there may be anywhere.
+    ///
+    /// # Panics
+    /// When the limit stays.
+    pub fn open(&self) {
+        fs::write(self.0.0.join("pids.max"), "max").expect("it limits");
+    }
+}
+
 /// The kernel's own count of kills for want of memory in a cgroup.
 ///
 /// # Panics
@@ -127,12 +163,17 @@ pub fn kernel_kills(cgroup: &Path) -> u64 {
 /// Where the root of the memory hierarchy of version 1 is mounted.
 #[must_use]
 pub fn memory_root() -> Option<PathBuf> {
+    root_of("memory")
+}
+
+/// Where the hierarchy of version 1 of a controller is mounted.
+fn root_of(controller: &str) -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
     mounts.lines().find_map(|line| {
         let mut words = line.split(' ').skip(1);
         let (point, kind, options) = (words.next()?, words.next()?, words.next()?);
-        let is_memory = kind == "cgroup" && options.split(',').any(|option| option == "memory");
-        is_memory.then(|| PathBuf::from(point))
+        let has_it = kind == "cgroup" && options.split(',').any(|option| option == controller);
+        has_it.then(|| PathBuf::from(point))
     })
 }
 

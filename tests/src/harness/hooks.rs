@@ -11,6 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+
 use super::process::Process;
 use super::wait::{GENEROUS, wait_until};
 
@@ -81,6 +83,11 @@ impl Paused {
     pub fn go(mut self) {
         // A process that died meanwhile needs no answer.
         let _gone = self.stream.write_all(GO);
+    }
+
+    /// Its action fails with `EIO`.
+    pub fn fail(mut self) {
+        let _gone = self.stream.write_all(FAIL);
     }
 
     /// Kills it right here, and waits until it is dead.
@@ -236,8 +243,15 @@ impl Hooks {
     /// Does a process stand at `name` now?
     #[must_use]
     pub fn is_paused(&self, name: &str) -> bool {
+        self.paused(name) > 0
+    }
+
+    /// How many processes stand at `name` now.
+    #[must_use]
+    pub fn paused(&self, name: &str) -> usize {
         let state = self.shared.state();
-        state.paused.iter().any(|paused| paused.name == name)
+        let at_it = state.paused.iter().filter(|paused| paused.name == name);
+        at_it.count()
     }
 
     /// How often `name` was hit.
@@ -277,10 +291,12 @@ fn answer(shared: &Shared, mut stream: UnixStream) {
     if BufReader::new(&stream).read_line(&mut line).is_err() {
         return;
     }
-    let Some((name, pid)) = line.trim_end().split_once(' ') else {
+    let Some((name, _pid)) = line.trim_end().split_once(' ') else {
         return;
     };
-    let Some(process) = pid.parse().ok().and_then(Process::now) else {
+    // It may live in a namespace of its own: the kernel tells its pid in ours.
+    let peer = getsockopt(&stream, PeerCredentials);
+    let Some(process) = peer.ok().and_then(|peer| Process::now(peer.pid())) else {
         return;
     };
     let mut state = shared.state();

@@ -201,9 +201,21 @@ impl Http {
     #[must_use]
     #[track_caller]
     pub fn lines(&self, path: &str) -> HttpLines {
-        let (status, _, body) = self.open("GET", path, "").expect("an answer");
+        self.try_lines(path).expect("an answer")
+    }
+
+    /// The same where the supervisor may die.
+    ///
+    /// # Errors
+    /// Of the connection.
+    ///
+    /// # Panics
+    /// When the answer is not 200.
+    #[track_caller]
+    pub fn try_lines(&self, path: &str) -> io::Result<HttpLines> {
+        let (status, _, body) = self.open("GET", path, "")?;
         assert_eq!(status, 200, "{path}");
-        BufReader::new(body).lines()
+        Ok(BufReader::new(body).lines())
     }
 
     #[expect(clippy::type_complexity, reason = "of one private function")]

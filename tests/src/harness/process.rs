@@ -26,6 +26,21 @@ impl Process {
         start_time(pid).map(|start_time| Self { pid, start_time })
     }
 
+    /// Is it the process that a namespace inside of ours knows as `inner`?
+    #[must_use]
+    pub fn is_known_inside_as(&self, inner: &Self) -> bool {
+        self.start_time == inner.start_time && self.innermost_pid() == Some(inner.pid)
+    }
+
+    /// Its pid in its own namespace.
+    fn innermost_pid(&self) -> Option<i32> {
+        let status = fs::read_to_string(self.file("status")).ok()?;
+        let pids = status
+            .lines()
+            .find_map(|line| line.strip_prefix("NSpid:"))?;
+        pids.split_whitespace().last()?.parse().ok()
+    }
+
     /// Does it live? A zombie does not.
     #[must_use]
     pub fn is_alive(&self) -> bool {
@@ -38,6 +53,15 @@ impl Process {
         stat(self.pid)
             .filter(|stat| stat.start_time == self.start_time)
             .map(|stat| stat.state)
+    }
+
+    /// Is it on its way out, by the flag that the kernel sets first?
+    #[must_use]
+    pub fn is_exiting(&self) -> bool {
+        const PF_EXITING: u64 = 4;
+        stat(self.pid)
+            .filter(|stat| stat.start_time == self.start_time)
+            .is_some_and(|stat| stat.flags & PF_EXITING != 0)
     }
 
     /// Its parent.
@@ -155,6 +179,7 @@ struct Stat {
     comm: String,
     state: char,
     parent: i32,
+    flags: u64,
     start_time: u64,
 }
 
@@ -169,6 +194,7 @@ fn stat(pid: i32) -> Option<Stat> {
         comm,
         state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
+        flags: fields.get(6)?.parse().ok()?,
         start_time: fields.get(19)?.parse().ok()?,
     })
 }

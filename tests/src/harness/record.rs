@@ -101,6 +101,22 @@ impl Records {
         })
     }
 
+    /// All that the first process has printed or was about to print to `stdout`
+    /// or `stderr`, and how many of these bytes it surely printed.
+    ///
+    /// # Panics
+    /// When what was kept cannot be read.
+    #[must_use]
+    pub fn printed(&self, stream: &str) -> (Vec<u8>, u64) {
+        let said = format!("{}.{stream}", self.path.display());
+        let sure = fs::read_to_string(format!("{said}.sure")).unwrap_or_default();
+        let sure = match sure.as_str() {
+            "" => 0,
+            number => number.parse().expect("a count"),
+        };
+        (fs::read(&said).unwrap_or_default(), sure)
+    }
+
     /// Did a step leave this mark?
     #[must_use]
     pub fn has_mark(&self, mark: &str) -> bool {

@@ -19,7 +19,7 @@ pub fn left_behind(world: &World) -> Vec<String> {
         let recorded = agents
             .iter()
             .filter(|(known, _)| known == task)
-            .flat_map(|(_, records)| records.alive());
+            .flat_map(|(_, records)| world.alive(records));
         let mut left: Vec<Process> = world.marked(task);
         left.extend(recorded);
         left.retain(|process| process.is_alive() && !survivors.contains(&process.pid));

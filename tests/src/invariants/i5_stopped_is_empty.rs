@@ -16,7 +16,7 @@ pub(super) fn violations(world: &World) -> Vec<String> {
             ));
         }
         for (_, records) in oracle.agents.iter().filter(|(known, _)| known == task) {
-            let alive = records.alive();
+            let alive = world.alive(records);
             if !alive.is_empty() {
                 found.push(format!("{task} is {outcome}, and these live: {alive:?}"));
             }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::expected::reasons;
-use super::fault::{FAULTS, Fault};
+use super::ground::Ground;
 use super::reach::{Reached, reach, world};
-use super::state::{STATES, State};
-use super::workload::{WORKLOADS, Workload};
-use crate::harness::{Background, GENEROUS, Supervisor, World, wait_explained};
+use super::{Fault, Lane, State, Workload};
+use crate::harness::{Background, GENEROUS, Row, Supervisor, World, wait_explained};
+use crate::invariants::{Settled, answers_although_others_stand, differences, wait_until_settled};
 
 /// A fault, a state, a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,8 @@ pub struct Cell {
     pub state: State,
     /// What its agent does.
     pub workload: Workload,
+    /// On what machine.
+    pub lane: Lane,
 }
 
 /// What a run of a cell shows beside its success.
@@ -30,89 +32,22 @@ pub struct Ran {
     pub hits: Option<usize>,
 }
 
-/// Every cell that can exist and is run here.
-#[must_use]
-pub fn cells() -> Vec<Cell> {
-    FAULTS.into_iter().flat_map(cells_of).collect()
+/// What came of a cell.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It was run.
+    Ran(Ran),
+    /// This machine cannot have it, and why.
+    NotHere(String),
 }
 
-/// The cells of one fault.
-#[must_use]
-pub fn cells_of(fault: Fault) -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for state in STATES {
-        if !can_strike(fault, state) {
-            continue;
-        }
-        for workload in WORKLOADS {
-            if workload == usual(state) || is_tried(fault, state, workload) {
-                cells.push(Cell {
-                    fault,
-                    state,
-                    workload,
-                });
-            }
-        }
-    }
-    cells
-}
+/// The exit code of a supervisor whose ledger failed: the next start may do.
+const GAVE_UP: i32 = 1;
 
-/// Does the fault meet anything in this state?
-fn can_strike(fault: Fault, state: State) -> bool {
-    match fault {
-        Fault::Supervisor | Fault::CrashLoop => true,
-        Fault::Shim | Fault::SupervisorAndShim => state.has_shim(),
-        Fault::Agent | Fault::SupervisorAndAgent => state.has_live_agent(),
-        // The supervisor itself stands at the point of the others, or the task
-        // cannot come to its end without it.
-        Fault::FrozenSupervisor => matches!(
-            state,
-            State::Claimed | State::Idle | State::Flooding | State::Leaderless | State::Ending
-        ),
-        Fault::SocketUnlinked | Fault::SecondSupervisor => {
-            matches!(state, State::Idle | State::Acknowledged | State::Ending)
-        }
-        Fault::RacingStops => matches!(
-            state,
-            State::Intended | State::Acknowledged | State::InGrace
-        ),
-    }
-}
-
-/// The workload that a state needs.
-fn usual(state: State) -> Workload {
-    match state {
-        State::InGrace | State::Killed => Workload::IgnoresTerm,
-        State::Leaderless => Workload::Daemons,
-        State::RowOnly
-        | State::Unclaimed
-        | State::Claimed
-        | State::Unreported
-        | State::Idle
-        | State::Flooding
-        | State::Intended
-        | State::Acknowledged
-        | State::Ending
-        | State::OnDisk
-        | State::Unsettled => Workload::Plain,
-    }
-}
-
-/// Where all workloads are tried: a running one, and one that is to be stopped.
-fn is_tried(fault: Fault, state: State, workload: Workload) -> bool {
-    let everywhere = matches!(state, State::Idle | State::Acknowledged);
-    match fault {
-        Fault::Supervisor | Fault::Shim | Fault::SupervisorAndShim => {
-            everywhere || (state == State::Leaderless && workload == Workload::HoldsPipes)
-        }
-        Fault::Agent => state == State::Idle,
-        Fault::SupervisorAndAgent
-        | Fault::FrozenSupervisor
-        | Fault::CrashLoop
-        | Fault::SocketUnlinked
-        | Fault::SecondSupervisor
-        | Fault::RacingStops => false,
-    }
+/// I10.
+pub(super) fn converges(world: &World, settled: Settled) {
+    let differences = differences(world, settled);
+    assert!(differences.is_empty(), "{differences:#?}\n{}", world.log());
 }
 
 impl Cell {
@@ -123,8 +58,10 @@ impl Cell {
             fault,
             state,
             workload,
+            lane,
         } = self;
-        format!("{}×{}×{}", fault.code(), state.code(), workload.code())
+        let (fault, state, workload) = (fault.code(), state.code(), workload.code());
+        format!("{fault}×{state}×{workload}{}", lane.code())
     }
 
     /// Runs it once.
@@ -132,20 +69,39 @@ impl Cell {
     /// # Panics
     /// When an invariant is broken, or the reason is not a true one.
     #[must_use]
-    pub fn run(self) -> Ran {
-        let world = world(self.state);
-        let mut reached = reach(&world, self.state, self.workload);
+    pub fn run(self) -> Outcome {
+        let world = world(self);
+        let ground = match Ground::of(self, &world) {
+            Ok(ground) => ground,
+            Err(why) => return Outcome::NotHere(why),
+        };
+        let mut reached = reach(&world, ground, self);
+        world.bystander(&reached.task);
         let supervisor = self.fault.strike(&world, &mut reached);
+        self.still_answers(&world, &reached, &supervisor);
         reached.go_on();
         let supervisor = self.to_the_end(&world, &mut reached, supervisor);
-        let reason = self.judge(&world, reached);
+        let reason = self.judge(&world, &mut reached);
+        self.the_key_is_free(&world, &supervisor);
+        wait_until_settled(&world);
         world.check();
-        the_key_is_free(&world, &supervisor);
-        let hits = self
-            .state
-            .point()
-            .map(|(point, _)| world.hooks().hits(point));
-        Ran { reason, hits }
+        converges(&world, Settled::Kept);
+        // What could not be written is in no journal.
+        if self.fault != Fault::BrokenDisk {
+            converges(&world, Settled::Lost);
+        }
+        let point = self.state.point(self.workload);
+        let hits = point.map(|(point, _)| world.hooks().hits(point));
+        Outcome::Ran(Ran { reason, hits })
+    }
+
+    /// I8, where it is not the supervisor itself that is dead or stands.
+    fn still_answers(self, world: &World, reached: &Reached, supervisor: &Supervisor) {
+        let point = self.state.point(self.workload);
+        let stands = point.is_some_and(|(point, _)| point.starts_with("sup."));
+        if supervisor.has_ended().is_none() && !stands {
+            answers_although_others_stand(world, &reached.task);
+        }
     }
 
     /// Starts the supervisor again where it is dead, opens the gate, stops what
@@ -159,8 +115,9 @@ impl Cell {
         let mut supervisor = supervisor;
         let task = reached.task.clone();
         let row = || world.ledger().task(&task);
+        let has_ended = |row: &Row| !matches!(row.text("status"), Some("queued" | "running"));
         let is_over = |reached: &Reached| {
-            row().is_some_and(|row| !matches!(row.text("status"), Some("queued" | "running")))
+            row().is_some_and(|row| has_ended(&row))
                 && reached.stops.iter().all(Background::has_ended)
                 && reached.run.iter().all(Background::has_ended)
                 && world.shim_of(&task).is_none()
@@ -174,9 +131,13 @@ impl Cell {
             &format!("the end of {}", self.code()),
             GENEROUS,
             || {
-                if supervisor.has_ended().is_some() {
-                    assert!(supervisor.was_killed(), "{}", world.log());
-                    supervisor = world.start();
+                if let Some(status) = supervisor.has_ended() {
+                    let gave_up = self.fault == Fault::BrokenDisk && status.code() == Some(GAVE_UP);
+                    assert!(gave_up || supervisor.was_killed(), "{}", world.log());
+                    supervisor = reached.ground.start(world);
+                }
+                if row().is_some_and(|row| has_ended(&row)) {
+                    reached.ground.relieve();
                 }
                 // A stop ends it: by itself it would end before the signal.
                 let _passed = !self.state.is_stopped() && reached.gate.try_open();
@@ -193,9 +154,9 @@ impl Cell {
     }
 
     /// The reason is true, and what was answered fits to it.
-    fn judge(self, world: &World, reached: Reached) -> String {
-        let task = reached.task;
-        for stop in reached.stops {
+    fn judge(self, world: &World, reached: &mut Reached) -> String {
+        let task = reached.task.clone();
+        for stop in reached.stops.drain(..) {
             let outcome = world.stop_answered(&task, &stop.output());
             assert!(
                 matches!(outcome.as_str(), "stopped" | "already_gone"),
@@ -203,7 +164,7 @@ impl Cell {
                 self.code()
             );
         }
-        if let Some(run) = reached.run {
+        if let Some(run) = reached.run.take() {
             let output = run.output();
             assert!(world.acknowledge(&output).is_some(), "{output:#?}");
         }
@@ -212,23 +173,46 @@ impl Cell {
             .as_str()
             .unwrap_or("none")
             .to_string();
-        let true_ones = reasons(self.fault, self.state, self.workload);
+        let true_ones = reasons(self);
         assert!(
             true_ones.contains(&reason.as_str()),
             "{} ended {reason}, which is none of {true_ones:?}: {ended:#}",
             self.code()
         );
+        if self.lane == Lane::NoExitInfo && reason == "shim_lost" {
+            assert_eq!(
+                ended["exit"]["kind"],
+                "unknown",
+                "{}: {ended:#}",
+                self.code()
+            );
+        }
+        if self.lane == Lane::Delegated && reason == "shim_lost" {
+            let told = world.show(&task)["evidence"].to_string();
+            assert!(
+                told.contains("tree proven empty"),
+                "{}: {told}",
+                self.code()
+            );
+        }
         if reason == "failed" {
             assert_eq!(ended["exit"]["code"], 3, "{}: {ended:#}", self.code());
         }
         reason
     }
-}
 
-/// Whatever happened, the same conversation can go on.
-fn the_key_is_free(world: &World, supervisor: &Supervisor) {
-    assert!(supervisor.has_ended().is_none(), "{}", supervisor.log());
-    let next = world.run().key("matrix:cell").steps(["exit:0"]).detached();
-    let ended = world.ended(&next.id);
-    assert_eq!(ended["status"], "success", "{ended:#}");
+    /// Whatever happened, the same conversation can go on.
+    fn the_key_is_free(self, world: &World, supervisor: &Supervisor) {
+        assert!(supervisor.has_ended().is_none(), "{}", supervisor.log());
+        if self.state == State::Draining {
+            // The next supervisor does not drain, and says so.
+            let _called_off = world.ctl(&["drain", "--cancel"]);
+        }
+        if self.fault == Fault::PidsWrap {
+            let _swept = world.ctl(&["orphans", "kill"]).ok();
+        }
+        let next = world.run().key("matrix:cell").steps(["exit:0"]).detached();
+        let ended = world.ended(&next.id);
+        assert_eq!(ended["status"], "success", "{ended:#}");
+    }
 }

@@ -1,16 +1,10 @@
 //! What goes wrong.
 
-use std::sync::Arc;
-
-use nix::sys::signal::Signal;
-
-use super::reach::Reached;
-use crate::harness::{GENEROUS, Process, Supervisor, World, wait_for, wait_until};
-
-/// A fault of MATRIX.md that is put into a state by hook points. Faults of the
-/// kernel, of storage and of the service manager have test files of their own.
+/// A fault of MATRIX.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
+    /// Nothing: the workload and the state are enough.
+    Nothing,
     /// F1: the supervisor is killed.
     Supervisor,
     /// F2: the shim is killed.
@@ -25,6 +19,28 @@ pub enum Fault {
     FrozenSupervisor,
     /// F8: the supervisor is killed again and again.
     CrashLoop,
+    /// F9: the kernel kills the leader for want of memory.
+    LeaderOutOfMemory,
+    /// F10: the kernel kills a child for want of memory; a stop follows.
+    ChildOutOfMemory,
+    /// F11: the kernel picks the shim.
+    ShimOutOfMemory,
+    /// F12: somebody kills the whole cgroup.
+    CgroupKilled,
+    /// F13: strangers have the pids of the dead.
+    PidsWrap,
+    /// F16: the disk is full.
+    FullDisk,
+    /// F17: a write or a sync fails.
+    BrokenDisk,
+    /// F18: supervisor and shim are killed, the journal's end is torn.
+    TornJournal,
+    /// F18: the supervisor is killed, the ledger is damaged.
+    DamagedLedger,
+    /// F19: the supervisor is killed, the ledger is deleted.
+    LostLedger,
+    /// F19: the supervisor is killed, an older ledger is put back.
+    OldLedger,
     /// F21: the control socket is unlinked.
     SocketUnlinked,
     /// F29: a second supervisor is started on the same place.
@@ -34,7 +50,8 @@ pub enum Fault {
 }
 
 /// All of them.
-pub(super) const FAULTS: [Fault; 10] = [
+pub(super) const FAULTS: [Fault; 22] = [
+    Fault::Nothing,
     Fault::Supervisor,
     Fault::Shim,
     Fault::Agent,
@@ -42,19 +59,28 @@ pub(super) const FAULTS: [Fault; 10] = [
     Fault::SupervisorAndAgent,
     Fault::FrozenSupervisor,
     Fault::CrashLoop,
+    Fault::LeaderOutOfMemory,
+    Fault::ChildOutOfMemory,
+    Fault::ShimOutOfMemory,
+    Fault::CgroupKilled,
+    Fault::PidsWrap,
+    Fault::FullDisk,
+    Fault::BrokenDisk,
+    Fault::TornJournal,
+    Fault::DamagedLedger,
+    Fault::LostLedger,
+    Fault::OldLedger,
     Fault::SocketUnlinked,
     Fault::SecondSupervisor,
     Fault::RacingStops,
 ];
 
-/// How often a crash loop kills.
-const CRASHES: usize = 3;
-
 impl Fault {
-    /// `F1` …
+    /// `F1` …; `F0` is none. Two kinds of one fault have a letter.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
+            Self::Nothing => "F0",
             Self::Supervisor => "F1",
             Self::Shim => "F2",
             Self::Agent => "F3",
@@ -62,89 +88,49 @@ impl Fault {
             Self::SupervisorAndAgent => "F5",
             Self::FrozenSupervisor => "F6",
             Self::CrashLoop => "F8",
+            Self::LeaderOutOfMemory => "F9",
+            Self::ChildOutOfMemory => "F10",
+            Self::ShimOutOfMemory => "F11",
+            Self::CgroupKilled => "F12",
+            Self::PidsWrap => "F13",
+            Self::FullDisk => "F16",
+            Self::BrokenDisk => "F17",
+            Self::TornJournal => "F18j",
+            Self::DamagedLedger => "F18l",
+            Self::LostLedger => "F19d",
+            Self::OldLedger => "F19r",
             Self::SocketUnlinked => "F21",
             Self::SecondSupervisor => "F29",
             Self::RacingStops => "F30",
         }
     }
 
-    /// Lets it happen. Gives the supervisor of afterwards, dead or alive.
-    pub(super) fn strike(self, world: &World, reached: &mut Reached) -> Arc<Supervisor> {
-        let supervisor = Arc::clone(&reached.supervisor);
+    /// Points beside that of the state, which the fault itself needs.
+    #[must_use]
+    pub(super) const fn points(self) -> &'static [&'static str] {
         match self {
-            Self::Supervisor => supervisor.kill(),
-            Self::Shim => kill_shim(world, reached),
-            Self::Agent => kill_agent(world, reached),
-            Self::SupervisorAndShim => {
-                let shim = world.shim_of(&reached.task);
-                supervisor.kill();
-                kill(world, shim);
-            }
-            Self::SupervisorAndAgent => {
-                supervisor.kill();
-                kill_agent(world, reached);
-            }
-            Self::FrozenSupervisor => freeze(reached),
-            Self::CrashLoop => {
-                supervisor.kill();
-                for _ in 1..CRASHES {
-                    world.start().kill();
-                }
-            }
-            Self::SocketUnlinked => {
-                let socket = world.runtime_dir().join("control.sock");
-                std::fs::remove_file(&socket).expect("the socket is there");
-                reached.go_on();
-                wait_until("the socket, bound again", GENEROUS, || socket.exists());
-            }
-            Self::SecondSupervisor => {
-                let second = world.spawn_supervisor();
-                assert_eq!(second.ended().code(), Some(3), "{}", world.log());
-            }
-            Self::RacingStops => {
-                for reason in ["runner_stop", "user"] {
-                    let options = ["--reason", reason, "--force"];
-                    let client = world.stop_in_background(&reached.task, &options);
-                    reached.stops.push(client);
-                }
-                let all = reached.stops.len();
-                wait_until("all intents in the ledger", GENEROUS, || {
-                    world.ledger().intents(&reached.task).len() == all
-                });
-            }
+            Self::LeaderOutOfMemory => &["shim.reap.before"],
+            Self::BrokenDisk => &["sup.commit.before"],
+            Self::Nothing
+            | Self::Supervisor
+            | Self::Shim
+            | Self::Agent
+            | Self::SupervisorAndShim
+            | Self::SupervisorAndAgent
+            | Self::FrozenSupervisor
+            | Self::CrashLoop
+            | Self::ChildOutOfMemory
+            | Self::ShimOutOfMemory
+            | Self::CgroupKilled
+            | Self::PidsWrap
+            | Self::FullDisk
+            | Self::TornJournal
+            | Self::DamagedLedger
+            | Self::LostLedger
+            | Self::OldLedger
+            | Self::SocketUnlinked
+            | Self::SecondSupervisor
+            | Self::RacingStops => &[],
         }
-        supervisor
     }
-}
-
-fn kill(world: &World, process: Option<Process>) {
-    let process = process.expect("the state has this process");
-    world.kill(&process, Signal::SIGKILL);
-    wait_until("its death", GENEROUS, || !process.is_alive());
-}
-
-fn kill_shim(world: &World, reached: &Reached) {
-    kill(world, world.shim_of(&reached.task));
-}
-
-fn kill_agent(world: &World, reached: &Reached) {
-    // It writes itself down a moment after its exec.
-    let leader = wait_for("the agent", GENEROUS, || {
-        reached.records.leaders().pop().ok_or("no record")
-    });
-    kill(world, Some(leader));
-}
-
-/// It stands still until the task's agent has ended, or cannot go on.
-fn freeze(reached: &Reached) {
-    let supervisor = Arc::clone(&reached.supervisor);
-    supervisor.signal(Signal::SIGSTOP);
-    reached.go_on();
-    let records = reached.records.clone();
-    let gate = reached.gate.clone();
-    wait_until("the agent's end without a supervisor", GENEROUS, || {
-        let _passed = gate.try_open();
-        !records.leaders().is_empty() && records.alive().is_empty()
-    });
-    supervisor.signal(Signal::SIGCONT);
 }

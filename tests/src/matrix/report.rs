@@ -3,29 +3,37 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::cell::{Cell, Ran};
+use super::cell::{Outcome, Ran};
 
 /// Cells of MATRIX.md's faults that are run elsewhere, or cannot exist.
 const ELSEWHERE: &[(&str, &str)] = &[
     (
-        "F1×every hook point",
+        "F1, F2 × every hook point",
         "tests/tests/crash_points.rs: each hit of each point of supervisor and shim",
     ),
     (
-        "F17×S1, S7, S12 and more",
-        "tests/tests/crash_points.rs: each commit, journal write and sync fails with EIO, before and after it was done",
+        "F17 × every commit, journal write and sync",
+        "tests/tests/crash_points.rs: before it was done, and after",
     ),
     (
-        "F16",
+        "F1×S16 by hook",
+        "tests/tests/crash_points.rs: each point of a drain",
+    ),
+    (
+        "F14, F15",
+        "tests/tests/no_shim.rs: no process and no descriptor for a shim, by the kernel's own limits",
+    ),
+    (
+        "F16, while others run",
         "tests/tests/full_disk.rs: an agent fills a real file system, and takes the ballast too",
     ),
     (
-        "F18 (ledger), F19",
-        "tests/tests/rebuild.rs: damaged, cut, lost, rolled back, with ended and live tasks",
+        "F18, F19 with tasks of every kind",
+        "tests/tests/rebuild.rs: damaged, cut, lost, put back",
     ),
     (
-        "F13×S15",
-        "tests/tests/pids.rs: strangers with the pids of shim and agent, chosen by root",
+        "F18j×S1, F18j×S2",
+        "cannot exist: there is no journal; any cut and any flipped byte: sys/src/journal",
     ),
     (
         "F24×S5, S13, S15",
@@ -40,15 +48,23 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "tests/tests/evidence.rs: another boot id, another pid namespace",
     ),
     (
+        "F22, F23",
+        "supervisor/tests/transport: strangers, half frames, slow readers on both sockets",
+    ),
+    (
         "F25",
         "supervisor/src/runtime/clock.rs: no test may set this machine's clock",
     ),
     (
-        "F26, F27",
-        "tests/tests/systemd.rs, systemd_drain.rs: restart, stop, kill, poweroff under each KillMode",
+        "F27",
+        "tests/tests/systemd_drain.rs: a guest is switched off",
     ),
     (
-        "F2×S1, F2×S14",
+        "F7",
+        "tests/tests/watchdog.rs: a shim that stands still, before its claim, in a stop, alone",
+    ),
+    (
+        "F2×S1, F2×S14, F4×S14",
         "cannot exist: there is no shim yet, or no more",
     ),
     (
@@ -56,27 +72,20 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "cannot exist: there is no live agent, or it has its KILL already",
     ),
     (
-        "F9, F10, F11",
-        "tests/tests/memory.rs: the kernel kills leader, child and shim, by its own count",
+        "F26×S1–S4, S12–S14",
+        "the unit reaches the same processes as F1 and F4 do there",
     ),
     (
-        "F22, F23",
-        "supervisor/tests/transport: strangers, half frames, slow readers on both sockets",
-    ),
-    (
-        "F18 (journal)",
-        "sys/src/journal: any cut, any flipped byte, as property tests",
-    ),
-    (
-        "W1",
-        "tests/tests/dispatch.rs; W9: lifecycle's verdict table; W11: tests/tests/stop.rs",
+        "W10×S6",
+        "tests/tests/dispatch.rs: a line of 100 MB, and a log with a limit",
     ),
 ];
 
 /// What was run, how often, and what broke.
 #[derive(Debug, Default)]
 pub struct Report {
-    lines: BTreeMap<Cell, Line>,
+    /// In the order of their first runs.
+    lines: Vec<(String, Line)>,
 }
 
 #[derive(Debug, Default)]
@@ -85,28 +94,45 @@ struct Line {
     hits: Option<usize>,
     reasons: BTreeMap<String, usize>,
     violations: Vec<String>,
+    not_here: Option<String>,
 }
 
 impl Report {
     /// One run of a cell: what it showed, or what it broke.
-    pub fn add(&mut self, cell: Cell, ran: Result<Ran, String>) {
-        let line = self.lines.entry(cell).or_default();
-        line.runs += 1;
+    pub fn add(&mut self, cell: &str, ran: Result<Outcome, String>) {
+        let line = self.line(cell);
         match ran {
-            Ok(Ran { reason, hits }) => {
+            Ok(Outcome::NotHere(why)) => line.not_here = Some(why),
+            Ok(Outcome::Ran(Ran { reason, hits })) => {
+                line.runs += 1;
+                if hits == Some(0) {
+                    line.violations.push("it never was in its state".to_owned());
+                }
                 *line.reasons.entry(reason).or_default() += 1;
                 if let Some(hits) = hits {
                     *line.hits.get_or_insert(0) += hits;
                 }
             }
-            Err(violation) => line.violations.push(violation),
+            Err(violation) => {
+                line.runs += 1;
+                line.violations.push(violation);
+            }
         }
+    }
+
+    fn line(&mut self, cell: &str) -> &mut Line {
+        let known = self.lines.iter().position(|(code, _)| code == cell);
+        let at = known.unwrap_or_else(|| {
+            self.lines.push((cell.to_owned(), Line::default()));
+            self.lines.len() - 1
+        });
+        &mut self.lines[at].1
     }
 
     /// Runs, and violations, over all cells.
     #[must_use]
     pub fn totals(&self) -> (usize, usize) {
-        self.lines.values().fold((0, 0), |(runs, broken), line| {
+        self.lines.iter().fold((0, 0), |(runs, broken), (_, line)| {
             (runs + line.runs, broken + line.violations.len())
         })
     }
@@ -116,29 +142,16 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<14} {:>5} {:>6} {:>10}  reasons",
+            "{:<42} {:>5} {:>6} {:>10}  reasons",
             "cell", "runs", "hits", "violations"
         )?;
         for (cell, line) in &self.lines {
-            let hits = line.hits.map_or("–".to_string(), |hits| hits.to_string());
-            let reasons: Vec<String> = line
-                .reasons
-                .iter()
-                .map(|(reason, times)| format!("{reason} {times}"))
-                .collect();
-            writeln!(
-                f,
-                "{:<14} {:>5} {:>6} {:>10}  {}",
-                cell.code(),
-                line.runs,
-                hits,
-                line.violations.len(),
-                reasons.join(", ")
-            )?;
-            for violation in &line.violations {
-                writeln!(f, "    {}", violation.lines().next().unwrap_or_default())?;
-            }
+            write_line(f, cell, line)?;
         }
+        writeln!(
+            f,
+            "\n–: no point stands for the state; the agent itself, or the supervisor, tells"
+        )?;
         writeln!(f, "\nelsewhere, or nowhere:")?;
         for (cells, why) in ELSEWHERE {
             writeln!(f, "{cells}: {why}")?;
@@ -150,4 +163,26 @@ impl fmt::Display for Report {
             self.lines.len()
         )
     }
+}
+
+fn write_line(f: &mut fmt::Formatter<'_>, cell: &str, line: &Line) -> fmt::Result {
+    let hits = line.hits.map_or("–".to_string(), |hits| hits.to_string());
+    let reasons: Vec<String> = line
+        .reasons
+        .iter()
+        .map(|(reason, times)| format!("{reason} {times}"))
+        .collect();
+    let (runs, violations) = (line.runs, line.violations.len());
+    let reasons = reasons.join(", ");
+    writeln!(
+        f,
+        "{cell:<42} {runs:>5} {hits:>6} {violations:>10}  {reasons}"
+    )?;
+    if let Some(why) = &line.not_here {
+        writeln!(f, "    not on this machine: {why}")?;
+    }
+    for violation in &line.violations {
+        writeln!(f, "    {}", violation.lines().next().unwrap_or_default())?;
+    }
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Where a task stands when the fault comes.
 
+use super::Workload;
+
 /// A state of MATRIX.md, and the hook point that stands for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
@@ -31,10 +33,14 @@ pub enum State {
     OnDisk,
     /// S14: acknowledged, the task's folder is not settled.
     Unsettled,
+    /// S15: the next supervisor is there, and the shim about to greet it.
+    Adopting,
+    /// S16: a drain is under way, and the task may still finish.
+    Draining,
 }
 
 /// All of them, in order.
-pub(super) const STATES: [State; 14] = [
+pub(super) const STATES: [State; 16] = [
     State::RowOnly,
     State::Unclaimed,
     State::Claimed,
@@ -49,10 +55,12 @@ pub(super) const STATES: [State; 14] = [
     State::Ending,
     State::OnDisk,
     State::Unsettled,
+    State::Adopting,
+    State::Draining,
 ];
 
 impl State {
-    /// `S1` … `S14`.
+    /// `S1` … `S16`.
     #[must_use]
     pub fn code(self) -> String {
         let at = STATES.iter().position(|state| *state == self);
@@ -62,13 +70,16 @@ impl State {
     /// The point at which a process stands in this state, and how many hits of
     /// it come before; none where the agent itself tells that it is there.
     #[must_use]
-    pub const fn point(self) -> Option<(&'static str, usize)> {
+    pub fn point(self, workload: Workload) -> Option<(&'static str, usize)> {
         match self {
+            // Acknowledged, and the shim has not looked yet: what it sees is to
+            // be the agent's last moment.
+            Self::Acknowledged if workload == Workload::LastMoment => Some(("shim.send.after", 0)),
             Self::RowOnly => Some(("sup.spawn.before", 0)),
             Self::Unclaimed => Some(("shim.before_claim", 0)),
             Self::Claimed => Some(("shim.exec.before", 0)),
             Self::Unreported => Some(("shim.exec.after", 0)),
-            Self::Idle | Self::Flooding => None,
+            Self::Idle | Self::Flooding | Self::Draining => None,
             Self::Intended | Self::Ending => Some(("shim.journal_write.before", 0)),
             Self::Acknowledged | Self::Leaderless => Some(("shim.signal.before", 0)),
             Self::InGrace => Some(("shim.signal.after", 0)),
@@ -76,25 +87,22 @@ impl State {
             Self::Killed => Some(("shim.signal.after", 1)),
             Self::OnDisk => Some(("shim.journal_sync.after", 0)),
             Self::Unsettled => Some(("sup.settled_write.before", 0)),
+            Self::Adopting => Some(("shim.send.before", 0)),
         }
-    }
-
-    /// Does the agent run or has it run?
-    #[must_use]
-    pub fn has_agent(self) -> bool {
-        self >= Self::Unreported
     }
 
     /// Is the agent's first process alive, for somebody to kill it?
     #[must_use]
     pub fn has_live_agent(self) -> bool {
-        self >= Self::Unreported && self <= Self::InGrace
+        let begun = self >= Self::Unreported && self <= Self::InGrace;
+        begun || self >= Self::Adopting
     }
 
     /// Is there a shim?
     #[must_use]
     pub fn has_shim(self) -> bool {
-        self >= Self::Unclaimed && self <= Self::OnDisk
+        let has_one = self >= Self::Unclaimed && self <= Self::OnDisk;
+        has_one || self >= Self::Adopting
     }
 
     /// Was somebody's stop committed?

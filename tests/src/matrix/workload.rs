@@ -7,6 +7,8 @@ use crate::harness::Gate;
 pub enum Workload {
     /// An ordinary one: it says nothing, waits, and exits with 3.
     Plain,
+    /// W1: exits within a millisecond.
+    Exits,
     /// W2: ignores TERM.
     IgnoresTerm,
     /// W3: sessions of its own and double forks.
@@ -21,15 +23,20 @@ pub enum Workload {
     TrapsTerm,
     /// W8: closes its output and goes on.
     ClosesOutput,
+    /// W9: ends with a core dump.
+    Dumps,
     /// W10: a long line, invalid UTF-8, NULs.
     Garbage,
+    /// W11: 200 MB of memory, and it ends by itself just as the stop comes.
+    LastMoment,
     /// W12: wipes its environment.
     WipesEnvironment,
 }
 
 /// All of them.
-pub(super) const WORKLOADS: [Workload; 10] = [
+pub(super) const WORKLOADS: [Workload; 13] = [
     Workload::Plain,
+    Workload::Exits,
     Workload::IgnoresTerm,
     Workload::Daemons,
     Workload::HoldsPipes,
@@ -37,7 +44,9 @@ pub(super) const WORKLOADS: [Workload; 10] = [
     Workload::StopsItself,
     Workload::TrapsTerm,
     Workload::ClosesOutput,
+    Workload::Dumps,
     Workload::Garbage,
+    Workload::LastMoment,
     Workload::WipesEnvironment,
 ];
 
@@ -47,6 +56,7 @@ impl Workload {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Plain => "W0",
+            Self::Exits => "W1",
             Self::IgnoresTerm => "W2",
             Self::Daemons => "W3",
             Self::HoldsPipes => "W4",
@@ -54,7 +64,9 @@ impl Workload {
             Self::StopsItself => "W6",
             Self::TrapsTerm => "W7",
             Self::ClosesOutput => "W8",
+            Self::Dumps => "W9",
             Self::Garbage => "W10",
+            Self::LastMoment => "W11",
             Self::WipesEnvironment => "W12",
         }
     }
@@ -63,7 +75,10 @@ impl Workload {
     #[must_use]
     pub fn steps(self, gate: &Gate) -> Vec<String> {
         let before: &[&str] = match self {
+            Self::Exits => return vec!["exit:3".to_string()],
             Self::Plain | Self::StopsItself => &[],
+            Self::Dumps => &["cores"],
+            Self::LastMoment => &["alloc:200"],
             Self::IgnoresTerm => &["ignore:TERM"],
             Self::Daemons => &[
                 "spawn:session:1:ignore=TERM,forever",
@@ -81,7 +96,22 @@ impl Workload {
         if self == Self::StopsItself {
             steps.push("stop-self".to_string());
         }
-        steps.extend([gate.step(), "exit:3".to_string()]);
+        let end = match self {
+            Self::Dumps => "abort",
+            Self::Plain
+            | Self::Exits
+            | Self::IgnoresTerm
+            | Self::Daemons
+            | Self::HoldsPipes
+            | Self::Storm
+            | Self::StopsItself
+            | Self::TrapsTerm
+            | Self::ClosesOutput
+            | Self::Garbage
+            | Self::LastMoment
+            | Self::WipesEnvironment => "exit:3",
+        };
+        steps.extend([gate.step(), end.to_string()]);
         steps
     }
 

@@ -3,7 +3,9 @@
 mod crash;
 mod expect;
 mod keeper;
+mod other_user;
 
 pub use crash::{Path, Strike, strike_at};
 pub use expect::{assert_ended, exit_code_of, signal_of};
 pub use keeper::install_keeper;
+pub use other_user::{OTHER_USER, id_of_other, open_the_way, run_as_other, wait_for_output};

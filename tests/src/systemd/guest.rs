@@ -136,15 +136,30 @@ impl Guest {
         Path::new(&format!("/proc/{}", self.init)).exists()
     }
 
+    /// Words that run a command in it, with the environment as it is.
+    #[must_use]
+    pub fn entrance(&self) -> Vec<String> {
+        let target = self.init.to_string();
+        let words = ["/usr/bin/nsenter", "-t", &target];
+        let spaces = ["-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--"];
+        words.into_iter().chain(spaces).map(str::to_owned).collect()
+    }
+
+    /// The programs that are installed in it.
+    #[must_use]
+    pub fn bins(&self) -> Bins {
+        Bins::installed(BIN)
+    }
+
     /// Runs a command in it, as root, to its end.
     ///
     /// # Panics
     /// When it cannot be started.
     #[must_use]
     pub fn run(&self, words: &[&str]) -> Output {
-        Command::new("/usr/bin/nsenter")
-            .args(["-t", &self.init.to_string()])
-            .args(["-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--"])
+        let entrance = self.entrance();
+        Command::new(&entrance[0])
+            .args(&entrance[1..])
             .args(["env", "-i", "HOME=/root", "LANG=C.UTF-8"])
             .arg(format!("PATH={BIN}:/usr/sbin:/usr/bin:/sbin:/bin"))
             .args(words)

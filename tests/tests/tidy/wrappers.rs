@@ -7,7 +7,7 @@ use crate::report;
 use crate::source::sources;
 
 /// Calls that change something for ever.
-const CALLS: [&str; 22] = [
+const CALLS: [&str; 24] = [
     "commit",
     "hard_link",
     "linkat",
@@ -28,6 +28,8 @@ const CALLS: [&str; 22] = [
     "fs::write",
     "write_all",
     "write_all_at",
+    "poll_write",
+    "poll_write_vectored",
     "send",
     "sendmsg",
 ];
@@ -101,8 +103,8 @@ const WRAPPERS: [(&str, &str); 21] = [
         "answers from a ledger that is only read",
     ),
     (
-        "supervisor/src/gateway/",
-        "answers over HTTP: what they tell is durable before",
+        "supervisor/src/gateway/patience.rs",
+        "bytes to a client of the gateway, between their hooks",
     ),
     (
         "agent-shim/src/opening.rs",

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
 
-use protocol::StopReason;
 use protocol::control::{ErrorCode, ProvidersRequest, Request, Response, StopRequest, WaitRequest};
 use protocol::places::PlaceFlags;
 use protocol::view::{ProgressView, TaskView};
+use protocol::{ArchiveReason, StopReason};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -24,11 +24,12 @@ use crate::render::out::{self, Format};
 use crate::render::text::{clean, fit};
 use crate::render::{json, task};
 use crate::start;
+use crate::values;
 
 /// Nothing is to be done, and the answer is short.
 const PROMPT: &str = "Reply with the one word: ready. Use no tools and change no files.";
 /// A model may think for a while, and a CLI may try a dead API again and again.
-const LIMIT: &str = "2m";
+const LIMIT_MS: u64 = 120_000;
 /// Between two looks at what the agent is doing; it is told once a second.
 const LOOK_MS: u64 = 200;
 /// Columns of a text that are shown.
@@ -49,8 +50,25 @@ pub(crate) struct Args {
     )]
     provider_arg: Vec<String>,
     /// With --try: end it after this time [default: 2m]
-    #[arg(long, value_name = "DUR", requires = "attempt")]
-    timeout: Option<String>,
+    #[arg(long, value_name = "DUR", value_parser = values::limit_ms, requires = "attempt")]
+    timeout: Option<u64>,
+    /// With --try: the command of a provider that runs any; for others more arguments
+    #[arg(last = true, value_name = "ARGV", requires = "attempt")]
+    argv: Vec<String>,
+}
+
+impl Args {
+    /// The words of `run`.
+    fn words(&self, provider: String, prompt: Option<&str>) -> Vec<String> {
+        let mut words = vec!["run".to_owned(), "--provider".to_owned(), provider];
+        words.extend(prompt.map(|prompt| format!("--prompt={prompt}")));
+        words.push(format!("--timeout={}ms", self.timeout.unwrap_or(LIMIT_MS)));
+        let arguments = self.provider_arg.iter();
+        words.extend(arguments.map(|argument| format!("--provider-arg={argument}")));
+        words.push("--".to_owned());
+        words.extend(self.argv.iter().cloned());
+        words
+    }
 }
 
 pub(super) fn execute(file: &str, args: &Args, cx: &Context) -> Result<Code, CliError> {
@@ -64,21 +82,16 @@ pub(super) fn execute(file: &str, args: &Args, cx: &Context) -> Result<Code, Cli
         return super::tell(file, &problems, cx.format);
     }
     let name = name_of(&client, &apart)?;
-    let mut words = vec!["run".to_owned(), "--provider".to_owned(), name];
-    let prompt = args.prompt.as_deref().unwrap_or(PROMPT);
-    words.extend([format!("--prompt={prompt}")]);
-    let limit = args.timeout.as_deref().unwrap_or(LIMIT);
-    words.extend([format!("--timeout={limit}")]);
-    for argument in &args.provider_arg {
-        words.push(format!("--provider-arg={argument}"));
-    }
-    let started = run::attempt(&words, &client)?;
+    let started = start(args, &name, &client)?;
     let watched = watch(&client, &started);
     if watched.is_err() {
         // Whatever it is, an agent must not outlive its trial.
         let _best_effort = client.ask(&stop_of(&started));
     }
     let (ended, progress) = watched?;
+    if ended.archive_reason == Some(ArchiveReason::SpawnFailed) {
+        run::tell_spawn_failure(&client, &ended);
+    }
     match cx.format {
         Format::Json => out::json(&json!({
             "file": file,
@@ -88,6 +101,24 @@ pub(super) fn execute(file: &str, args: &Args, cx: &Context) -> Result<Code, Cli
         Format::Text => out::text(&report(file, &ended, progress.as_ref()))?,
     }
     Ok(Code::of_verdict(ended.status))
+}
+
+/// What the supervisor's refusal says; the trial's own is of this very version.
+const TAKES_NO_PROMPT: &str = "takes no prompt";
+
+/// A provider may take no prompt; then the one that nobody asked for is left out.
+fn start(args: &Args, name: &str, client: &Arc<Client>) -> Result<Box<TaskView>, CliError> {
+    let words = |prompt| args.words(name.to_owned(), prompt);
+    let attempt = run::Attempt::new(client)?;
+    let prompt = args.prompt.as_deref().unwrap_or(PROMPT);
+    match attempt.start(&words(Some(prompt))) {
+        Err(CliError::Refused(refusal))
+            if args.prompt.is_none() && refusal.message.contains(TAKES_NO_PROMPT) =>
+        {
+            attempt.start(&words(None))
+        }
+        answer => answer,
+    }
 }
 
 /// The name under which the file is known to the supervisor of the trial.
@@ -155,7 +186,7 @@ fn report(file: &str, ended: &TaskView, progress: Option<&ProgressView>) -> Stri
         None => "none".to_owned(),
     };
     let usage = task::usage(ended);
-    let turns = ended.turns.map(|turns| format!("{turns} turns "));
+    let turns = ended.turns.map(|turns| format!("{} ", task::turns(turns)));
     let usage = format!("{}{usage}", turns.unwrap_or_default());
     let progress = progress.map(|progress| text(&progress.text));
     let reason = ended.archive_label.as_deref().unwrap_or_default();

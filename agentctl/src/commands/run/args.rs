@@ -3,11 +3,10 @@
 use protocol::control::{self as wire, RunOption};
 use protocol::{ProviderName, SessionId, TaskId};
 
-use crate::errors::CliError;
 use crate::values;
 
 /// Options of `run`.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 pub(crate) struct Args {
     /// The command of provider `exec`; for others more arguments
     #[arg(last = true, value_name = "ARGV")]
@@ -60,7 +59,7 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Labels")]
     pub(super) repo: Option<String>,
     /// The issue that it works on
-    #[arg(long, value_name = "N", help_heading = "Labels")]
+    #[arg(long, value_name = "N", value_parser = values::whole_number::<i64>, help_heading = "Labels")]
     pub(super) issue: Option<i64>,
     /// On whose behalf
     #[arg(long, help_heading = "Labels")]
@@ -114,8 +113,20 @@ pub(crate) struct Args {
     /// another task in a fresh one, once (the default), or nothing
     #[arg(long, value_enum, value_name = "WHAT", help_heading = "Session")]
     pub(super) on_not_found: Option<OnNotFound>,
-    #[command(flatten)]
-    pub(super) later: Later,
+    /// Run it as this user of the machine; for a supervisor that root runs
+    #[arg(long = "as", value_name = "USER")]
+    pub(super) run_as: Option<String>,
+}
+
+/// Command, prompt and variables never appear in `Debug`.
+impl std::fmt::Debug for Args {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Args")
+            .field("id", &self.id)
+            .field("provider", &self.provider)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What to do while the key has a live task.
@@ -147,18 +158,6 @@ impl From<OnNotFound> for wire::OnNotFound {
     }
 }
 
-/// Options whose parts are not built yet: refused in words, never ignored.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Later {
-    /// Run as another user (not in this version yet)
-    #[arg(
-        long = "as",
-        value_name = "USER",
-        help_heading = "Not in this version yet"
-    )]
-    as_user: Option<String>,
-}
-
 impl Args {
     /// Options that the request has no field for.
     pub(super) fn options(&self) -> Vec<RunOption> {
@@ -172,20 +171,8 @@ impl Args {
         options.extend(self.max_cost.map(RunOption::MaxCost));
         let on_not_found = self.on_not_found.map(wire::OnNotFound::from);
         options.extend(on_not_found.map(RunOption::OnNotFound));
+        options.extend(self.run_as.clone().map(RunOption::As));
         options
-    }
-
-    /// # Errors
-    /// Usage, with the name of the option that has to wait.
-    pub(super) fn refuse_later_parts(&self) -> Result<(), CliError> {
-        let later = &self.later;
-        match &later.as_user {
-            None => Ok(()),
-            Some(_) => Err(CliError::Usage {
-                message: "not in this version yet: --as".to_owned(),
-                hint: Some("leave it out; nothing was started".into()),
-            }),
-        }
     }
 }
 
@@ -205,15 +192,26 @@ mod tests {
     }
 
     #[test]
-    fn every_option_of_a_later_part_is_refused_by_name() {
-        let error = parse(&["--as", "u"])
-            .expect("parsed")
-            .refuse_later_parts()
-            .expect_err("refused");
-        assert_eq!(error.to_string(), "not in this version yet: --as");
-        assert_eq!(error.code().0, 2);
-        let args = parse(&["--on-conflict", "refuse"]).expect("parsed");
-        args.refuse_later_parts().expect("the only way so far");
+    fn options_without_a_field_travel_beside_the_request() {
+        let args = parse(&["--as", "bob", "--on-conflict", "refuse"]).expect("parsed");
+        assert_eq!(args.options(), [RunOption::As("bob".to_owned())]);
+    }
+
+    #[test]
+    fn no_secret_is_in_debug() {
+        let line = [
+            "--env=TOKEN=hush",
+            "--prompt=hush",
+            "--provider-arg=hush",
+            "--key=k",
+            "--",
+            "hush",
+        ];
+        let shown = format!("{:?}", parse(&line).expect("parsed"));
+        assert!(
+            shown.contains("\"k\"") && !shown.contains("hush"),
+            "{shown}"
+        );
     }
 
     #[test]

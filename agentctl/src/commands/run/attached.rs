@@ -1,13 +1,13 @@
 //! An attached run: the task's output or progress as it comes, its verdict at
 //! the end.
 //!
-//! Threads read (verdict, output, progress) and send what they learn to the
-//! main thread, which alone decides when the run is over.
+//! One thing after the other, on the connection of the dispatch: what it prints,
+//! then the verdict. Only the other stream of an `exec` task has a thread and a
+//! connection beside that.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use protocol::control::{EventsRequest, ListFilter, LogChunk, Request, Response};
 use protocol::view::TaskView;
@@ -30,16 +30,6 @@ use crate::start::Permission;
 /// The provider whose output is its own words.
 const EXEC: &str = "exec";
 
-/// What a thread has to say.
-enum Learned {
-    /// The task ended.
-    Ended(Box<TaskView>),
-    /// The verdict cannot be had.
-    NoVerdict(CliError),
-    /// A stream is at its end, or failed.
-    StreamEnded(Result<(), CliError>),
-}
-
 /// Dispatches, follows, and gives the verdict.
 ///
 /// # Errors
@@ -55,12 +45,13 @@ pub(super) fn run(
     // Before the dispatch, so that Ctrl-C can never miss the task.
     let target = Signals::take()?.watch(Arc::clone(&client), id);
     let mut dispatched = dispatch(&client, asked, permission)?;
+    target.is(&dispatched.task.id);
     warn(&dispatched);
     if dispatched.task.archive_reason == Some(ArchiveReason::SpawnFailed) {
         return conclude(&client, &dispatched.task, format);
     }
     loop {
-        let Some(ended) = follow(&client, &dispatched, format)? else {
+        let Some(ended) = follow(&client, &dispatched.task, format)? else {
             return Ok(Code::OK);
         };
         let Some(next) = follower(&client, &ended) else {
@@ -100,101 +91,80 @@ fn follower(client: &Client, ended: &TaskView) -> Option<Box<TaskView>> {
 /// reads our output any more.
 fn follow(
     client: &Arc<Client>,
-    dispatched: &Dispatched,
+    task: &TaskView,
     format: Format,
 ) -> Result<Option<Box<TaskView>>, CliError> {
-    let task = &dispatched.task;
-    let (sender, learned) = mpsc::channel();
-    let mut streams = match (format, task.provider.as_str() == EXEC) {
-        (Format::Json, _) => 0,
+    match (format, task.provider.as_str() == EXEC) {
+        (Format::Json, _) => {}
         (Format::Text, true) => {
             announce(task, io::stderr().is_terminal());
-            spawn_log(client, &task.id, Stream::Stdout, &sender);
-            spawn_log(client, &task.id, Stream::Stderr, &sender);
-            2
+            let stderr = beside(client, &task.id);
+            match heed(show_log(client, &task.id, Stream::Stdout)) {
+                Err(CliError::StdoutClosed) => {
+                    out::say(&format!(
+                        "agentctl: stdout was closed; the task goes on: {}",
+                        hint(&task.id)
+                    ));
+                    return Ok(None);
+                }
+                shown => shown?,
+            }
+            heed(stderr.join().unwrap_or(Ok(())))?;
         }
         (Format::Text, false) => {
             announce(task, true);
-            spawn_progress(client, &task.id, &sender);
-            1
+            heed(show_progress(client, &task.id))?;
         }
-    };
-    spawn_verdict(client, &task.id, &sender);
-    let mut ended = None;
-    loop {
-        match ended {
-            Some(task) if streams == 0 => return Ok(Some(task)),
-            waiting => ended = waiting,
-        }
-        match learned.recv() {
-            Ok(Learned::Ended(task)) => ended = Some(task),
-            Ok(Learned::NoVerdict(error)) => return Err(error),
-            Ok(Learned::StreamEnded(Err(CliError::StdoutClosed))) => {
-                out::say(&format!(
-                    "agentctl: stdout was closed; the task goes on: {}",
-                    hint(&task.id)
-                ));
-                return Ok(None);
-            }
-            Ok(Learned::StreamEnded(result)) => {
-                streams -= 1;
-                if let Err(error) = result {
-                    out::say(&format!("agentctl: warning: {}", error.message()));
-                }
-            }
-            // Every thread sends before it ends.
-            Err(_) => return Err(CliError::wrong_answer()),
-        }
+    }
+    let tasks = wait::until_ended(client, &[task.id.to_string()], None, Start::WasThere)?;
+    match tasks.into_iter().next() {
+        Some(task) => Ok(Some(Box::new(task))),
+        None => Err(CliError::wrong_answer()),
     }
 }
 
-fn spawn_verdict(client: &Arc<Client>, id: &TaskId, sender: &Sender<Learned>) {
-    let (client, id, sender) = (Arc::clone(client), id.to_string(), sender.clone());
-    thread::spawn(move || {
-        let tasks = wait::until_ended(&client, &[id], None, Start::WasThere);
-        let learned = match tasks.map(|tasks| tasks.into_iter().next()) {
-            Ok(Some(task)) => Learned::Ended(Box::new(task)),
-            Ok(None) => Learned::NoVerdict(CliError::wrong_answer()),
-            Err(error) => Learned::NoVerdict(error),
-        };
-        // The main thread may have left.
-        let _unheard = sender.send(learned);
-    });
+/// Output that cannot be shown is worth a warning: the verdict counts. Not where
+/// it cannot be had either, or nobody reads on.
+fn heed(shown: Result<(), CliError>) -> Result<(), CliError> {
+    match shown {
+        Err(error @ (CliError::StdoutClosed | CliError::Unreachable { .. })) => Err(error),
+        Err(error) => {
+            out::say(&format!("agentctl: warning: {}", error.message()));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
-fn spawn_log(client: &Arc<Client>, id: &TaskId, stream: Stream, sender: &Sender<Learned>) {
-    let (client, id, sender) = (Arc::clone(client), id.clone(), sender.clone());
-    thread::spawn(move || {
-        let mut sink = Sink::of(stream);
-        let mut follower = LogFollower::whole(&id, stream);
-        let shown = follower
-            .run(&client, Start::WasThere, &hint(&id), |chunk| {
-                sink.chunk(chunk)
-            })
-            .and_then(|_| sink.end());
-        let _unheard = sender.send(Learned::StreamEnded(shown));
-    });
+/// The other stream, on a connection of its own.
+fn beside(client: &Arc<Client>, id: &TaskId) -> JoinHandle<Result<(), CliError>> {
+    let (client, id) = (Arc::clone(client), id.clone());
+    thread::spawn(move || show_log(&client, &id, Stream::Stderr))
 }
 
-fn spawn_progress(client: &Arc<Client>, id: &TaskId, sender: &Sender<Learned>) {
-    let (client, id, sender) = (Arc::clone(client), id.clone(), sender.clone());
-    thread::spawn(move || {
-        let (width, colour) = (stderr_width(), Colour::stderr());
-        let request = EventsRequest {
-            from_seq: Some(1),
-            task: Some(id.to_string()),
-            follow: true,
-            progress: true,
-        };
-        let shown =
-            EventFollower::new(request).run(&client, Start::WasThere, &hint(&id), |event| {
-                if let Some(line) = event::progress(event, width, colour) {
-                    out::say(&line);
-                }
-                Ok(())
-            });
-        let _unheard = sender.send(Learned::StreamEnded(shown));
-    });
+fn show_log(client: &Client, id: &TaskId, stream: Stream) -> Result<(), CliError> {
+    let mut sink = Sink::of(stream);
+    let mut follower = LogFollower::whole(id, stream);
+    follower.run(client, Start::WasThere, &hint(id), |chunk| {
+        sink.chunk(chunk)
+    })?;
+    sink.end()
+}
+
+fn show_progress(client: &Client, id: &TaskId) -> Result<(), CliError> {
+    let (width, colour) = (stderr_width(), Colour::stderr());
+    let request = EventsRequest {
+        from_seq: Some(1),
+        task: Some(id.to_string()),
+        follow: true,
+        progress: true,
+    };
+    EventFollower::new(request).run(client, Start::WasThere, &hint(id), |event| {
+        if let Some(line) = event::progress(event, width, colour) {
+            out::say(&line);
+        }
+        Ok(())
+    })
 }
 
 /// Where the output of an `exec` task goes: bytes as they are, but for a

@@ -3,14 +3,14 @@
 //!
 //! ```text
 //! SIGINT ─▶ stop (user) ─SIGINT─▶ stop, no grace ─SIGINT─▶ leave
-//! SIGHUP, SIGTERM ─▶ leave: the task goes on
+//! SIGHUP, SIGTERM ─▶ leave: nothing changes for the task
 //! ```
 
 use std::fs;
 use std::io;
 use std::process;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -40,17 +40,57 @@ enum Wish {
 
 /// The task that is meant by them; another one may follow it.
 #[derive(Clone, Debug)]
-pub(super) struct Target(Arc<Mutex<TaskId>>);
+pub(super) struct Target(Arc<Mutex<Aim>>);
+
+/// What is known of it here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Aim {
+    /// The dispatch was not answered yet.
+    Asked(TaskId),
+    /// The supervisor has it.
+    Taken(TaskId),
+    /// The supervisor has a stop of it.
+    Stopping(TaskId),
+}
 
 impl Target {
-    /// From now on it is this one.
+    /// The supervisor has this one, which is meant from now on.
     pub(super) fn is(&self, id: &TaskId) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = id.clone();
+        let mut aim = self.aim();
+        let stopping = Aim::Stopping(id.clone());
+        if *aim != stopping {
+            *aim = Aim::Taken(id.clone());
+        }
     }
 
-    fn id(&self) -> TaskId {
-        let id = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        id.clone()
+    fn is_stopping(&self, id: &TaskId) {
+        *self.aim() = Aim::Stopping(id.clone());
+    }
+
+    fn aim(&self) -> MutexGuard<'_, Aim> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Aim {
+    const fn id(&self) -> &TaskId {
+        match self {
+            Self::Asked(id) | Self::Taken(id) | Self::Stopping(id) => id,
+        }
+    }
+
+    /// What becomes of it when we leave.
+    fn left(&self) -> String {
+        match self {
+            Self::Asked(id) => format!(
+                "left before the supervisor had answered: `agentctl show {id}` says whether the \
+                 task began; `agentctl run --id {id} …` never starts a second one"
+            ),
+            Self::Taken(id) => format!("detached; the task goes on: {}", hint(id)),
+            Self::Stopping(id) => {
+                format!("left while the task is being stopped: {}", hint(id))
+            }
+        }
     }
 }
 
@@ -77,34 +117,54 @@ impl Signals {
         Ok(Self { set })
     }
 
-    /// Answers them from now on, in threads of their own.
+    /// Answers them from now on, in a thread of their own.
     pub(super) fn watch(self, client: Arc<Client>, id: TaskId) -> Target {
-        let (wishes, received) = mpsc::channel();
-        let target = Target(Arc::new(Mutex::new(id)));
+        let target = Target(Arc::new(Mutex::new(Aim::Asked(id))));
         let (stopped, left) = (target.clone(), target.clone());
-        thread::spawn(move || hand_over(&client, &stopped, &received));
         thread::spawn(move || {
+            let mut hand_over = HandOver::NotYet(client, stopped);
             let mut pressed = 0_u8;
             // An empty set would wait for ever, which is right.
             while let Ok(signal) = self.set.wait() {
                 if signal != Signal::SIGINT {
-                    leave(signal, &left.id(), &self.set);
+                    leave(signal, &left, &self.set);
                 }
                 pressed += 1;
                 let wish = match pressed {
                     1 => Wish::Stop,
                     2 => Wish::Force,
-                    _ => leave(signal, &left.id(), &self.set),
+                    _ => leave(signal, &left, &self.set),
                 };
                 out::say(match wish {
                     Wish::Stop => "agentctl: stopping the task; Ctrl-C again forces it",
                     Wish::Force => "agentctl: forcing; Ctrl-C again leaves without it",
                 });
-                // The other thread ends only with the process.
-                let _unheard = wishes.send(wish);
+                hand_over = hand_over.with(wish);
             }
         });
         target
+    }
+}
+
+/// Who hands the wishes over: another thread, from the first one on.
+enum HandOver {
+    NotYet(Arc<Client>, Target),
+    Begun(Sender<Wish>),
+}
+
+impl HandOver {
+    fn with(self, wish: Wish) -> Self {
+        let wishes = match self {
+            Self::NotYet(client, target) => {
+                let (wishes, received) = mpsc::channel();
+                thread::spawn(move || hand_over(&client, &target, &received));
+                wishes
+            }
+            Self::Begun(wishes) => wishes,
+        };
+        // The other thread ends only with the process.
+        let _unheard = wishes.send(wish);
+        Self::Begun(wishes)
     }
 }
 
@@ -119,12 +179,10 @@ fn ignored_signals(status: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Ends this process as the signal would have, and the task goes on.
-fn leave(signal: Signal, id: &TaskId, set: &SigSet) -> ! {
-    out::say(&format!(
-        "agentctl: detached; the task goes on: {}",
-        hint(id)
-    ));
+/// Ends this process as the signal would have, which changes nothing for the
+/// task.
+fn leave(signal: Signal, target: &Target, set: &SigSet) -> ! {
+    out::say(&format!("agentctl: {}", target.aim().left()));
     let killed = set.thread_unblock().and_then(|()| raise(signal));
     // Only where the default action was not to end us.
     process::exit(match killed {
@@ -137,7 +195,18 @@ fn hand_over(client: &Client, target: &Target, wishes: &Receiver<Wish>) {
     let mut next = wishes.recv().ok();
     while let Some(wish) = next.take() {
         let began = Instant::now();
-        while began.elapsed() < HAND_OVER && !is_taken(client, &target.id(), wish) {
+        loop {
+            let id = target.aim().id().clone();
+            if is_taken(client, &id, wish) {
+                target.is_stopping(&id);
+                break;
+            }
+            if began.elapsed() >= HAND_OVER {
+                out::say(&format!(
+                    "agentctl: the supervisor did not take the stop; `agentctl stop-session {id}` tries again"
+                ));
+                break;
+            }
             match wishes.recv_timeout(RETRY) {
                 Ok(harder) => {
                     next = Some(harder);
@@ -175,6 +244,27 @@ fn is_taken(client: &Client, id: &TaskId, wish: Wish) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_behind_is_told_as_it_is() {
+        let id = TaskId::new("t").expect("a valid id");
+        let target = Target(Arc::new(Mutex::new(Aim::Asked(id.clone()))));
+        assert!(
+            target
+                .aim()
+                .left()
+                .contains("before the supervisor had answered")
+        );
+        target.is(&id);
+        assert_eq!(
+            target.aim().left(),
+            "detached; the task goes on: agentctl wait t"
+        );
+        target.is_stopping(&id);
+        // The answer to the dispatch may come later than that to the stop.
+        target.is(&id);
+        assert!(target.aim().left().contains("is being stopped"));
+    }
 
     #[test]
     fn nohup_is_respected() {

@@ -13,7 +13,7 @@ use protocol::control::{Again, AgainRequest, Request, Response, RunOption, RunRe
 use protocol::view::TaskView;
 use protocol::{ArchiveReason, Phase, TaskId};
 
-use interrupt::Signals;
+use interrupt::{Signals, Target};
 
 pub(crate) use args::Args;
 
@@ -89,35 +89,53 @@ pub(super) fn again(args: AgainArgs, how: Again, cx: &Context) -> Result<Code, C
     dispatch_and_follow(run, What::Again(id, how), cx)
 }
 
-/// Dispatches what the options say to the supervisor of `client`, and gives the
-/// task. Ctrl-C stops it from now on.
-///
-/// # Errors
-/// Refused, or unreachable.
-pub(super) fn attempt(words: &[String], client: &Arc<Client>) -> Result<Box<TaskView>, CliError> {
-    let wrong = |error: clap::Error| CliError::usage(error.to_string());
-    let args = Attempt::try_parse_from(words).map_err(wrong)?.args;
-    let mut request = request::build(args)?;
-    let asked = Asked {
-        id: request.id.clone(),
-        environment: std::mem::take(&mut request.client_env),
-        message: What::New.message(request, Vec::new()),
-    };
-    // Before the dispatch, so that Ctrl-C can never miss the task.
-    Signals::take()?.watch(Arc::clone(client), asked.id.clone());
-    Ok(dispatch(client, asked, Permission::Refuse)?.task)
+/// Dispatches of another verb to a supervisor of its own. Ctrl-C stops the newest.
+pub(super) struct Attempt {
+    client: Arc<Client>,
+    target: Target,
+}
+
+impl Attempt {
+    /// # Errors
+    /// Signals cannot be taken.
+    pub(super) fn new(client: &Arc<Client>) -> Result<Self, CliError> {
+        let none_yet = request::new_id()?;
+        Ok(Self {
+            target: Signals::take()?.watch(Arc::clone(client), none_yet),
+            client: Arc::clone(client),
+        })
+    }
+
+    /// Dispatches what these words of a command line say, and gives the task.
+    ///
+    /// # Errors
+    /// Refused, or unreachable.
+    pub(super) fn start(&self, words: &[String]) -> Result<Box<TaskView>, CliError> {
+        let wrong = |error: clap::Error| CliError::usage(error.to_string());
+        let args = Line::try_parse_from(words).map_err(wrong)?.args;
+        let mut request = request::build(args)?;
+        // Before the dispatch, so that Ctrl-C can never miss the task.
+        self.target.is(&request.id);
+        let asked = Asked {
+            id: request.id.clone(),
+            environment: std::mem::take(&mut request.client_env),
+            message: What::New.message(request, Vec::new()),
+        };
+        let task = dispatch(&self.client, asked, Permission::Refuse)?.task;
+        self.target.is(&task.id);
+        Ok(task)
+    }
 }
 
 /// `run` as it is put together by another verb.
 #[derive(clap::Parser)]
 #[command(name = "run")]
-struct Attempt {
+struct Line {
     #[command(flatten)]
     args: Args,
 }
 
 fn dispatch_and_follow(args: Args, kind: What, cx: &Context) -> Result<Code, CliError> {
-    args.refuse_later_parts()?;
     let (detach, permission) = (args.detach, args.permission());
     let own_folder = args.cwd.is_none();
     let options = args.options();
@@ -189,6 +207,8 @@ fn dispatch(client: &Client, asked: Asked, permission: Permission) -> Result<Dis
         else {
             return Err(Trouble::Fatal(CliError::wrong_answer()));
         };
+        // What follows of an attached run goes on there.
+        client.keep(connection);
         Ok(Dispatched {
             task,
             warnings,
@@ -263,7 +283,8 @@ fn warn(dispatched: &Dispatched) {
 }
 
 /// What was missing, in the supervisor's words.
-fn tell_spawn_failure(client: &Client, task: &TaskView) {
+/// What could not be started, and why.
+pub(super) fn tell_spawn_failure(client: &Client, task: &TaskView) {
     let label = task.archive_label.as_deref().unwrap_or("Could not start");
     let mut told = false;
     if let Ok(Response::Detail(detail)) = client.ask(&Request::Show {

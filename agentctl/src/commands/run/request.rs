@@ -18,8 +18,8 @@ use crate::place::is_task_marker;
 use crate::render::{out, time};
 use crate::values;
 
-/// Permission bits by which people other than the owner read a file.
-const READABLE_BY_OTHERS: u32 = 0o044;
+/// Permission bits by which people other than the owner read or change a file.
+const OPEN_TO_OTHERS: u32 = 0o066;
 
 /// The request that `args` mean.
 ///
@@ -68,7 +68,7 @@ pub(super) fn build(args: Args) -> Result<RunRequest, CliError> {
     })
 }
 
-fn new_id() -> Result<TaskId, CliError> {
+pub(super) fn new_id() -> Result<TaskId, CliError> {
     TaskId::new(Uuid::now_v7().to_string()).map_err(|bad| CliError::usage(bad.to_string()))
 }
 
@@ -117,10 +117,10 @@ fn unreadable(name: &str, error: &io::Error) -> CliError {
 /// `NAME=VALUE` lines; blank lines and `#` comments are left out.
 fn env_file(path: &str) -> Result<Vec<(String, String)>, CliError> {
     let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-    let open = fs::metadata(path).is_ok_and(|meta| meta.mode() & READABLE_BY_OTHERS != 0);
+    let open = fs::metadata(path).is_ok_and(|meta| meta.mode() & OPEN_TO_OTHERS != 0);
     if open {
         out::say(&format!(
-            "agentctl: warning: {path} can be read by others (`chmod 600 {path}`)"
+            "agentctl: warning: {path} can be read or changed by others (`chmod 600 {path}`)"
         ));
     }
     parse_env(&text).map_err(|(line, why)| CliError::usage(format!("{path}:{line}: {why}")))
@@ -180,7 +180,8 @@ fn working_folder(named: Option<String>) -> Result<String, CliError> {
         ))
     })?;
     let path = match named {
-        Some(dir) => here.join(dir),
+        // `.` says nothing in the middle of a path.
+        Some(dir) => here.join(dir).components().collect(),
         None => here,
     };
     Path::to_str(&path)

@@ -2,16 +2,23 @@
 //! machine, the same run. None of them keeps a durable record before it
 //! starts anything.
 
+mod crowd;
 mod programs;
+mod rescan;
+mod short;
+mod until;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sys::PidFd;
 
+use self::until::Until;
 use super::Bench;
+use super::latency::UNTIL_BLOCKED;
 use crate::clock::{ms_between, now_ns};
 use crate::crew::Crew;
 use crate::report::{Group, Row};
@@ -33,11 +40,18 @@ struct Peer {
     start: fn(&Place<'_>) -> Command,
     /// Ends the agent with this process id.
     stop: fn(&Place<'_>, i32) -> Command,
+    /// How its end is waited for, if it can be.
+    wait: Option<fn(&Place<'_>) -> Result<Until>>,
+    /// Runs one short task until its end is known, if that can be.
+    short: Option<fn(&Place<'_>) -> Result<()>>,
+    /// The names of its own processes.
+    processes: &'static [&'static str],
     /// Takes its server down, if it has one.
     close: fn(&Place<'_>) -> Result<()>,
 }
 
 /// Where a peer works.
+#[derive(Clone, Copy)]
 struct Place<'a> {
     dir: &'a Path,
     crew: &'a Path,
@@ -58,10 +72,15 @@ pub(super) fn measure(bench: &Bench) -> Result<(Group, Vec<String>)> {
             ));
             continue;
         }
+        eprintln!("benches: {}", peer.name);
         let measured = one(bench, peer).with_context(|| format!("measuring {}", peer.name))?;
         rows.extend(measured);
     }
     let name = "peers (nothing durable before a start)";
+    match rescan::measure(bench)? {
+        Some(row) => rows.push(row),
+        None => missing.push("s6-svscan: not installed".to_string()),
+    }
     Ok((Group { name, rows }, missing))
 }
 
@@ -76,46 +95,109 @@ fn one(bench: &Bench, peer: &Peer) -> Result<Vec<Row>> {
         argv: &argv,
         turn: 0,
     };
+    let strangers = crowd::processes(peer.processes)?;
     (peer.open)(&place)?;
-    let (mut launch, mut stop) = (Samples::default(), Samples::default());
+    let mut latency = Latency::default();
     let done = (0..bench.depth.pick(20, 80)).try_for_each(|number| {
         place.turn = number;
-        turn(peer, &place, &world.crew, &mut launch, &mut stop)
+        latency.turn(peer, &place, &world.crew)
+    });
+    let further = done.and_then(|()| {
+        let mut rows = short::measure(bench, peer, &place)?;
+        rows.extend(crowd::measure(
+            bench,
+            peer,
+            &place,
+            &world.crew,
+            &strangers,
+        )?);
+        Ok(rows)
     });
     (peer.close)(&place)?;
-    done?;
-    Ok(vec![
-        Row::latency(
-            format!("{}: launch → first instruction", peer.name),
-            launch.summary(),
-        ),
-        Row::latency(format!("{}: stop → agent gone", peer.name), stop.summary()),
-    ])
+    let mut rows = latency.rows(peer);
+    rows.extend(further?);
+    Ok(rows)
 }
 
-fn turn(
-    peer: &Peer,
-    place: &Place<'_>,
-    crew: &Crew,
-    launch: &mut Samples,
-    stop: &mut Samples,
-) -> Result<()> {
-    (peer.prepare)(place)?;
-    let mut command = (peer.start)(place);
-    let begun = now_ns();
-    let mut starter = command.spawn().context("starting a peer")?;
-    let hand = crew.arrive()?;
-    launch.add(ms_between(begun, hand.started_ns));
+/// The readings of one peer.
+#[derive(Default)]
+struct Latency {
+    launch: Samples,
+    stop: Samples,
+    completion: Samples,
+}
 
-    let agent = PidFd::open(hand.pid)?.context("the agent is gone")?;
-    let mut command = (peer.stop)(place, hand.pid);
-    let begun = now_ns();
-    let mut stopper = command.spawn().context("stopping a peer")?;
-    ensure!(agent.wait_ended(STOP_PATIENCE)?, "the agent does not end");
-    stop.add(ms_between(begun, now_ns()));
-    stopper.wait()?;
-    starter.wait()?;
-    Ok(())
+impl Latency {
+    /// One agent is stopped, another one ends by itself.
+    fn turn(&mut self, peer: &Peer, place: &Place<'_>, crew: &Crew) -> Result<()> {
+        let place = Place {
+            turn: 2 * place.turn,
+            ..*place
+        };
+        (peer.prepare)(&place)?;
+        let mut command = (peer.start)(&place);
+        let begun = now_ns();
+        let mut starter = command.spawn().context("starting a peer")?;
+        let hand = crew.arrive()?;
+        self.launch.add(ms_between(begun, hand.started_ns));
+
+        let agent = PidFd::open(hand.pid)?.context("the agent is gone")?;
+        let mut command = (peer.stop)(&place, hand.pid);
+        let begun = now_ns();
+        let mut stopper = command.spawn().context("stopping a peer")?;
+        ensure!(agent.wait_ended(STOP_PATIENCE)?, "the agent does not end");
+        self.stop.add(ms_between(begun, now_ns()));
+        stopper.wait()?;
+        starter.wait()?;
+        match peer.wait {
+            Some(wait) => self.end(peer, &place, crew, wait),
+            None => Ok(()),
+        }
+    }
+
+    fn end(
+        &mut self,
+        peer: &Peer,
+        place: &Place<'_>,
+        crew: &Crew,
+        wait: fn(&Place<'_>) -> Result<Until>,
+    ) -> Result<()> {
+        let place = Place {
+            turn: place.turn + 1,
+            ..*place
+        };
+        (peer.prepare)(&place)?;
+        let mut starter = (peer.start)(&place).spawn().context("starting a peer")?;
+        let mut hand = crew.arrive()?;
+        let until = wait(&place)?;
+        thread::sleep(UNTIL_BLOCKED);
+        hand.dismiss()?;
+        until.comes()?;
+        let told = now_ns();
+        self.completion.add(ms_between(hand.told_ns()?, told));
+        // One that starts its agents again has to be told to leave.
+        let _gone = (peer.stop)(&place, hand.pid).status()?;
+        starter.wait()?;
+        Ok(())
+    }
+
+    fn rows(&self, peer: &Peer) -> Vec<Row> {
+        let name = peer.name;
+        let mut rows = vec![
+            Row::latency(
+                format!("{name}: launch → first instruction"),
+                self.launch.summary(),
+            ),
+            Row::latency(format!("{name}: stop → agent gone"), self.stop.summary()),
+        ];
+        if peer.wait.is_some() {
+            rows.push(Row::latency(
+                format!("{name}: completion, exit → known"),
+                self.completion.summary(),
+            ));
+        }
+        rows
+    }
 }
 
 fn installed(program: &str) -> Option<PathBuf> {

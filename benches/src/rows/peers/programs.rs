@@ -2,11 +2,12 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+use super::until::Until;
 use super::{Peer, Place};
 
 pub(super) const PEERS: &[Peer] = &[
@@ -19,10 +20,18 @@ pub(super) const PEERS: &[Peer] = &[
                 place.crew.as_os_str().as_encoded_bytes(),
             )?;
             fs::create_dir(place.dir.join("exits"))?;
+            fs::create_dir(place.dir.join("short"))?;
             Ok(fs::create_dir(place.dir.join("sockets"))?)
         },
         prepare: |_| Ok(()),
-        start: conmon,
+        start: |place| conmon(place, place.dir.to_owned()),
+        wait: Some(|place| Until::written(exit_file(place))),
+        short: Some(|place| {
+            let ended = Until::written(exit_file(place))?;
+            run(&mut conmon(place, place.dir.join("short")))?;
+            ended.comes()
+        }),
+        processes: &["conmon"],
         stop: |_, pid| {
             let mut command = quiet("kill");
             command.args(["-TERM", &pid.to_string()]);
@@ -45,12 +54,19 @@ pub(super) const PEERS: &[Peer] = &[
             command.arg("-dx").arg(folder(place));
             command
         },
+        wait: Some(|place| {
+            let mut command = quiet("s6-svwait");
+            command.arg("-d").arg(folder(place));
+            Ok(Until::Ended(command.spawn()?))
+        }),
+        short: Some(short_service),
+        processes: &["s6-supervise"],
         close: |_| Ok(()),
     },
     Peer {
         name: "task-spooler",
         program: "tsp",
-        open: |place| run(tsp(place).args(["-S", "8"])),
+        open: |place| run(tsp(place).args(["-S", "1000"])),
         prepare: |_| Ok(()),
         start: |place| {
             let mut command = tsp(place);
@@ -62,6 +78,9 @@ pub(super) const PEERS: &[Peer] = &[
             command.arg("-k");
             command
         },
+        wait: Some(|place| Ok(Until::Ended(tsp(place).arg("-w").spawn()?))),
+        short: Some(|place| run(tsp(place).arg("-nf").arg(&place.argv[0]).arg("true"))),
+        processes: &["tsp"],
         close: |place| run(tsp(place).arg("-K")),
     },
     Peer {
@@ -72,23 +91,27 @@ pub(super) const PEERS: &[Peer] = &[
         start: |place| {
             let mut command = tmux(place);
             command
-                .args(["new-session", "-d", "-s", "bench"])
+                .args(["new-session", "-d", "-s"])
+                .arg(session(place))
                 .args(place.argv);
             command
         },
         stop: |place, _| {
             let mut command = tmux(place);
-            command.args(["kill-session", "-t", "bench"]);
+            command.args(["kill-session", "-t"]).arg(session(place));
             command
         },
+        wait: None,
+        short: None,
+        processes: &["tmux: server", "tmux: client", "tmux"],
         close: |place| run(tmux(place).arg("kill-server")),
     },
 ];
 
 /// One monitor per start, as its engine starts it; the runtime is the agent's
-/// own program, so its start is in the figure.
-fn conmon(place: &Place<'_>) -> Command {
-    let id = format!("bench-{}", place.turn);
+/// own program, so its start is in the figure. What that starts stands in `bundle`.
+fn conmon(place: &Place<'_>, bundle: PathBuf) -> Command {
+    let id = session(place);
     let file = |name: &str| place.dir.join(format!("{id}.{name}"));
     let mut log = std::ffi::OsString::from("k8s-file:");
     log.push(file("log"));
@@ -98,7 +121,7 @@ fn conmon(place: &Place<'_>) -> Command {
         .arg("-r")
         .arg(&place.argv[0])
         .arg("-b")
-        .arg(place.dir)
+        .arg(bundle)
         .arg("-p")
         .arg(file("pid"))
         .arg("-l")
@@ -110,16 +133,36 @@ fn conmon(place: &Place<'_>) -> Command {
     command
 }
 
+fn exit_file(place: &Place<'_>) -> PathBuf {
+    place.dir.join("exits").join(session(place))
+}
+
 /// A service of its own per start: one that is started again waits a second.
 fn service_folder(place: &Place<'_>) -> Result<()> {
+    service(&folder(place), place.argv)
+}
+
+/// A folder of s6 whose service is `argv`.
+pub(super) fn service(dir: &Path, argv: &[String]) -> Result<()> {
+    fs::create_dir(dir)?;
+    script(&dir.join("run"), &argv.join(" "))
+}
+
+/// One that is not started again, and whose supervisor leaves with it.
+fn short_service(place: &Place<'_>) -> Result<()> {
     let dir = folder(place);
-    fs::create_dir(&dir)?;
-    let script = dir.join("run");
-    fs::write(
-        &script,
-        format!("#!/bin/sh\nexec {}\n", place.argv.join(" ")),
-    )?;
-    Ok(fs::set_permissions(&script, Permissions::from_mode(0o755))?)
+    service(&dir, &[place.argv[0].clone(), "true".to_string()])?;
+    script(&dir.join("finish"), "s6-svc -dx .")?;
+    run(quiet("s6-supervise").arg(dir))
+}
+
+fn script(path: &Path, command: &str) -> Result<()> {
+    fs::write(path, format!("#!/bin/sh\nexec {command}\n"))?;
+    Ok(fs::set_permissions(path, Permissions::from_mode(0o755))?)
+}
+
+fn session(place: &Place<'_>) -> String {
+    format!("bench-{}", place.turn)
 }
 
 fn folder(place: &Place<'_>) -> PathBuf {
@@ -143,7 +186,8 @@ fn tsp(place: &Place<'_>) -> Command {
     command
 }
 
-fn quiet(program: &str) -> Command {
+/// A program without anything to read or to say.
+pub(super) fn quiet(program: &str) -> Command {
     let mut command = Command::new(program);
     command
         .stdin(Stdio::null())

@@ -60,7 +60,7 @@ pub(super) fn ended(
         return Ok(());
     }
     for (id, outcome) in &ending.intents {
-        intent::ended(db, *id, *outcome)?;
+        intent::ended(db, task, *id, *outcome)?;
     }
     Ok(())
 }

@@ -47,12 +47,14 @@ pub(super) fn apply(
         EventBody::Unarchived { .. } => task::archived(db, event, None),
         EventBody::Renamed { name, .. } => task::renamed(db, event, name),
         EventBody::StopRequested { .. } => intent::requested(db, event),
-        EventBody::StopJournalled { intent_id } => intent::journalled(db, *intent_id, event.at),
+        EventBody::StopJournalled { intent_id } => {
+            intent::journalled(db, event.task_id.as_ref(), *intent_id, event.at)
+        }
         EventBody::Signalled {
             intent_id: Some(id),
             by,
             ..
-        } => intent::signalled(db, *id, event.at, *by),
+        } => intent::signalled(db, event.task_id.as_ref(), *id, event.at, *by),
         EventBody::Signalled {
             intent_id: None, ..
         }
@@ -83,7 +85,8 @@ pub(super) fn apply(
         | EventBody::Drained { .. }
         | EventBody::Admitting {}
         | EventBody::ServiceShutdown { .. }
-        | EventBody::StartRefused { .. } => Ok(()),
+        | EventBody::StartRefused { .. }
+        | EventBody::KeyReleased { .. } => Ok(()),
     }
 }
 

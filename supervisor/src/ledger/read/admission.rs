@@ -1,6 +1,7 @@
 //! What a dispatch has to know, in one look.
 
 use lifecycle::SessionRow;
+use lifecycle::crash_loop::Past;
 use protocol::{Key, ProviderName, SessionId, TaskId};
 
 use super::Reader;
@@ -17,6 +18,9 @@ pub struct AdmissionFacts {
     pub newest_session: Option<SessionRow>,
     /// The session that the caller names: of this provider, else of any.
     pub named_session: Option<SessionRow>,
+    /// The last ended tasks of the key, or of that of the named session; the
+    /// newest first.
+    pub past: Vec<Past>,
 }
 
 impl Reader<'_> {
@@ -31,6 +35,15 @@ impl Reader<'_> {
         provider: &ProviderName,
         named: Option<&SessionId>,
     ) -> Result<AdmissionFacts, LedgerError> {
+        let named_session = match named {
+            Some(named) => self.named_session(provider, named)?,
+            None => None,
+        };
+        let whose = key.or(named_session.as_ref().map(|row| &row.key));
+        let past = match whose {
+            Some(key) => self.past_of_key(key)?,
+            None => Vec::new(),
+        };
         let known_digest = self.secret(id)?.map(|secret| secret.spec_digest);
         Ok(AdmissionFacts {
             pruned: known_digest.is_none() && self.tells_of(id)?,
@@ -39,10 +52,8 @@ impl Reader<'_> {
                 Some(key) => self.newest_session(key, provider)?,
                 None => None,
             },
-            named_session: match named {
-                Some(named) => self.named_session(provider, named)?,
-                None => None,
-            },
+            named_session,
+            past,
         })
     }
 }

@@ -11,12 +11,18 @@ use crate::ledger::LedgerError;
 /// wrong.
 pub const MAX_MATCHES: usize = 20;
 
+/// Most matches that are counted: a look-up must not read a whole index.
+pub const MAX_COUNTED: usize = 10_000;
+
 /// Behind every character that a task id may have.
 const AFTER_ANY: char = '\u{7f}';
 
 pub(super) const BY_ID: &str = "SELECT id FROM task_history WHERE id = ?1";
 pub(super) const BY_PREFIX: &str =
     "SELECT id FROM task_history WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
+
+pub(super) const COUNT_BY_PREFIX: &str = "SELECT COUNT(*) FROM
+     (SELECT 1 FROM task_history WHERE id >= ?1 AND id < ?2 LIMIT ?3)";
 
 /// A session's row names the task that used it last.
 pub(super) const BY_SESSION: &str =
@@ -65,14 +71,34 @@ impl Reader<'_> {
         if TaskId::new(name).is_err() {
             return Ok(Vec::new());
         }
-        let end = format!("{name}{AFTER_ANY}");
         self.rows(
             OPERATION,
             BY_PREFIX,
-            (name, end, MAX_MATCHES as i64),
+            (name, behind(name), MAX_MATCHES as i64),
             task_id,
         )
     }
+
+    /// How many ids begin so, counted to [`MAX_COUNTED`].
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn count_by_prefix(&self, prefix: &str) -> Result<usize, LedgerError> {
+        let count = self.first(
+            "count the tasks of a prefix",
+            COUNT_BY_PREFIX,
+            (prefix, behind(prefix), MAX_COUNTED as i64),
+            |row| row.get::<_, i64>(0),
+        )?;
+        Ok(count
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(0))
+    }
+}
+
+/// What sorts behind every id that begins so.
+fn behind(prefix: &str) -> String {
+    format!("{prefix}{AFTER_ANY}")
 }
 
 pub(super) fn task_id(row: &Row<'_>) -> rusqlite::Result<TaskId> {

@@ -10,6 +10,7 @@ mod info;
 mod intents;
 mod list;
 mod live;
+mod past;
 #[cfg(test)]
 pub(super) mod plans;
 mod prunable;
@@ -24,7 +25,7 @@ use rusqlite::{Connection, Params, Row};
 use super::error::{LedgerError, StoreError};
 
 pub use admission::AdmissionFacts;
-pub use find::MAX_MATCHES;
+pub use find::{MAX_COUNTED, MAX_MATCHES};
 pub use info::LedgerInfo;
 pub use live::LiveTask;
 pub(super) use prunable::MAY_GO;

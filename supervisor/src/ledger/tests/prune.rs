@@ -141,12 +141,10 @@ fn a_task_goes_with_everything_that_is_its_own() {
     assert_eq!(prune(&ledger, &["t1"]).expect("again"), []);
     // The log still tells of it: the id is not free, and says so.
     let facts = |task| {
-        wait(
-            ledger
-                .handle
-                .admission_facts(id(task), None, provider("claude"), None),
-        )
-        .expect("read")
+        ledger
+            .front
+            .admission_facts(&id(task), None, &provider("claude"), None)
+            .expect("read")
     };
     assert!(facts("t1").pruned);
     assert!(!facts("t2").pruned, "it has its row");
@@ -277,11 +275,9 @@ fn events_leave_the_beginning_of_the_log_and_no_seq_is_used_again() {
     ledger.threads.close().expect("closed");
     let ledger = place.open();
     assert_eq!(ledger.report.next_seq, 7);
-    let facts = wait(
-        ledger
-            .handle
-            .admission_facts(id("t1"), None, provider("claude"), None),
-    );
+    let facts = ledger
+        .front
+        .admission_facts(&id("t1"), None, &provider("claude"), None);
     assert!(
         !facts.expect("read").pruned,
         "nothing tells of it: the id is free"

@@ -36,13 +36,16 @@ fn a_dispatch_learns_everything_in_one_look() {
     ];
     wait(ledger.handle.commit(events, vec![secret("t1")])).expect("committed");
     let facts = |task: &str, of_key: Option<&str>, named: Option<&str>| {
-        wait(ledger.handle.admission_facts(
-            id(task),
-            of_key.map(key),
-            provider("claude"),
-            named.map(session),
-        ))
-        .expect("read")
+        let (of_key, named) = (of_key.map(key), named.map(session));
+        ledger
+            .front
+            .admission_facts(
+                &id(task),
+                of_key.as_ref(),
+                &provider("claude"),
+                named.as_ref(),
+            )
+            .expect("read")
     };
     let name = |row: Option<SessionRow>| row.map(|row| row.session_id.as_str().to_owned());
     let found = facts("t1", Some("k"), Some("old"));

@@ -142,6 +142,7 @@ pub(crate) fn spec(task: &str, of_key: &str, plan: SessionPlan) -> TaskSpec {
         limits: Limits::default(),
         policy: Policy::default(),
         links: Links::default(),
+        run_as: None,
     }
 }
 

@@ -226,7 +226,7 @@ fn what_a_provider_cannot_do_is_refused_in_words() {
                 ..exec_input
             }
         ),
-        "provider exec takes no model"
+        "provider exec takes no model: leave out --model"
     );
     assert_eq!(
         refused(
@@ -280,7 +280,7 @@ fn a_provider_is_not_started_without_what_it_needs() {
     let closed = provider(closed);
     assert_eq!(
         refused(&closed, &prompted),
-        "provider closed takes no prompt"
+        "provider closed takes no prompt: leave it out"
     );
     assert_eq!(
         refused(
@@ -290,7 +290,7 @@ fn a_provider_is_not_started_without_what_it_needs() {
                 ..NOTHING
             }
         ),
-        "provider closed takes no further arguments"
+        "provider closed takes no further arguments: its file has no `{args}`"
     );
     let args = LaunchInput {
         provider_args: &argv,
@@ -298,7 +298,7 @@ fn a_provider_is_not_started_without_what_it_needs() {
     };
     assert_eq!(
         refused(&closed, &args),
-        "provider closed takes no further arguments"
+        "provider closed takes no further arguments: its file has no `{args}`"
     );
 }
 

@@ -29,6 +29,23 @@ fn missing_keys_are_all_named() {
 }
 
 #[test]
+fn a_mistake_at_the_top_hides_nothing_of_the_sections() {
+    let text = "name = \"P\"\n[process]\nleftovers = \"forget\"\n[limits]\ngrace = \"5s\"\n\
+                [output]\nformat = \"xml\"\n";
+    assert_eq!(
+        problems(text),
+        [
+            "test.toml:1: name: `P` is not a provider's name: the character 'P' is not allowed; use \
+             a-z, 0-9, `_` and `-`",
+            "test.toml:1: the key `description` is missing",
+            "test.toml:1: the key `command` is missing",
+            "test.toml:3: process.leftovers: `forget` is not one of `end`, `report`",
+            "test.toml:7: output.format: `xml` is not one of `opaque`, `json-lines`",
+        ]
+    );
+}
+
+#[test]
 fn unknown_keys_name_the_nearest_known_one() {
     let text =
         "comand = 1\n[promt]\n[session]\npattern = 'x'\nresme = []\n[[output.rule]]\nfoo = 1\n";

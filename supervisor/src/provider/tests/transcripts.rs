@@ -305,3 +305,33 @@ fn every_built_in_provider_has_transcripts_but_the_one_that_runs_anything() {
         assert!(known, "{name}");
     }
 }
+
+/// Nobody has run the others here: each line says where it was read, and when.
+#[test]
+fn what_was_not_recorded_has_its_address_and_date() {
+    for (provider, name, lines) in ALL.iter() {
+        let path = folder().join(format!("{}/{name}.jsonl", provider.name()));
+        let text = fs::read_to_string(path).expect("a transcript");
+        let told = text.lines().filter(|line| {
+            let entry: Value = serde_json::from_str(line).expect("a line of JSON");
+            let mut words = entry["from"].as_str().unwrap_or_default().split(' ');
+            let is_address = words
+                .next()
+                .is_some_and(|word| word.starts_with("https://"));
+            is_address && words.next().is_some_and(is_date)
+        });
+        let wanted = if provider.tested.is_some() {
+            0
+        } else {
+            lines.len()
+        };
+        assert_eq!(told.count(), wanted, "{}/{name}", provider.name());
+    }
+}
+
+/// `2026-11-28`.
+fn is_date(word: &str) -> bool {
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let lengths: Vec<usize> = word.split('-').map(str::len).collect();
+    lengths == [4, 2, 2] && word.split('-').all(is_number)
+}

@@ -52,7 +52,7 @@ fn an_unknown_sender_and_an_unknown_exit_are_evidence_too() {
     assert_eq!(
         told(&story::shim_lost()),
         "\
-3 shim: the shim's process was gone before it had finished
+3 shim: the shim's process was gone before it had finished (tail_unknown: what stood in its pipes is lost, the logs are an exact beginning of the output)
 4 sweep: 2 processes that outlived the agent were ended; still alive: sleep (pid 77); looked at by the supervisor
 5 exit: exit unknown: the shim died before it could record the exit"
     );

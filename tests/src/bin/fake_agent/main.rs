@@ -15,6 +15,7 @@ mod output;
 mod record;
 mod signals;
 mod steps;
+mod tee;
 
 use std::path::Path;
 

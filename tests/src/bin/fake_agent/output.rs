@@ -1,19 +1,20 @@
 //! What an agent prints.
 
-use std::io::{Read, Write};
+use std::io::Read;
+
+use crate::tee;
 
 /// Bytes per write of a long line.
 const PIECE: usize = 64 << 10;
 
 /// To stdout, at once. A reader that is gone, or a closed stdout, is nothing.
 pub(crate) fn print(bytes: &[u8]) {
-    let mut stdout = std::io::stdout().lock();
-    let _gone = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    tee::write(tee::Stream::Stdout, bytes);
 }
 
 /// To stderr.
 pub(crate) fn complain(bytes: &[u8]) {
-    let _gone = std::io::stderr().write_all(bytes);
+    tee::write(tee::Stream::Stderr, bytes);
 }
 
 /// `N[:WIDTH]`: numbered lines.

@@ -2,10 +2,12 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tests::harness::start_time;
+
+use crate::tee;
 
 /// Which process of an agent this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +42,12 @@ impl Record {
     pub(crate) fn open(&mut self, path: &str) {
         self.path = Some(PathBuf::from(path));
         match self.kind {
-            Kind::Leader => self.write("leader", own_pid(), ""),
+            Kind::Leader => {
+                tee::open(Path::new(path));
+                self.write("leader", own_pid(), "");
+            }
             Kind::Child => self.write("child", own_pid(), ""),
-            Kind::Again => {}
+            Kind::Again => tee::open(Path::new(path)),
         }
     }
 

@@ -8,7 +8,7 @@
 //! | `gate:PATH` | waits at a FIFO until the test opens it |
 //! | `forever` | waits without end |
 //! | `print:TEXT` `eprint:TEXT` `raw:TEXT` | a line to stdout, to stderr; bytes with `\n \0 \xNN` |
-//! | `lines:N[:WIDTH]` `long-line:BYTES` `garbage` | output that hurts |
+//! | `lines:N[:WIDTH]` `long-line:BYTES` `garbage` | output that hurts; only an agent's first process prints |
 //! | `env` `env:NAME` `cwd` `ids` `fds` `stdin` | what it was given |
 //! | `fill:PATH` `keep-filling:PATH` | writes there until the disk is full; and takes whatever gets free, for ever |
 //! | `tmp:NAME` | makes a file in its TMPDIR |

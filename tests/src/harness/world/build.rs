@@ -34,7 +34,8 @@ impl WorldBuilder {
         self
     }
 
-    /// A variable of the supervisor's own environment.
+    /// A variable of the supervisor's own environment; `{dir}` in it is the
+    /// world's folder.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_string(), value.to_string()));
@@ -72,7 +73,10 @@ impl WorldBuilder {
             fs::write(dir.join("config/agent-supervisor/config.toml"), text)
                 .expect("the configuration can be written");
         }
-        let mut variables = self.variables;
+        let folder = dir.display().to_string();
+        let variables = self.variables.into_iter();
+        let variables = variables.map(|(name, value)| (name, value.replace("{dir}", &folder)));
+        let mut variables: Vec<(String, String)> = variables.collect();
         if let Some(plan) = &self.released_shim {
             let shim = dir.join("bin/agent-shim");
             fs::copy(bins.released_shim(), &shim).expect("a program can be copied");
@@ -88,6 +92,7 @@ impl WorldBuilder {
             supervisors: Mutex::default(),
             oracle: Mutex::default(),
             forgiven: Mutex::default(),
+            entrance: Vec::new(),
             dir,
         }
     }

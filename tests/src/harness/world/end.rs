@@ -6,7 +6,9 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 
 use super::{WORLD_VAR, World};
+use crate::harness::background::Background;
 use crate::harness::process::{Process, marker_name, processes};
+use crate::harness::record::Records;
 use crate::harness::wait::{GENEROUS, wait_for};
 use crate::invariants;
 
@@ -39,14 +41,59 @@ impl World {
         })
     }
 
-    /// Live processes that carry the task's marker.
+    /// Live processes that carry the task's marker, bystanders aside and those of
+    /// another world, which may have a task of the same id.
     #[must_use]
     pub fn marked(&self, task: &str) -> Vec<Process> {
         let name = marker_name(task);
+        let bystanders = self.oracle().bystanders.clone();
         processes()
             .into_iter()
             .filter(|process| process.marker().as_deref() == Some(&name))
+            .filter(|process| !bystanders.contains(process))
+            .filter(|process| {
+                let mut environment = process.environment().into_iter();
+                let world = environment.find(|(name, _)| name == WORLD_VAR);
+                world.is_none_or(|(_, dir)| Path::new(&dir) == self.dir)
+            })
             .collect()
+    }
+
+    /// Processes of an agent's record that live now, in a guest, too.
+    #[must_use]
+    pub fn alive(&self, records: &Records) -> Vec<Process> {
+        if self.entrance.is_empty() {
+            return records.alive();
+        }
+        let recorded = records.processes();
+        let is_recorded = |process: &Process| {
+            recorded
+                .iter()
+                .any(|inner| process.is_known_inside_as(inner))
+        };
+        processes().into_iter().filter(is_recorded).collect()
+    }
+
+    /// Starts a process that carries the name of the task's marker, with another
+    /// nonce, and blocks all signals: whatever reaches it is seen (I4).
+    pub fn bystander(&self, task: &str) {
+        let record = Records::new(self.path(&format!("{task}.bystander")));
+        let mut command = self.command(self.bins.fake_agent());
+        command
+            .arg(format!("record:{}", record.path().display()))
+            .args(
+                ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "CONT"]
+                    .map(|name| format!("ignore:{name}")),
+            )
+            .args(["mark:up", "forever"])
+            .env(marker_name(task), "of-another-task");
+        // It ends with the world.
+        let _lives = Background::start(command);
+        let process = wait_for("the bystander", GENEROUS, || match record.has_mark("up") {
+            true => record.leaders().pop().ok_or("no leader"),
+            false => Err("no mark"),
+        });
+        self.oracle().bystanders.push(process);
     }
 
     /// Errors in the log that nobody expected: broken promises.

@@ -41,6 +41,8 @@ pub struct Oracle {
     pub stops: Vec<(String, String)>,
     /// Signals that the test sent to agents from outside.
     pub killed: Vec<(Process, Signal)>,
+    /// Processes of nobody's task that a careless program might take for one's.
+    pub bystanders: Vec<Process>,
 }
 
 /// One private world.
@@ -54,6 +56,8 @@ pub struct World {
     supervisors: Mutex<Vec<Arc<Supervisor>>>,
     oracle: Mutex<Oracle>,
     forgiven: Mutex<Vec<String>>,
+    /// Words in front of every command, where the world is inside of a guest.
+    entrance: Vec<String>,
 }
 
 impl World {
@@ -170,7 +174,14 @@ impl World {
     /// A program with the world's whole environment and nothing else.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(program);
+        let mut command = match self.entrance.split_first() {
+            None => Command::new(program),
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
         command
             .env_clear()
             .env("HOME", self.dir.join("home"))
@@ -184,6 +195,24 @@ impl World {
             .env(WORLD_VAR, &self.dir)
             .current_dir(self.dir.join("work"));
         command
+    }
+
+    /// Its commands run inside of a guest from now on, by the programs that are
+    /// installed there.
+    pub fn move_into(&mut self, entrance: Vec<String>, bins: Bins) {
+        self.entrance = entrance;
+        self.bins = bins;
+    }
+
+    /// What the supervisor's environment is.
+    #[must_use]
+    pub fn supervisor_environment(&self) -> Vec<(String, String)> {
+        let command = self.supervisor_command();
+        let text = |text: &OsStr| text.to_string_lossy().into_owned();
+        let variables = command.get_envs();
+        variables
+            .filter_map(|(name, value)| Some((text(name), text(value?))))
+            .collect()
     }
 
     /// Starts the supervisor and waits until it answers.
@@ -233,6 +262,12 @@ impl World {
     /// Runs `agentctl` to its end.
     pub fn ctl<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Output {
         self.finish(self.ctl_command(arguments))
+    }
+
+    /// Runs `agentctl` while the test goes on.
+    #[must_use]
+    pub fn ctl_in_background<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Background {
+        Background::start(self.ctl_command(arguments))
     }
 
     /// An `agentctl` that the test starts by itself.

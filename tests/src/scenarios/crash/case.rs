@@ -68,6 +68,18 @@ impl Case<'_> {
         task: &str,
         client: Option<&Background>,
     ) -> Arc<Supervisor> {
+        self.to_the_end_of(supervisor, task, &|| {
+            client.is_none_or(Background::has_ended)
+        })
+    }
+
+    /// The same with clients of any kind, which are `answered`.
+    pub(super) fn to_the_end_of(
+        &self,
+        supervisor: Arc<Supervisor>,
+        task: &str,
+        answered: &dyn Fn() -> bool,
+    ) -> Arc<Supervisor> {
         let mut supervisor = supervisor;
         let what = format!("the end of {task} after a death at {}", self.point);
         let row = || self.world.ledger().task(task);
@@ -80,15 +92,14 @@ impl Case<'_> {
                 let ended = row()
                     .is_some_and(|row| !matches!(row.text("status"), Some("queued" | "running")));
                 ended
-                    && client.is_none_or(Background::has_ended)
+                    && answered()
                     && self.world.shim_of(task).is_none()
                     && self.world.task_dir(task).join("settled").exists()
                     && self.is_quiet()
             },
             || {
-                let answered = client.is_none_or(Background::has_ended);
                 let told = (row(), self.world.hooks().log(), self.world.log());
-                (told, answered, self.world.shim_of(task), self.is_quiet())
+                (told, answered(), self.world.shim_of(task), self.is_quiet())
             },
         );
         self.world.hooks().disarm();

@@ -2,6 +2,7 @@
 
 mod case;
 mod drain;
+mod http;
 mod prune;
 mod queue;
 
@@ -39,6 +40,18 @@ pub enum Path {
     PutBack,
     /// From a place in the queue over its turn to the agent's own end.
     Queue,
+    /// From a dispatch over HTTP to the agent's own end, with a reader of the events.
+    HttpLife,
+    /// A stop over HTTP.
+    HttpStop,
+    /// A live task is put aside over HTTP.
+    HttpArchive,
+}
+
+impl Path {
+    const fn is_over_http(self) -> bool {
+        matches!(self, Self::HttpLife | Self::HttpStop | Self::HttpArchive)
+    }
 }
 
 /// What the harness does to the process that stands at the point.
@@ -70,6 +83,9 @@ pub fn strike_at(path: Path, strike: Strike, point: &str, occurrence: usize) -> 
     if path == Path::Queue {
         world = world.config("[limits]\nmax_tasks = 1\n");
     }
+    if path.is_over_http() {
+        world = world.config(http::CONFIG);
+    }
     let world = world.build();
     if strike == Strike::Failure {
         world.forgive("the ledger failed; leaving");
@@ -96,6 +112,9 @@ pub fn strike_at(path: Path, strike: Strike, point: &str, occurrence: usize) -> 
         Path::Prune => case.prune(),
         Path::PutBack => case.put_back(),
         Path::Queue => case.queue(),
+        Path::HttpLife => case.http_life(),
+        Path::HttpStop => case.http_stop(),
+        Path::HttpArchive => case.http_archive(),
     }
     world.check();
     case.was_struck()
