@@ -214,6 +214,15 @@ fn text() -> String {
     String::from("why")
 }
 
+fn progress(run: &mut Run, ms: i64) {
+    let report = ProgressReport {
+        at: at(ms),
+        ..ProgressReport::default()
+    };
+    run.presence.note_progress(&report, at(ms));
+    run.fact(ms, Fact::Progress(report));
+}
+
 fn take(run: &mut Run, ms: i64, step: &Step) {
     let next = run.task.journal + 1;
     let record = |run: &mut Run, number: u64, said: &Said| {
@@ -243,14 +252,7 @@ fn take(run: &mut Run, ms: i64, step: &Step) {
             run.presence.attached = false;
             run.fact(ms, Fact::LinkDown);
         }
-        Step::Progress => {
-            let report = ProgressReport {
-                at: at(ms),
-                ..ProgressReport::default()
-            };
-            run.presence.note_progress(&report, at(ms));
-            run.fact(ms, Fact::Progress(report));
-        }
+        Step::Progress => progress(run, ms),
         Step::Restart => {
             run.restart(ms);
         }

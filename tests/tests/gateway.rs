@@ -38,10 +38,8 @@ fn nobody_comes_in_without_the_token() {
     let (world, _supervisor, http) = serving();
     let bare = http.bare();
     assert_eq!(bare.get("/healthz").body, "ok\n");
-    assert_eq!(
-        bare.get("/readyz").json(),
-        json!({"phase": "admitting", "refusing": null})
-    );
+    let ready = json!({"phase": "admitting", "refusing": null});
+    assert_eq!(bare.get("/readyz").json(), ready);
     for client in [
         bare.clone(),
         bare.with("authorization", "Bearer 0123456789abcdef0123456789abcdeg"),
@@ -390,10 +388,8 @@ fn the_operators_page_comes_without_a_token_and_holds_nothing() {
     let (world, _supervisor, http) = serving();
     let page = http.bare().get("/");
     assert_eq!(page.status, 200);
-    assert_eq!(
-        page.header("content-type"),
-        Some("text/html; charset=utf-8")
-    );
+    let kind = page.header("content-type");
+    assert_eq!(kind, Some("text/html; charset=utf-8"));
     let policy = page.header("content-security-policy").expect("it has one");
     assert!(policy.starts_with("default-src 'none'"), "{policy}");
     assert!(page.body.starts_with("<!doctype html>"));

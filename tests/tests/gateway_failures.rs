@@ -93,10 +93,16 @@ fn who_waits_for_an_end_is_told_that_the_ledger_failed() {
         let (http, stop) = (http.clone(), stop.clone());
         std::thread::spawn(move || http.post(&stop, &json!({"grace": "1h"})))
     };
-    wait_until("the intent", GENEROUS, || {
-        !world.ledger().intents(&task.id).is_empty()
+    // Its grace has begun: it ends by nothing that is committed for it.
+    wait_until("the signal", GENEROUS, || {
+        let intents = world.ledger().intents(&task.id);
+        intents.iter().any(|intent| !intent.is_null("signalled_at"))
     });
-    let _error = refused(&world, &http, "/v1/tasks", &world.task_body("other", &[]));
+    world.hooks().arm_failure_after("sup.commit.before", 0);
+    // Whatever is committed next fails: this, or a record of the shim.
+    let other = world.task_body("other", &["exit:0"]).to_string();
+    let typed = http.with("content-type", "application/json");
+    let _refused_or_cut_off = typed.try_ask("POST", "/v1/tasks", &other);
     let answer = waiting.join().expect("no panic");
     assert_eq!(answer.error(500)["code"], "storage");
     assert_eq!(first.ended().code(), Some(GAVE_UP));

@@ -99,20 +99,6 @@ fn a_dispatch_is_taken_beside_the_commit_of_another() {
     world.check();
 }
 
-/// What follows of an attached run goes on where its dispatch was answered; one
-/// more connection is for the other stream.
-#[test]
-fn an_attached_run_has_two_connections() {
-    let world = World::builder().hooks(["sup.control_send.before"]).build();
-    let _supervisor = world.start();
-    let sends = || world.hooks().hits("sup.control_send.before");
-    let before = sends();
-    let _success = world.run().steps(["exit:0"]).in_background().output().ok();
-    // Two greetings; the dispatch, the ends of both streams and the verdict.
-    assert_eq!(sends() - before, 6);
-    world.check();
-}
-
 fn ask(world: &World, request: &Request) -> Response {
     let socket = world.runtime_dir().join("control.sock");
     let mut stream = UnixStream::connect(socket).expect("a supervisor serves");

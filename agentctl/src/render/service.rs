@@ -3,7 +3,9 @@
 use protocol::Timestamp;
 use protocol::control::ErrorBody;
 use protocol::json::{StopGoal, is_pending};
-use protocol::view::{FoundBy, OrphansView, ProviderView, SessionView, StatusView, StopResult};
+use protocol::view::{
+    FoundBy, OrphansView, ProviderView, SessionView, StatusView, StopResult, UnitView,
+};
 use protocol::vocab::{SessionState, StopOutcome};
 
 use crate::render::style::Ink;
@@ -51,16 +53,7 @@ pub(crate) fn status(
         ),
     ];
     if let Some(unit) = &view.unit {
-        let fate = if unit.survives_restart {
-            "survive"
-        } else {
-            "do not survive"
-        };
-        let (name, mode) = (clean(&unit.name), clean(&unit.kill_mode));
-        fields.push((
-            "unit",
-            format!("{name}, KillMode={mode}: agents {fate} its restart"),
-        ));
+        fields.push(("unit", fate_in(unit)));
     }
     if let Some(drain) = &view.drain {
         let (reason, busy) = (clean(&drain.reason), drain.busy.len());
@@ -73,9 +66,7 @@ pub(crate) fn status(
         ));
     }
     if let Some(refusal) = refusing {
-        let hint = refusal.hint.as_deref().map(|hint| format!("; {hint}"));
-        let text = format!("{}{}", refusal.message, hint.unwrap_or_default());
-        fields.insert(0, ("refusing", clean(&text)));
+        fields.insert(0, ("refusing", in_one_line(refusal)));
     }
     let title = format!(
         "agent-supervisor {} ({})",
@@ -90,6 +81,22 @@ pub(crate) fn status(
         ));
     }
     out
+}
+
+fn in_one_line(refusal: &ErrorBody) -> String {
+    let hint = refusal.hint.as_deref().map(|hint| format!("; {hint}"));
+    clean(&format!("{}{}", refusal.message, hint.unwrap_or_default()))
+}
+
+/// What a restart of the unit would do.
+fn fate_in(unit: &UnitView) -> String {
+    let fate = if unit.survives_restart {
+        "survive"
+    } else {
+        "do not survive"
+    };
+    let (name, mode) = (clean(&unit.name), clean(&unit.kill_mode));
+    format!("{name}, KillMode={mode}: agents {fate} its restart")
 }
 
 /// `sessions`.
@@ -208,7 +215,7 @@ mod tests {
     use super::*;
     use crate::render::style::Colour;
     use crate::render::task::tests::NOW;
-    use protocol::view::{LedgerView, ProtocolRange, Survivor, TaskCounts, UnitView};
+    use protocol::view::{LedgerView, ProtocolRange, Survivor, TaskCounts};
     use protocol::{ArchiveReason, Key, ProviderName, SessionId, Status, TaskId};
 
     const PIPE: Screen = Screen {

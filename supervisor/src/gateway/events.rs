@@ -132,10 +132,22 @@ fn log(from_seq: Option<u64>, extent: Extent) -> Request {
     })
 }
 
+/// Where the log ends now. What is committed while the core looks comes before that.
+async fn next_seq(asker: &Asker) -> Result<u64, HttpError> {
+    let mut answers = asker.ask(log(None, Extent::Stored)).await?;
+    while let Some(answer) = answers.recv().await {
+        if let Answer::EventsEnd { next_seq } = answer {
+            return Ok(next_seq);
+        }
+        if let Answer::Error(refusal) = answer {
+            return Err(refusal.into());
+        }
+    }
+    Err(asker.gone())
+}
+
 async fn find_start(asker: &Asker, wanted_from: Option<u64>) -> Result<Start, HttpError> {
-    let Answer::EventsEnd { next_seq } = asker.one(log(None, Extent::Stored)).await? else {
-        return Err(HttpError::internal("the core answered another question"));
-    };
+    let next_seq = next_seq(asker).await?;
     let (resume, from_seq) = match wanted_from {
         None => (Resume::Ok, next_seq),
         // Another ledger, or an older state of this one.
@@ -190,6 +202,8 @@ fn frame(event: &EventView) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::handle::Entry;
+    use crate::gateway::{HttpCall, LastWord};
     use protocol::{TaskId, Timestamp};
 
     fn event(kind: &str, task: Option<&str>) -> EventView {
@@ -221,6 +235,27 @@ mod tests {
         let text = std::str::from_utf8(&text).expect("text");
         assert_eq!(text.lines().count(), 4, "{text}");
         assert!(text.starts_with("id: 3\nevent: task.ended\ndata: {\"seq\":3,"));
+    }
+
+    /// Something is committed while the end of the log is looked for.
+    #[tokio::test]
+    async fn what_comes_meanwhile_is_no_failure() {
+        let (calls, mut received) = mpsc::channel(1);
+        let asker = Asker {
+            calls,
+            entry: Entry::Refused,
+            last_word: LastWord::default(),
+        };
+        let core = tokio::spawn(async move {
+            while let Some(HttpCall::Ask { reply, .. }) = received.recv().await {
+                reply.send(Answer::Event(event("task.started", None)));
+                reply.send(Answer::EventsEnd { next_seq: 4 });
+            }
+        });
+        let start = find_start(&asker, None).await.expect("a start");
+        assert_eq!((start.resume, start.from_seq), (Resume::Ok, 4));
+        drop(asker);
+        core.await.expect("no panic");
     }
 
     #[tokio::test(start_paused = true)]

@@ -101,6 +101,7 @@ mod tests {
         check_kinds::<StopBody>("Stop");
         check_kinds::<DrainBody>("Drain");
         check_kinds::<SessionBody>("SessionChange");
+        check_kinds::<ReleaseBody>("SessionRelease");
     }
 
     /// The other direction is tried over HTTP: a status that is not here is a failure there.

@@ -272,15 +272,6 @@ mod tests {
                 Errno::ENOSPC,
                 "/state/tasks/t/stdout.log",
             ),
-            words(SpawnStage::Shim, Errno::EAGAIN, "/opt/agent-shim"),
-            words(SpawnStage::Shim, Errno::EMFILE, "/opt/agent-shim"),
-            words(SpawnStage::Shim, Errno::ENOEXEC, "/opt/agent-shim"),
-            words(SpawnStage::Memory, Errno::EBUSY, ""),
-            words(
-                SpawnStage::Memory,
-                Errno::UnknownErrno,
-                "there is no cgroup",
-            ),
             words(SpawnStage::Prepare, Errno::ENOENT, "container box"),
             words(
                 SpawnStage::Prepare,
@@ -309,11 +300,6 @@ mod tests {
             "“/bin/a[2J” could not be started: I/O error (EIO)",
             "no process could be made for the agent: the limit of processes is reached (EAGAIN)",
             "the pipes, the log files or the private TMPDIR could not be made at “/state/tasks/t/stdout.log”: No space left on device (ENOSPC)",
-            "the task's shim “/opt/agent-shim” could not be started: the limit of processes is reached (EAGAIN)",
-            "the task's shim “/opt/agent-shim” could not be started: the supervisor has as many files open as it may (EMFILE)",
-            "the task's shim “/opt/agent-shim” could not be started: Exec format error (ENOEXEC)",
-            "the memory of the task could not be limited: Device or resource busy (EBUSY)",
-            "the memory of the task could not be limited: there is no cgroup",
             "container box was not found: neither podman nor docker in PATH knows it",
             "container box does not run: it is exited; start it, then dispatch again",
             "container box was not found: docker says: no",
@@ -349,5 +335,43 @@ mod tests {
             "no process could become user bob: Operation not permitted; the supervisor needs \
              the rights of root for it (EPERM)"
         );
+    }
+
+    #[test]
+    fn what_the_supervisor_saw_is_its_own() {
+        let words = |stage, errno: Errno, path| {
+            let failure = SpawnFailure {
+                stage,
+                errno: errno as i32,
+                path,
+                search_path: None,
+                user: None,
+            };
+            assert_eq!(
+                (failure.seen_by(), failure.kind()),
+                (SUPERVISOR, "supervisor")
+            );
+            failure.in_words()
+        };
+        let shim = |errno| words(SpawnStage::Shim, errno, "/opt/agent-shim");
+        let told = [
+            shim(Errno::EAGAIN),
+            shim(Errno::EMFILE),
+            shim(Errno::ENOEXEC),
+            words(SpawnStage::Memory, Errno::EBUSY, ""),
+            words(
+                SpawnStage::Memory,
+                Errno::UnknownErrno,
+                "there is no cgroup",
+            ),
+        ];
+        let expected = [
+            "the task's shim “/opt/agent-shim” could not be started: the limit of processes is reached (EAGAIN)",
+            "the task's shim “/opt/agent-shim” could not be started: the supervisor has as many files open as it may (EMFILE)",
+            "the task's shim “/opt/agent-shim” could not be started: Exec format error (ENOEXEC)",
+            "the memory of the task could not be limited: Device or resource busy (EBUSY)",
+            "the memory of the task could not be limited: there is no cgroup",
+        ];
+        assert_eq!(told, expected);
     }
 }

@@ -24,11 +24,11 @@ use crate::fswatch;
 use crate::gateway::TokenError;
 use crate::ledger::{self, Before, Ledger, OpenError, OpenOptions};
 use crate::places::{self, Held, Mode, Places, PlacesError};
-use crate::process::account::Account;
 use crate::provider::Registry;
 use crate::shim::{ProgramError, ShimProgram};
 use crate::socket::BindError;
 use crate::telemetry::{self, LogTarget, TelemetryError};
+use crate::text::in_words;
 
 /// Inputs that wait for the loop. A sender that finds it full waits: a shim's
 /// link is simply read later, since its journal holds what it has to say.
@@ -123,7 +123,6 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let words = in_words(&error);
             if cli.background {
-                // Its caller says it, or was only slower than another one.
                 background::report_failure(&words);
             } else {
                 // A person or the journal reads this, whatever the log is set to.
@@ -132,20 +131,6 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
-}
-
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let text = inner.to_string();
-        if !words.contains(&text) {
-            words.push_str(": ");
-            words.push_str(&text);
-        }
-        cause = inner.source();
-    }
-    words
 }
 
 /// The places and the configuration that a command line means.
@@ -187,8 +172,7 @@ fn serve(cli: &Cli) -> Result<(), BootError> {
         readiness,
     };
     let served = runtime.block_on(start.serve());
-    // A sweep may be waiting for a process to end: the next supervisor sweeps
-    // again.
+    // A sweep may wait for a process to end: the next supervisor sweeps again.
     runtime.shutdown_background();
     served
 }
@@ -249,7 +233,7 @@ impl Start {
             .map_err(BootError::system("find this process in /proc"))?;
         let service = Service {
             managed: managed::find(Path::new(&places.state_dir)).await,
-            account: Account::own_environment(),
+            account: super::service::own_account(),
             config,
             places,
             mode,
@@ -337,11 +321,8 @@ async fn run(
             core.pulse.notify().ready();
             core.run(&mut received).await
         }
-        Err(error) => LoopEnd::Ledger(error),
+        Err(error) => core.give_up(error),
     };
-    if let LoopEnd::Ledger(error) = &ended {
-        core.give_up(error);
-    }
     core.close(&mut servers).await;
     match ended {
         LoopEnd::Asked => {

@@ -142,7 +142,7 @@ impl Core {
         loop {
             let landed = self.wait_for_input(inputs, &mut taken).await;
             if let Err(error) = self.turn(landed, &mut taken).await {
-                return LoopEnd::Ledger(error);
+                return self.give_up(error);
             }
             if self.gives_up_waiting() {
                 return LoopEnd::Ledger(LedgerError::Waiting);

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::clock;
-use super::core_loop::Core;
+use super::core_loop::{Core, LoopEnd};
 use super::input::CoreInput;
 use crate::control::{ControlCall, Peer};
 use crate::gateway::{Figures, GatewayServer, HttpCall, LastWord};
@@ -114,12 +114,13 @@ impl Core {
 
     /// The ledger failed: whoever asked over HTTP is told so, who waits for a start or
     /// an end included. (`agentctl` is told nothing, and asks the next supervisor.)
-    pub(super) fn give_up(&mut self, error: &LedgerError) {
+    pub(super) fn give_up(&mut self, error: LedgerError) -> LoopEnd {
         let what = format!("the ledger failed ({error}): whether this was done is not known");
         let hint = "the next supervisor knows: ask it, or repeat this with the same id";
         let why = ErrorBody::new(ErrorCode::Storage, what).with_hint(hint);
         self.last_word.say(why);
         self.jobs.abort_all();
+        LoopEnd::Ledger(error)
     }
 
     fn figures(&mut self, reply: oneshot::Sender<Result<Figures, ErrorBody>>) {

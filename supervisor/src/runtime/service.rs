@@ -142,6 +142,11 @@ impl Service {
     }
 }
 
+/// HOME and the like of our own user.
+pub(super) fn own_account() -> Vec<(String, String)> {
+    Account::own_environment()
+}
+
 /// What `status` says without loop and ledger.
 pub(super) struct Facts {
     pub(super) pid: i32,

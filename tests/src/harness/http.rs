@@ -207,14 +207,14 @@ impl Http {
     /// The same where the supervisor may die.
     ///
     /// # Errors
-    /// Of the connection.
-    ///
-    /// # Panics
-    /// When the answer is not 200.
-    #[track_caller]
+    /// Of the connection, and an answer that is not 200, with what it says.
     pub fn try_lines(&self, path: &str) -> io::Result<HttpLines> {
-        let (status, _, body) = self.open("GET", path, "")?;
-        assert_eq!(status, 200, "{path}");
+        let (status, _, mut body) = self.open("GET", path, "")?;
+        if status != 200 {
+            let mut words = String::new();
+            body.read_to_string(&mut words)?;
+            return Err(io::Error::other(format!("{path}: {status} {words}")));
+        }
         Ok(BufReader::new(body).lines())
     }
 

@@ -38,11 +38,7 @@ pub(super) fn apply(
         | EventBody::SessionQuarantined { .. }
         | EventBody::SessionReleased { .. } => session::settled(db, event),
         EventBody::SessionRestored { row } => session::restored(db, row),
-        EventBody::SessionRemoved {
-            key,
-            provider,
-            session_id,
-        } => session::removed(db, key, provider, session_id),
+        EventBody::SessionRemoved { .. } => session::removed(db, event),
         EventBody::Archived { set_by, .. } => task::archived(db, event, Some(set_by.as_str())),
         EventBody::Unarchived { .. } => task::archived(db, event, None),
         EventBody::Renamed { name, .. } => task::renamed(db, event, name),
@@ -50,15 +46,11 @@ pub(super) fn apply(
         EventBody::StopJournalled { intent_id } => {
             intent::journalled(db, event.task_id.as_ref(), *intent_id, event.at)
         }
-        EventBody::Signalled {
-            intent_id: Some(id),
-            by,
-            ..
-        } => intent::signalled(db, event.task_id.as_ref(), *id, event.at, *by),
-        EventBody::Signalled {
-            intent_id: None, ..
-        }
-        | EventBody::Claimed { .. }
+        EventBody::Signalled { intent_id, by, .. } => match intent_id {
+            Some(id) => intent::signalled(db, event.task_id.as_ref(), *id, event.at, *by),
+            None => Ok(()),
+        },
+        EventBody::Claimed { .. }
         | EventBody::Started { .. }
         | EventBody::SpawnFailed { .. }
         | EventBody::NeverStarted { .. }

@@ -158,12 +158,15 @@ pub(super) fn restored(db: &Connection, row: &SessionRow) -> Result<(), StoreErr
 }
 
 /// It was chosen and never used.
-pub(super) fn removed(
-    db: &Connection,
-    key: &Key,
-    provider: &ProviderName,
-    session_id: &SessionId,
-) -> Result<(), StoreError> {
+pub(super) fn removed(db: &Connection, event: &Event) -> Result<(), StoreError> {
+    let EventBody::SessionRemoved {
+        key,
+        provider,
+        session_id,
+    } = &event.body
+    else {
+        return Ok(());
+    };
     db.prepare_cached(
         "DELETE FROM agent_sessions WHERE key = ?1 AND provider = ?2 AND session_id = ?3",
     )?

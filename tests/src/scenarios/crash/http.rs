@@ -143,7 +143,10 @@ fn follow(http: Http, task: String) -> Client<Vec<Sent>> {
                     Source::try_open(&back, "/v1/events")
                 }
             };
-            let (source, hello) = opened.map_err(|error| error.to_string())?;
+            let (source, hello) = opened.map_err(|error| {
+                assert!(error.kind() != std::io::ErrorKind::Other, "{error}");
+                error.to_string()
+            })?;
             assert_eq!(hello["resume"], "ok");
             for sent in source {
                 let is_end = sent.kind == "task.ended" && sent.data["task_id"] == task.as_str();
