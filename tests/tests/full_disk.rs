@@ -240,7 +240,7 @@ fn a_supervisor_that_can_record_nothing_can_still_be_ended() {
     assert_eq!(next.ended().code(), Some(1), "{}", stuck.world.log());
     let log = stuck.world.log();
     assert!(
-        log.contains("its disk is full") || log.contains("make room"),
+        log.contains("its disk is full") || log.contains("No space left"),
         "{log}"
     );
     let leader = stuck.filler.leader();

@@ -199,19 +199,24 @@ fn a_claim_of_a_version_to_come_tells_whom_to_leave_alone() {
     let first = world.start();
     // Answered once the commit of the start is done.
     let _listed = world.ctl(&["list"]).ok();
-    world.hooks().arm_death_after("sup.commit.before", 1);
+    world.hooks().arm("sup.commit.before");
     let run = world
         .run()
         .id("task")
         .key("k")
         .steps(["mark:up", "forever"]);
     let client = run.in_background();
+    let of_row = world.hooks().reached();
+    world.hooks().arm("sup.commit.before");
+    of_row.go();
+    let of_claim = world.hooks().reached();
+    let claim = world.task_dir("task").join("claim");
+    wait_until("the claim", GENEROUS, || claim.exists());
+    of_claim.die();
     let _status = first.ended();
     // A client that lives on would dispatch it again.
     client.process.signal(Signal::SIGKILL);
     let _killed = client.output();
-    let claim = world.task_dir("task").join("claim");
-    wait_until("the claim", GENEROUS, || claim.exists());
     let _second = world.start();
     wait_until("the shim is known", GENEROUS, || {
         world.show("task")["presence"] == "detached"
