@@ -98,6 +98,17 @@ pub enum Fact {
         /// Why, in words.
         detail: String,
     },
+    /// The shim lives and speaks no version of the protocol that the supervisor
+    /// speaks: it is left alone.
+    ShimHeld {
+        /// What each of them speaks.
+        detail: String,
+    },
+    /// Nothing can be recorded for now, and a forced stop does not wait for that.
+    NotDurable {
+        /// Why not.
+        detail: String,
+    },
     /// The machine was booted again since the shim was started.
     HostRebooted {
         /// What told it.

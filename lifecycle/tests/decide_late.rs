@@ -34,6 +34,9 @@ fn no_input_yields_an_event_after_the_end() {
         Input::Fact(Fact::TreeUnproven {
             detail: String::new(),
         }),
+        Input::Fact(Fact::ShimHeld {
+            detail: String::new(),
+        }),
         Input::Fact(Fact::HostRebooted {
             detail: String::new(),
         }),

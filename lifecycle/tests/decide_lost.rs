@@ -307,3 +307,21 @@ fn a_sweep_beside_a_live_shim_waits_for_what_the_shim_will_say() {
     run.finish(30, signal(KILL));
     assert_eq!(run.verdict(), KILLED);
 }
+
+/// A shim that speaks another protocol is told of, and nothing follows from it:
+/// nothing is signalled, nothing ends.
+#[test]
+fn a_shim_of_another_version_is_left_alone() {
+    let mut run = Run::running(spec());
+    let detail = String::from("versions 2 to 2");
+    let kind = AlarmKind::Unexpected;
+    let alarm = EventBody::Alarm {
+        kind,
+        detail: detail.clone(),
+    };
+    assert_eq!(
+        run.fact(80, Fact::ShimHeld { detail }),
+        effects(vec![event(80, alarm)], vec![])
+    );
+    assert!(run.task.ending.is_none());
+}

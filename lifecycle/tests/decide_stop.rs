@@ -2,7 +2,7 @@
 
 use lifecycle::event::Ending;
 use lifecycle::{Action, EventBody, Fact, LinkKind, Presence, Timer};
-use protocol::shim::{SupersededBy, Target};
+use protocol::shim::{AlarmKind, SupersededBy, Target};
 use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{ArchiveReason, Basis, Exit, Phase, Status, StopReason};
 
@@ -290,13 +290,39 @@ fn a_new_supervisor_says_it_again_to_the_shim_that_it_adopts() {
     );
 }
 
+/// It was sent from memory by a supervisor that could not record it.
 #[test]
-fn an_intent_that_nobody_committed_declares_nothing() {
+fn an_intent_of_the_shims_journal_alone_declares_and_is_told_of() {
     let mut run = Run::running(spec());
-    run.record(intent(11, 9));
+    let told = run.record(intent(11, 9));
+    let kinds: Vec<&str> = told.events.iter().map(|event| event.body.kind()).collect();
+    assert_eq!(
+        kinds,
+        ["task.stop_requested", "task.alarm", "task.stop_journalled"]
+    );
+    let not_durable = |event: &lifecycle::Event| {
+        matches!(
+            event.body,
+            EventBody::Alarm {
+                kind: AlarmKind::NotDurable,
+                ..
+            }
+        )
+    };
+    assert!(told.events.iter().any(not_durable), "{told:?}");
     run.record(signalled(12, 9, TERM));
     run.finish(13, signal(TERM));
-    assert_eq!(run.verdict(), KILLED);
+    assert_eq!(run.verdict(), CANCELLED);
+    assert_eq!(run.outcomes(), [IntentOutcome::Effective]);
+}
+
+/// What was recorded is not told again.
+#[test]
+fn an_intent_that_was_recorded_is_journalled_and_no_more() {
+    let mut run = Run::running(spec());
+    run.stop(10, StopReason::User);
+    let told = run.record(intent(11, 1));
+    assert_eq!(told.events.len(), 1, "{told:?}");
 }
 
 #[test]

@@ -29,6 +29,7 @@ enum Step {
     StartFailed,
     TreeSwept,
     TreeUnproven,
+    ShimHeld,
     HostRebooted,
     ShimSilent(bool, Option<SupersededBy>),
     ExitLearned(Exit),
@@ -170,6 +171,7 @@ fn some_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::StartFailed),
         1 => Just(Step::TreeSwept),
         1 => Just(Step::TreeUnproven),
+        1 => Just(Step::ShimHeld),
         1 => Just(Step::HostRebooted),
         1 => (any::<bool>(), proptest::option::of(Just(SupersededBy::Zombie)))
             .prop_map(|(nothing_new, seen)| Step::ShimSilent(nothing_new, seen)),
@@ -266,9 +268,8 @@ fn take(run: &mut Run, ms: i64, step: &Step) {
         Step::TreeSwept => {
             run.fact(ms, Fact::TreeSwept(sweep(ms)));
         }
-        Step::TreeUnproven => {
-            run.fact(ms, Fact::TreeUnproven { detail: text() });
-        }
+        Step::TreeUnproven => drop(run.fact(ms, Fact::TreeUnproven { detail: text() })),
+        Step::ShimHeld => drop(run.fact(ms, Fact::ShimHeld { detail: text() })),
         Step::HostRebooted => {
             run.fact(ms, Fact::HostRebooted { detail: text() });
         }
@@ -384,6 +385,7 @@ fn without_volatile(spec: &TaskSpec, steps: &[Step]) -> Vec<Input> {
             | Step::LinkDown
             | Step::Progress
             | Step::Restart
+            | Step::ShimHeld
             | Step::ShimSilent(..)
             | Step::NeverStarted
             | Step::StartFailed

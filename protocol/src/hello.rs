@@ -97,16 +97,19 @@ impl Hello {
         }
     }
 
-    /// The supervisor's answer to `peer`.
+    /// The supervisor's answer to `peer`: the highest version that both speak.
     #[must_use]
     pub fn answer(peer: &Self) -> Self {
-        let highest = peer.max.min(MAX_VERSION);
-        let lowest = peer.min.max(MIN_VERSION);
+        Self::opening(Role::Supervisor).answering(peer)
+    }
+
+    /// This supervisor's answer, whatever it speaks.
+    fn answering(self, peer: &Self) -> Self {
+        let highest = peer.max.min(self.max);
+        let lowest = peer.min.max(self.min);
         Self {
-            role: Role::Supervisor,
-            min: MIN_VERSION,
-            max: MAX_VERSION,
             chosen: (lowest <= highest).then_some(highest),
+            ..self
         }
     }
 
@@ -207,18 +210,44 @@ mod tests {
         }
     }
 
+    fn speaks(role: Role, min: u16, max: u16) -> Hello {
+        Hello {
+            role,
+            min,
+            max,
+            chosen: None,
+        }
+    }
+
     #[test]
     fn a_peer_of_another_version_is_told_in_words() {
-        let newer = Hello {
-            role: Role::Client,
-            min: 7,
-            max: 9,
-            chosen: None,
-        };
-        let answer = Hello::answer(&newer);
+        let answer = Hello::answer(&speaks(Role::Client, 7, 9));
         assert_eq!(answer.chosen, None);
         let error = answer.accepted().expect_err("no common version");
         assert!(alloc::format!("{error}").contains("upgrade the older"));
+    }
+
+    /// Each line: what the other side speaks, what a supervisor does, and what
+    /// comes of it. A raised version is met from both sides.
+    #[test]
+    fn the_highest_common_version_is_chosen() {
+        for (peer, ours, chosen) in [
+            ((1, 1), (1, 1), Some(1)),
+            ((1, 1), (1, 2), Some(1)),
+            ((1, 2), (1, 1), Some(1)),
+            ((1, 2), (1, 2), Some(2)),
+            ((2, 5), (1, 3), Some(3)),
+            ((1, 3), (3, 4), Some(3)),
+            ((2, 2), (1, 1), None),
+            ((1, 1), (2, 3), None),
+            ((4, 9), (1, 3), None),
+        ] {
+            let ours = speaks(Role::Supervisor, ours.0, ours.1);
+            let answer = ours.answering(&speaks(Role::Shim, peer.0, peer.1));
+            assert_eq!(answer.chosen, chosen, "{peer:?} and {ours:?}");
+            assert_eq!((answer.min, answer.max), (ours.min, ours.max));
+            assert_eq!(Hello::decode(&answer.encode()), Ok(answer));
+        }
     }
 
     proptest! {

@@ -223,7 +223,9 @@ const fn last_response(any: &Response) -> u8 {
         | Response::Kept { .. }
         | Response::Conflict { .. }
         | Response::Pruned(_)
-        | Response::StatusWith(..) => 18,
+        | Response::StatusWith(..)
+        | Response::StoppedFromMemory { .. }
+        | Response::OrphansPartly { .. } => 20,
     }
 }
 

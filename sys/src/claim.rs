@@ -73,7 +73,8 @@ pub enum ClaimError {
     /// The file is there, but it is no claim: it counts as taken.
     #[error("{} is damaged", .0.display())]
     Damaged(PathBuf),
-    /// The file is from a newer program: it counts as taken.
+    /// The file is from a newer program, and not even tells who made it: it
+    /// counts as taken.
     #[error("{} has the unknown version {version}", path.display())]
     Version {
         /// Which file.
@@ -155,19 +156,28 @@ fn decode(bytes: &[u8]) -> Result<Claim, Unread> {
         return Err(Unread::Damaged);
     }
     let version = u16::from_le_bytes([header[4], header[5]]);
-    if version != VERSION {
-        return Err(Unread::Version(version));
-    }
+    // What a newer program wrote in another way is not damaged.
+    let unread = match version {
+        VERSION => Unread::Damaged,
+        newer => Unread::Version(newer),
+    };
     let crc = u32::from_le_bytes([header[6], header[7], header[8], header[9]]);
     if crc32c(&[payload]) != crc {
-        return Err(Unread::Damaged);
+        return Err(unread);
     }
-    let (by, process, at): (u8, ProcessId, Timestamp) =
-        protocol::codec::from_payload(payload).map_err(|_| Unread::Damaged)?;
+    // Who it was stands in front in every version: a shim of a newer one must
+    // be known, to be left alone.
+    let read = postcard::take_from_bytes::<(u8, ProcessId, Timestamp)>(payload);
+    let Ok(((by, process, at), behind)) = read else {
+        return Err(unread);
+    };
+    if version == VERSION && !behind.is_empty() {
+        return Err(unread);
+    }
     let by = match by {
         0 => ClaimedBy::Shim,
         1 => ClaimedBy::Supervisor,
-        _ => return Err(Unread::Damaged),
+        _ => return Err(unread),
     };
     Ok(Claim { by, process, at })
 }
@@ -252,6 +262,7 @@ mod tests {
         let folder = TempFolder::create(&[std::env::temp_dir()]).expect("a folder");
         let mut newer = encode(&claim(ClaimedBy::Shim, 1));
         newer[4] = 9;
+        newer[6] ^= 1;
         fs::write(folder.path().join(FILE_NAME), newer).expect("written");
         assert!(matches!(
             read(folder.path()),
@@ -266,17 +277,36 @@ mod tests {
         folder.remove().expect("ours");
     }
 
+    #[test]
+    fn a_newer_claim_still_tells_who_it_was() {
+        let whole = claim(ClaimedBy::Shim, 10);
+        let mut payload = encode(&whole).split_off(HEADER_LEN);
+        payload.extend(*b"what a later version added");
+        let mut newer = MAGIC.to_vec();
+        newer.extend(9_u16.to_le_bytes());
+        newer.extend(crc32c(&[&payload]).to_le_bytes());
+        newer.extend(&payload);
+        assert_eq!(decode(&newer), Ok(whole));
+        newer[4] = 1;
+        assert_eq!(
+            decode(&newer),
+            Err(Unread::Damaged),
+            "version 1 has no more"
+        );
+    }
+
     proptest! {
         #[test]
         fn a_flipped_bit_or_a_cut_is_never_another_claim(pid: i32, at: usize, bit in 0u8..8) {
             let whole = claim(ClaimedBy::Shim, pid);
             let bytes = encode(&whole);
-            prop_assert_eq!(decode(&bytes), Ok(whole));
+            prop_assert_eq!(decode(&bytes), Ok(whole.clone()));
             let at = at % bytes.len();
             prop_assert!(decode(&bytes[..at]).is_err());
             let mut flipped = bytes;
             flipped[at] ^= 1 << bit;
-            prop_assert!(decode(&flipped).is_err());
+            // Another version says the same of who it was.
+            prop_assert!(decode(&flipped).map_or(true, |read| read == whole));
         }
     }
 }

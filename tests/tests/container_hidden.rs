@@ -6,7 +6,9 @@ use std::sync::Arc;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use sys::PidFd;
-use tests::harness::{GENEROUS, Podman, Process, STUBBORN, Supervisor, World};
+use tests::harness::{
+    Background, GENEROUS, Podman, Process, STUBBORN, Supervisor, World, wait_until,
+};
 use tests::needs_podman;
 use tests::scenarios::{assert_ended, install_keeper};
 
@@ -78,6 +80,51 @@ fn what_outlives_the_namespace_of_its_shim_is_ended_at_the_next_start() {
     let _second = start_apart(&world);
     let ended = world.ended(&task);
     assert_ended(&ended, "interrupted", "host_reboot", "inferred");
+    inside.is_empty();
+    world.check();
+}
+
+/// What cannot be looked into is said, by everybody who looks, and an end that is
+/// not proven is none.
+#[test]
+fn a_container_that_cannot_be_looked_into_is_told_of() {
+    needs_podman!();
+    let world = World::new();
+    install_keeper(&world);
+    let _supervisor = world.start();
+    let inside = Podman::serve(&world);
+    let run = inside.run("sleep 1000 & exit 0");
+    let task = run.option("--provider", "keeper").detached().id;
+    let _ended = world.ended(&task);
+    assert_eq!(orphans(&world, "list")["unseen"], json!([]));
+
+    inside.ctl(&["pause", "box"], &[]);
+    let unseen = orphans(&world, "list")["unseen"].to_string();
+    assert!(unseen.contains("is paused"), "{unseen}");
+    let said = world.ctl(&["orphans", "list"]).ok().stderr;
+    assert!(said.contains("not looked into: container "), "{said}");
+    let doctor = world.ctl(&["doctor"]).ok().stdout;
+    assert!(doctor.contains("not looked into: container "), "{doctor}");
+    inside.ctl(&["unpause", "box"], &[]);
+
+    let (engine, away) = (world.path("bin/podman"), world.path("bin/away"));
+    std::fs::rename(&engine, &away).expect("ours");
+    let unseen = orphans(&world, "list")["unseen"].to_string();
+    assert!(unseen.contains("could not be asked"), "{unseen}");
+    std::fs::rename(&away, &engine).expect("ours");
+
+    inside.behave("hang");
+    let list = world.ctl_command(&["orphans", "list", "--json"]);
+    let list = Background::start(list);
+    wait_until("the end of patience with it", 3 * GENEROUS, || {
+        !list.process.is_alive()
+    });
+    let unseen = list.output().ok().json()["unseen"].to_string();
+    assert!(unseen.contains("did not answer for 30 s"), "{unseen}");
+    inside.behave_again("hang");
+    let killed = orphans(&world, "kill");
+    assert_eq!(killed["unseen"], json!([]), "{killed}");
+    assert_eq!(killed["survivors"], json!([]), "{killed}");
     inside.is_empty();
     world.check();
 }

@@ -1,8 +1,11 @@
 //! An agent fills the disk that the ledger is on.
 
 use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use tests::harness::{GENEROUS, SmallDisk, World, wait_until};
+use nix::sys::signal::Signal;
+use tests::harness::{Dispatched, GENEROUS, SmallDisk, Supervisor, World, wait_until};
 use tests::scenarios::assert_ended;
 
 #[test]
@@ -81,4 +84,172 @@ fn the_ballast_is_thrown_off_when_a_commit_finds_no_room() {
     );
     assert_eq!(world.stop(&task.id, &[]), "stopped");
     world.check();
+}
+
+/// A world on a small disk that an agent has filled, to which nothing can be written
+/// any more, the reserve used up: the agent takes whatever gets free.
+struct Stuck {
+    /// Goes before the world that it is in.
+    _small: SmallDisk,
+    world: World,
+    supervisor: Arc<Supervisor>,
+    filler: Dispatched,
+    other: Dispatched,
+    junk: PathBuf,
+}
+
+impl Stuck {
+    fn reach() -> Result<Self, String> {
+        let world = World::new();
+        let small = SmallDisk::mount(&world.state_dir())?;
+        let supervisor = world.start();
+        let other = world.run().steps(["mark:up", "forever"]).detached();
+        other.marked("up");
+        let junk = world.state_dir().join("junk");
+        let fill = format!("fill:{}", junk.display());
+        let keep_filling = format!("keep-filling:{}", junk.display());
+        let filler = world
+            .run()
+            .key("k")
+            .steps([&fill, "mark:full", &keep_filling])
+            .detached();
+        filler.marked("full");
+        let name = "n".repeat(4000);
+        let refused = (0..1000).find_map(|at| {
+            let renamed = world.ctl(&["rename", &other.id, &format!("{at}{}", &name[..3990])]);
+            (renamed.code() != 0).then_some(renamed)
+        });
+        let refused = refused.expect("no disk holds so many names").expect_code(1);
+        let said = &refused.stderr;
+        assert!(said.contains("the disk of the ledger is full"), "{said}");
+        Ok(Self {
+            _small: small,
+            world,
+            supervisor,
+            filler,
+            other,
+            junk,
+        })
+    }
+
+    /// The agent that filled it is stopped by force, and the answer says what that
+    /// is worth.
+    fn force(&self) {
+        let options = ["stop-session", &self.filler.id, "--force", "--json"];
+        let stopped = self.world.ctl(&options).ok();
+        assert!(
+            stopped.stderr.contains("done from memory"),
+            "{}",
+            stopped.stderr
+        );
+        let stopped = stopped.json();
+        assert_eq!(stopped["results"][0]["outcome"], "stopped", "{stopped:#}");
+        assert_eq!(stopped["not_durable"], true, "{stopped:#}");
+        assert!(!self.filler.leader().is_alive());
+    }
+
+    fn is_recorded(&self) {
+        let ended = self.world.ended(&self.filler.id);
+        assert_ended(&ended, "cancelled", "user", "declared");
+        assert_eq!(ended["intents"][0]["outcome"], "effective", "{ended:#}");
+        let evidence = ended["evidence"].as_array().expect("a list");
+        let kinds: Vec<_> = evidence.iter().map(|one| one["kind"].as_str()).collect();
+        assert!(kinds.contains(&Some("not_durable")), "{ended:#}");
+    }
+}
+
+#[test]
+fn on_a_disk_that_stays_full_a_forced_stop_is_sent_from_memory() {
+    let stuck = match Stuck::reach() {
+        Ok(stuck) => stuck,
+        Err(why) => tests::skip!("{why}"),
+    };
+    let world = &stuck.world;
+    let listed = world.ctl(&["list", "--json"]).ok().json();
+    assert_eq!(
+        listed["tasks"].as_array().map(Vec::len),
+        Some(2),
+        "{listed:#}"
+    );
+    assert_eq!(world.show(&stuck.filler.id)["status"], "running");
+    let _told = world.ctl(&["why", &stuck.filler.id]).ok();
+    let _refused = world.run().steps(["exit:0"]).try_detached().expect_code(4);
+    let orderly = world.ctl(&["stop-session", &stuck.other.id]).expect_code(1);
+    let said = &orderly.stderr;
+    assert!(said.contains("nothing is signalled before it is"), "{said}");
+    assert!(said.contains("--force"), "{said}");
+    assert!(stuck.other.leader().is_alive());
+
+    stuck.force();
+    assert!(stuck.other.leader().is_alive(), "nobody forced that one");
+    let recorded = world
+        .ctl(&["events", "--task", &stuck.filler.id, "--json"])
+        .ok();
+    assert!(
+        !recorded.stdout.contains("task.ended"),
+        "{}",
+        recorded.stdout
+    );
+
+    fs::remove_file(&stuck.junk).expect("the agent is gone");
+    stuck.is_recorded();
+    // What was asked while nothing could be recorded is done now.
+    let other = world.ended(&stuck.other.id);
+    assert_ended(&other, "cancelled", "user", "declared");
+    let after = world.run().key("k").steps(["exit:0"]).detached();
+    assert_ended(&world.ended(&after.id), "success", "completed", "observed");
+    world.check();
+}
+
+/// The shim's journal, which had its room in advance, knows of the stop.
+#[test]
+fn a_stop_from_memory_is_not_lost_with_the_memory() {
+    let stuck = match Stuck::reach() {
+        Ok(stuck) => stuck,
+        Err(why) => tests::skip!("{why}"),
+    };
+    stuck.force();
+    stuck.supervisor.kill();
+    fs::remove_file(&stuck.junk).expect("the agent is gone");
+    let _second = stuck.world.start();
+    stuck.is_recorded();
+    assert_eq!(stuck.world.stop(&stuck.other.id, &[]), "stopped");
+    stuck.world.check();
+}
+
+/// A second signal does not wait for room; the agents go on.
+#[test]
+fn a_supervisor_that_can_record_nothing_can_still_be_ended() {
+    let stuck = match Stuck::reach() {
+        Ok(stuck) => stuck,
+        Err(why) => tests::skip!("{why}"),
+    };
+    stuck.world.forgive("the ledger failed; leaving");
+    stuck.world.forgive("the ledger was not closed in order");
+    stuck.supervisor.signal(Signal::SIGTERM);
+    wait_until("the first signal was heeded", GENEROUS, || {
+        stuck.world.log().contains("[shutdown]")
+    });
+    stuck.supervisor.signal(Signal::SIGTERM);
+    assert_eq!(stuck.supervisor.ended().code(), Some(1));
+    assert!(stuck.filler.leader().is_alive());
+    assert!(stuck.other.leader().is_alive());
+    // Nor can the next one begin: it says why, and with a code that a service manager
+    // tries again after.
+    let next = stuck.world.spawn_supervisor();
+    assert_eq!(next.ended().code(), Some(1), "{}", stuck.world.log());
+    let log = stuck.world.log();
+    assert!(
+        log.contains("its disk is full") || log.contains("No space left"),
+        "{log}"
+    );
+    let leader = stuck.filler.leader();
+    stuck.world.kill(&leader, Signal::SIGKILL);
+    wait_until("the agent's end", GENEROUS, || leader.state().is_none());
+    fs::remove_file(&stuck.junk).expect("the agent is gone");
+    let _second = stuck.world.start();
+    let ended = stuck.world.ended(&stuck.filler.id);
+    assert_ended(&ended, "interrupted", "external_signal", "observed");
+    assert_eq!(stuck.world.stop(&stuck.other.id, &[]), "stopped");
+    stuck.world.check();
 }

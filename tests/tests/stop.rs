@@ -140,8 +140,9 @@ fn an_agent_that_exits_upon_term_was_still_stopped() {
 #[test]
 fn a_stop_reaches_the_whole_tree() {
     let world = World::running();
-    let trees: [&[&str]; 5] = [
+    let trees: [&[&str]; 6] = [
         &["spawn:plain:2:ignore=TERM,forever"],
+        &["spawn:group:2:ignore=TERM,forever"],
         &["spawn:session:2:ignore=TERM,forever"],
         &["spawn:daemon:2:ignore=TERM,forever"],
         &["spawn:daemon:1:spawn=daemon=2=forever,forever"],

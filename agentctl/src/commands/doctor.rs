@@ -7,7 +7,7 @@ use protocol::view::{OrphansView, ProviderView, StatusView, UnitView};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Context, providers};
+use super::{Context, orphans, providers};
 use crate::client::Client;
 use crate::errors::CliError;
 use crate::exit_code::Code;
@@ -87,9 +87,7 @@ fn examined(client: &Client) -> Result<Vec<Check>, CliError> {
     let Some((status, refusing)) = client.ask(&Request::Status)?.into_status() else {
         return Err(CliError::wrong_answer());
     };
-    let Response::Orphans(orphans) = client.ask(&Request::Orphans(OrphansRequest::List))? else {
-        return Err(CliError::wrong_answer());
-    };
+    let (orphans, unseen) = orphans::ask(client, OrphansRequest::List)?;
     let list = Request::Providers(ProvidersRequest::List);
     let Response::Providers(providers) = client.ask(&list)? else {
         return Err(CliError::wrong_answer());
@@ -99,6 +97,7 @@ fn examined(client: &Client) -> Result<Vec<Check>, CliError> {
         restart(status.unit.as_ref(), status.tasks.running),
         leftovers(&orphans),
     ];
+    checks.extend(unseen.iter().map(|one| hidden(one)));
     let unused = providers::unused(client).into_iter();
     checks.extend(unused.map(|problem| Check::warning("provider", problem, MEND.to_owned())));
     let around = surroundings();
@@ -160,6 +159,15 @@ fn leftovers(view: &OrphansView) -> Check {
             "`agentctl orphans` names them, `agentctl orphans kill` ends them".to_owned(),
         ),
     }
+}
+
+/// What may live there is not known.
+fn hidden(what: &str) -> Check {
+    Check::warning(
+        "leftovers",
+        format!("not looked into: {what}"),
+        "processes of ended tasks may live there; `agentctl orphans` looks again".to_owned(),
+    )
 }
 
 /// Would its agent run from here? Nothing is asked of one that runs anything.

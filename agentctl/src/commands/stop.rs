@@ -76,16 +76,32 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
     } else {
         StopGoal::Gone
     };
-    let (results, failed) = stop(&client, request)?;
-    match cx.format {
-        Format::Json => out::json(&json::stopped(&results, goal)?)?,
-        Format::Text if results.is_empty() && failed.is_empty() => {
+    let Answered {
+        results,
+        failed,
+        record,
+    } = stop(&client, request)?;
+    match (cx.format, record) {
+        (Format::Json, OnDisk::Yes) => out::json(&json::stopped(&results, goal)?)?,
+        (Format::Json, OnDisk::NotYet) => {
+            let mut object = json::stopped(&results, goal)?;
+            object["not_durable"] = true.into();
+            out::json(&object)?;
+        }
+        (Format::Text, _) if results.is_empty() && failed.is_empty() => {
             out::say("agentctl: nothing to stop");
         }
-        Format::Text => {
+        (Format::Text, _) => {
             let lines = results.iter().map(|result| service::stopped(result, goal));
             out::text(&lines.collect::<String>())?;
         }
+    }
+    match record {
+        OnDisk::Yes => {}
+        OnDisk::NotYet => out::say(
+            "agentctl: done from memory: the ledger could not be written, and it is recorded when \
+             it can be",
+        ),
     }
     let code = exit_code(&results, &failed, goal);
     for (_, error) in failed {
@@ -101,11 +117,23 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
     Ok(code)
 }
 
-type Stopped = (Vec<StopResult>, Vec<(String, ErrorBody)>);
+/// What became of a stop.
+struct Answered {
+    results: Vec<StopResult>,
+    failed: Vec<(String, ErrorBody)>,
+    record: OnDisk,
+}
+
+/// Is it in the ledger?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnDisk {
+    Yes,
+    NotYet,
+}
 
 /// A stop may be repeated over a lost connection only where it would mean the
 /// same tasks again: names are made ids first, and `--all` is asked once.
-fn stop(client: &Client, mut request: StopRequest) -> Result<Stopped, CliError> {
+fn stop(client: &Client, mut request: StopRequest) -> Result<Answered, CliError> {
     let mut unknown = Vec::new();
     let mut ids = Vec::new();
     for name in request.ids {
@@ -117,24 +145,40 @@ fn stop(client: &Client, mut request: StopRequest) -> Result<Stopped, CliError> 
         }
     }
     if ids.is_empty() && !request.all {
-        return Ok((Vec::new(), unknown));
+        return Ok(Answered {
+            results: Vec::new(),
+            failed: unknown,
+            record: OnDisk::Yes,
+        });
     }
     let repeatable = !request.all;
     let hint = format!("agentctl wait {}", ids.join(" "));
     request.ids = ids;
     let request = Request::Stop(request);
-    let (results, failed) = persist(Start::MustBeThere, hint.trim_end(), || {
+    let mut answered = persist(Start::MustBeThere, hint.trim_end(), || {
         let answer = client.try_ask(&request).map_err(|trouble| match trouble {
             Trouble::Lost(_) if !repeatable => Trouble::Fatal(unanswered(trouble)),
             Trouble::Lost(_) | Trouble::Absent { .. } | Trouble::Fatal(_) => trouble,
         })?;
-        let Response::Stopped { results, failed } = answer else {
+        let record = if matches!(answer, Response::StoppedFromMemory { .. }) {
+            OnDisk::NotYet
+        } else {
+            OnDisk::Yes
+        };
+        let (Response::Stopped { results, failed }
+        | Response::StoppedFromMemory { results, failed }) = answer
+        else {
             return Err(Trouble::Fatal(CliError::wrong_answer()));
         };
-        Ok((results, failed))
+        Ok(Answered {
+            results,
+            failed,
+            record,
+        })
     })?;
-    unknown.extend(failed);
-    Ok((results, unknown))
+    unknown.append(&mut answered.failed);
+    answered.failed = unknown;
+    Ok(answered)
 }
 
 fn unanswered(lost: Trouble) -> CliError {

@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use protocol::Timestamp;
-use protocol::shim::StopOrder;
+use protocol::shim::{AlarmKind, StopOrder};
 use protocol::view::Requester;
 
 use super::{Hub, Lost, Presence, Start, Task, finish, queued, record, silence, stop};
@@ -71,6 +71,8 @@ fn after_the_end(input: Input) -> Effects {
             | Fact::StartFailed { .. }
             | Fact::TreeSwept(_)
             | Fact::TreeUnproven { .. }
+            | Fact::ShimHeld { .. }
+            | Fact::NotDurable { .. }
             | Fact::HostRebooted { .. }
             | Fact::Recovered
             | Fact::ShimSilent(_)
@@ -106,7 +108,10 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
             finish::not_started(task, presence, (body, &why), now)
         }
         Fact::TreeSwept(sweep) => finish::tree_swept(task, presence, sweep, now),
-        Fact::TreeUnproven { detail } => finish::tree_unproven(task, detail, now),
+        Fact::TreeUnproven { detail } | Fact::ShimHeld { detail } => {
+            finish::alarmed(task, AlarmKind::Unexpected, detail, now)
+        }
+        Fact::NotDurable { detail } => finish::alarmed(task, AlarmKind::NotDurable, detail, now),
         Fact::HostRebooted { detail } => finish::host_rebooted(task, presence, detail, now),
         Fact::Recovered => recovered(task, now),
         Fact::ShimSilent(look) => silence::looked_behind(task, look, now),

@@ -110,9 +110,8 @@ pub(super) fn tree_swept(
     with_conclusion(task, presence, event)
 }
 
-/// Why the sweep that follows proves nothing.
-pub(super) fn tree_unproven(task: &Task, detail: String, now: Now) -> Effects {
-    let kind = AlarmKind::Unexpected;
+/// Something to look at: why a sweep proves nothing, why a shim is held.
+pub(super) fn alarmed(task: &Task, kind: AlarmKind, detail: String, now: Now) -> Effects {
     Effects {
         events: vec![task.event(now.at, EventBody::Alarm { kind, detail })],
         actions: Vec::new(),

@@ -60,6 +60,8 @@ pub(super) fn decide(task: &Task, presence: &Presence, input: Input, now: Now) -
             | Fact::ShimSilent(_)
             | Fact::ExitLearned(_)
             | Fact::TreeUnproven { .. }
+            | Fact::ShimHeld { .. }
+            | Fact::NotDurable { .. }
             | Fact::OutOfMemory { .. }
             | Fact::Hub(_),
         )

@@ -187,9 +187,7 @@ fn translate(task: &Task, number: u64, record: Record) -> Vec<Event> {
             (at, EventBody::ProviderFailed { error, detail })
         }
         Record::Usage { at, usage } => (at, EventBody::UsageSeen { usage }),
-        Record::Intent(IntentRecord { at, intent_id, .. }) => {
-            (at, EventBody::StopJournalled { intent_id })
-        }
+        Record::Intent(intent) => return journalled(task, number, &intent),
         Record::Superseded { at, intent_id, by } => {
             (at, EventBody::StopSuperseded { intent_id, by })
         }
@@ -236,6 +234,45 @@ fn translate(task: &Task, number: u64, record: Record) -> Vec<Event> {
         record: Some(number),
         ..task.event(at, body)
     }]
+}
+
+/// An intent that only the shim knows was sent from memory by a supervisor that is
+/// gone, or the ledger was put back. Journalled before the signal, it declares all
+/// the same (R3); who had asked is not known any more.
+fn journalled(task: &Task, number: u64, intent: &IntentRecord) -> Vec<Event> {
+    let (at, intent_id) = (intent.at, intent.intent_id);
+    let mut events = Vec::new();
+    if task.intents.iter().all(|known| known.id != intent_id) {
+        let requested_by = Requester {
+            uid: None,
+            pid: None,
+            comm: None,
+            via: Via::Supervisor,
+            ancestry: Vec::new(),
+            tty: None,
+            from_task: None,
+        };
+        let body = EventBody::StopRequested {
+            intent_id,
+            reason: intent.reason,
+            requested_by,
+            note: None,
+            grace_ms: intent.grace_ms,
+            joined: !task.intents.is_empty(),
+        };
+        events.push(task.event(at, body));
+        let detail = format!(
+            "intent {intent_id} is known from the shim's journal alone: the ledger has no word of \
+             it, nor of who had asked"
+        );
+        let kind = AlarmKind::NotDurable;
+        events.push(task.event(at, EventBody::Alarm { kind, detail }));
+    }
+    events.push(Event {
+        record: Some(number),
+        ..task.event(at, EventBody::StopJournalled { intent_id })
+    });
+    events
 }
 
 /// The output told a session id. A new one takes the key over; the one before

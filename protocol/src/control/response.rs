@@ -92,6 +92,21 @@ pub enum Response {
     /// To `Status` and `Drain`, where more is to be said than `Status` has
     /// fields for.
     StatusWith(Box<StatusView>, Vec<StatusNote>),
+    /// To a forced `Stop` while nothing could be recorded: it was done from memory,
+    /// and is recorded when there is room. Else as `Stopped`.
+    StoppedFromMemory {
+        /// In the order of the request.
+        results: Vec<StopResult>,
+        /// One error per name that could not be used.
+        failed: Vec<(String, ErrorBody)>,
+    },
+    /// To `Orphans`, where not everything could be looked into.
+    OrphansPartly {
+        /// What was found elsewhere.
+        view: OrphansView,
+        /// What could not be looked into, and why, in words.
+        unseen: Vec<String>,
+    },
 }
 
 /// What a status has no field for. Append only.

@@ -318,4 +318,6 @@ pub enum AlarmKind {
     InvalidSessionId,
     /// Something that does not fit what is known; the detail says what.
     Unexpected,
+    /// The supervisor acted before it could record that it would.
+    NotDurable,
 }

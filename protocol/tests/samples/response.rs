@@ -69,6 +69,20 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
         ),
         ("pruned", Response::Pruned(pruned())),
         (
+            "stopped_from_memory",
+            Response::StoppedFromMemory {
+                results: vec![stop_result()],
+                failed: vec![("x".into(), ErrorBody::new(ErrorCode::NotFound, "what"))],
+            },
+        ),
+        (
+            "orphans_partly",
+            Response::OrphansPartly {
+                view: orphans(FoundBy::Marker),
+                unseen: vec!["container c is paused".into()],
+            },
+        ),
+        (
             "orphans_in_container",
             Response::Orphans(orphans(FoundBy::Container)),
         ),

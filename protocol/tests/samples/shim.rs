@@ -382,5 +382,6 @@ fn alarms() -> Vec<Named<Record>> {
         ("alarm_sessions", alarm(AlarmKind::TooManySessions)),
         ("alarm_session_id", alarm(AlarmKind::InvalidSessionId)),
         ("alarm_unexpected", alarm(AlarmKind::Unexpected)),
+        ("alarm_not_durable", alarm(AlarmKind::NotDurable)),
     ]
 }

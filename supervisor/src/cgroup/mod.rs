@@ -11,7 +11,7 @@
 
 mod group;
 mod memory;
-mod place;
+pub mod place;
 
 use std::fs;
 use std::io;

@@ -40,7 +40,8 @@ pub(super) fn own_memory() -> Result<PathBuf, String> {
 }
 
 /// The folder of the cgroup that others name `group`.
-pub(super) fn folder_of_group(group: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn folder_of_group(group: &str) -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     folder_in(Hierarchy::Unified, &mounts, &format!("0::{group}"))
 }

@@ -7,12 +7,13 @@ use hyper::header::{AUTHORIZATION, ETAG, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Request as HttpRequest, Response, StatusCode};
 use protocol::control::{
-    Again, DrainRequest, KeepAct, KeepRequest, Request, Response as Answer, SessionAct,
+    Again, DrainRequest, ErrorBody, KeepAct, KeepRequest, Request, Response as Answer, SessionAct,
     SessionChange, SessionsRequest, StopRequest,
 };
 use protocol::json::StopGoal;
+use protocol::view::StopResult;
 use protocol::vocab::StopOutcome;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::asked::{again, idempotency_key, if_match, list_filter};
@@ -316,15 +317,11 @@ fn answered(
         Answer::Why { task, chain } => {
             json!({ "task": render::value(&task)?, "chain": render::value(&chain)? })
         }
-        Answer::Stopped { results, failed } => {
-            if let Some((_, refusal)) = failed.into_iter().next() {
-                return Err(refusal.into());
-            }
-            let alive = |outcome| outcome == StopOutcome::StillAlive;
-            if patience == Patience::Waits && results.iter().any(|result| alive(result.outcome)) {
-                status = StatusCode::CONFLICT;
-            }
-            render::stopped(&results, patience.goal())?
+        Answer::Stopped { results, failed } => stopped(results, failed, patience, &mut status)?,
+        Answer::StoppedFromMemory { results, failed } => {
+            let mut object = stopped(results, failed, patience, &mut status)?;
+            object["not_durable"] = json!(true);
+            object
         }
         Answer::Kept { task, changed } if question == Question::ArchiveTask => {
             render::archived(&task, changed)?
@@ -344,7 +341,8 @@ fn answered(
         | Answer::Pruned(_)
         | Answer::Providers(_)
         | Answer::ProviderChecked { .. }
-        | Answer::Orphans(_) => {
+        | Answer::Orphans(_)
+        | Answer::OrphansPartly { .. } => {
             return Err(HttpError::internal("the core answered another question"));
         }
     };
@@ -353,4 +351,21 @@ fn answered(
         response.headers_mut().insert(ETAG, version);
     }
     Ok(response)
+}
+
+/// 409 where a client that waits would take what still lives for stopped.
+fn stopped(
+    results: Vec<StopResult>,
+    failed: Vec<(String, ErrorBody)>,
+    patience: Patience,
+    status: &mut StatusCode,
+) -> Result<Value, HttpError> {
+    if let Some((_, refusal)) = failed.into_iter().next() {
+        return Err(refusal.into());
+    }
+    let alive = |outcome| outcome == StopOutcome::StillAlive;
+    if patience == Patience::Waits && results.iter().any(|result| alive(result.outcome)) {
+        *status = StatusCode::CONFLICT;
+    }
+    render::stopped(&results, patience.goal())
 }

@@ -77,6 +77,11 @@ impl Known {
     }
 }
 
+/// Throws off what an earlier supervisor left beside `ledger`. Was there any?
+pub(super) fn throw_off(ledger: &Path) -> bool {
+    fs::remove_file(ledger.with_file_name(NAME)).is_ok()
+}
+
 impl Ballast {
     /// Beside the ledger; a full disk has none.
     pub(super) fn beside(ledger: &Path) -> Self {

@@ -60,6 +60,14 @@ pub enum OpenError {
         /// The schema number that this program reads.
         known: u32,
     },
+    /// There is no room on its disk.
+    #[error("cannot {operation} the ledger {}: its disk is full", path.display())]
+    Full {
+        /// What was tried.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// The file system refused.
     #[error("cannot {operation} {}", path.display())]
     Io {
@@ -109,6 +117,10 @@ impl OpenError {
             Self::Older { .. } => {
                 "start the supervisor once: it brings the ledger up to date".to_owned()
             }
+            Self::Full { path, .. } => format!(
+                "nothing is wrong with it: make room beside {}, and start again",
+                path.display()
+            ),
             Self::Absent(_) => "nothing was ever dispatched here; check --state-dir".to_owned(),
             Self::Io { path, .. } | Self::Sql { path, .. } => format!(
                 "check the permissions and the file system of {}; if the file itself is the \
@@ -131,9 +143,17 @@ impl OpenError {
     pub(super) fn sql(operation: &'static str, path: &Path) -> impl Fn(rusqlite::Error) -> Self {
         let path = path.to_owned();
         move |source| match source.sqlite_error_code() {
+            _ if lacks_room_for_index(&source) => Self::Full {
+                operation,
+                path: path.clone(),
+            },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
                 path: path.clone(),
                 detail: source.to_string(),
+            },
+            Some(ErrorCode::DiskFull) => Self::Full {
+                operation,
+                path: path.clone(),
             },
             Some(_) | None => Self::Sql {
                 operation,
@@ -142,6 +162,12 @@ impl OpenError {
             },
         }
     }
+}
+
+/// The file beside the log, which is made at each start, found no room.
+fn lacks_room_for_index(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 /// A running ledger could not do what was asked.
@@ -192,6 +218,9 @@ pub enum LedgerError {
     /// An earlier write failed; nothing is written after that.
     #[error("an earlier write to the ledger failed")]
     Poisoned,
+    /// What came before waits to be committed, and so does this.
+    #[error("what came before is not committed yet")]
+    Waiting,
     /// The ledger was closed.
     #[error("the ledger is closed")]
     Closed,
@@ -202,7 +231,7 @@ impl LedgerError {
     #[must_use]
     pub const fn passes(&self) -> bool {
         match self {
-            Self::Full { .. } | Self::Locked { .. } => true,
+            Self::Full { .. } | Self::Locked { .. } | Self::Waiting => true,
             Self::Fatal { .. }
             | Self::Read { .. }
             | Self::Aside { .. }

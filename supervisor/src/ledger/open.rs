@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use protocol::TaskId;
 use rusqlite::{Connection, OpenFlags};
 
+use super::ballast;
 use super::error::{LedgerError, OpenError};
 use super::front::Front;
 use super::handle::LedgerHandle;
@@ -20,6 +21,10 @@ use super::syncs::{self, Waited};
 /// How long a statement waits for the lock of another program that writes to
 /// the file. Nobody should; a person with a shell may.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The same for the thread that commits, for which all others wait: whoever holds the
+/// lock for longer is met again.
+const COMMIT_BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// Prepared statements that are kept: every one that a commit uses, and the
 /// looks of the launch path.
@@ -89,11 +94,19 @@ pub enum Before {
     Abandoned,
 }
 
-/// Opens, creates or refuses the ledger, and starts its threads.
+/// Opens, creates or refuses the ledger, and starts its threads. Where the disk is
+/// full, the ballast makes room for it.
 ///
 /// # Errors
 /// [`OpenError`]; the files are then as they were.
 pub fn open(options: &OpenOptions) -> Result<Ledger, OpenError> {
+    match open_once(options) {
+        Err(OpenError::Full { .. }) if ballast::throw_off(&options.path) => open_once(options),
+        opened => opened,
+    }
+}
+
+fn open_once(options: &OpenOptions) -> Result<Ledger, OpenError> {
     let path = &options.path;
     let found = inspect::inspect(path, &options.boot_id)?;
     let db = match found {
@@ -126,6 +139,7 @@ pub fn open(options: &OpenOptions) -> Result<Ledger, OpenError> {
     };
     let (reader, front) = (open_reader()?, open_reader()?);
     let front = Front::new(front, path.clone()).map_err(&failed)?;
+    db.busy_timeout(COMMIT_BUSY_TIMEOUT).map_err(&failed)?;
     let owner = Owner::new(db, options, &report);
     let (handle, threads) =
         owner::start(owner, reader, options).map_err(OpenError::io("start a thread for", path))?;

@@ -236,9 +236,13 @@ impl Owner {
                 Ok(views)
             }
             Err(error) => {
-                tracing::warn!(cause = %error, events = events.len(), "a commit failed");
+                let cause = error.to_string();
                 let error = error.of_write("commit to the ledger");
-                if !error.passes() {
+                if error.passes() {
+                    // Tried again, and again.
+                    tracing::debug!(cause, events = events.len(), "a commit has to wait");
+                } else {
+                    tracing::warn!(cause, events = events.len(), "a commit failed");
                     self.health = Health::Poisoned;
                 }
                 Err(error)

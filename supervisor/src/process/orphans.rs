@@ -70,22 +70,25 @@ fn marker_of(entry: &str) -> Option<(TaskId, String)> {
 }
 
 /// Every process in the containers of `places` that carries a marker of any
-/// task. A container that cannot be looked into is passed over, and the log
-/// says so. Blocks, for as long as the engines take.
+/// task; and, in words, which of them could not be looked into. Blocks, for as long
+/// as the engines take.
 #[must_use]
-pub fn inside(places: Vec<Container>) -> Vec<Marked> {
+pub fn inside(places: Vec<Container>) -> (Vec<Marked>, Vec<String>) {
     let (running, silent) = Container::running(places, &SUP_SIGNAL);
-    for why in silent {
-        tracing::warn!(why, "containers cannot be looked into for orphans");
-    }
+    let unseen = silent.into_iter().map(|why| format!("containers: {why}"));
+    let mut unseen: Vec<String> = unseen.collect();
     let mut found = Vec::new();
     for container in running {
         match container.carriers(&SUP_SIGNAL) {
             Ok(carriers) => found.extend(carriers.into_iter().filter_map(in_container)),
-            Err(why) => tracing::warn!(why, "a container cannot be looked into for orphans"),
+            Err(why) if why.contains(container.id()) => unseen.push(why),
+            Err(why) => unseen.push(format!("container {}: {why}", container.id())),
         }
     }
-    found
+    for why in &unseen {
+        tracing::warn!(why, "not everything can be looked into for orphans");
+    }
+    (found, unseen)
 }
 
 fn in_container(carrier: Carrier) -> Option<Marked> {

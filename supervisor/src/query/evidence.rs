@@ -3,7 +3,7 @@
 use lifecycle::event::Ending;
 use lifecycle::task::Cause;
 use lifecycle::{Event, EventBody, Task, TaskSpec};
-use protocol::shim::{SenderRecord, SupersededBy, SweepRecord, Target};
+use protocol::shim::{AlarmKind, SenderRecord, SupersededBy, SweepRecord, Target};
 use protocol::view::EvidenceView;
 use protocol::vocab::{SignalName, SignalledBy};
 use protocol::{ArchiveReason, Exit};
@@ -72,7 +72,7 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
             "it ended before its drain was done",
             &format!("reason {reason}"),
         ),
-        E::Alarm { kind, detail } => Some(("shim", facts::alarm(*kind, detail))),
+        E::Alarm { kind, detail } => Some((alarm_kind(*kind), facts::alarm(*kind, detail))),
         E::Finished { gap_bytes, .. } => not_kept(*gap_bytes),
         E::Ended(ending) => ended(task, ending),
         E::Admitted { spec } => runs_as(spec),
@@ -101,6 +101,18 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         | E::Admitting {}
         | E::ServiceShutdown { .. }
         | E::SupervisorStopped { .. } => None,
+    }
+}
+
+const fn alarm_kind(kind: AlarmKind) -> &'static str {
+    match kind {
+        AlarmKind::NotDurable => "not_durable",
+        AlarmKind::SessionUnacknowledged
+        | AlarmKind::LogWriteFailed
+        | AlarmKind::JournalFull
+        | AlarmKind::TooManySessions
+        | AlarmKind::InvalidSessionId
+        | AlarmKind::Unexpected => "shim",
     }
 }
 

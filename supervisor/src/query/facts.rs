@@ -118,6 +118,7 @@ pub(super) fn alarm(kind: AlarmKind, detail: &str) -> String {
         AlarmKind::JournalFull => "the shim's journal is full",
         AlarmKind::TooManySessions => "the output named more session ids than are kept",
         AlarmKind::InvalidSessionId => "the output named a session id that is none",
+        AlarmKind::NotDurable => "done before it could be recorded",
         AlarmKind::Unexpected => "something does not fit what was known",
     };
     if detail.is_empty() {

@@ -54,7 +54,13 @@ impl Core {
             SessionChoice::Chosen(id) | SessionChoice::Resume(id) => Some(id.clone()),
             SessionChoice::Auto | SessionChoice::Fresh => None,
         };
-        // A session that is named may be any key's.
+        // A session that is named may be any key's. What waits to be recorded may be
+        // about this one.
+        if self.unsaved.waits()
+            && let Some(refusal) = super::dispatch::refuse_without_room(&self.ledger).await?
+        {
+            return Ok(Err(refusal));
+        }
         if named.is_some() || key.as_ref().is_some_and(|key| self.is_unsettled(key)) {
             self.flush().await?;
         }

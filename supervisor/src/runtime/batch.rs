@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::pin::Pin;
 
 use lifecycle::{Action, Effects, Event, EventBody};
-use protocol::control::Response;
+use protocol::control::{ErrorBody, Response};
+use protocol::view::StopResult;
 use protocol::{Key, TaskId};
 
 use crate::control::ReplySender;
@@ -12,6 +13,39 @@ use crate::ledger::TaskSecret;
 
 /// Work that must not begin before a commit.
 pub(super) type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A request to stop, for which the answer waits.
+pub(super) struct Stop {
+    /// The live tasks that are meant.
+    pub(super) ids: Vec<TaskId>,
+    /// Of those that had ended before.
+    pub(super) known: Vec<StopResult>,
+    /// Of names that matched nothing.
+    pub(super) failed: Vec<(String, ErrorBody)>,
+    /// Whether it may be sent before it is recorded.
+    pub(super) urgency: Urgency,
+    /// Who asks.
+    pub(super) reply: ReplySender,
+    /// What to do once it is durable.
+    pub(super) durable: Durable,
+}
+
+/// Whether a stop may be sent before it is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// Never.
+    Orderly,
+    /// Where nothing can be recorded.
+    Forced,
+}
+
+/// What a stop is answered with once it is durable.
+pub(super) enum Durable {
+    /// With this.
+    Answer(Response),
+    /// When the tasks have ended.
+    Wait(Job),
+}
 
 /// Everything that one turn of the loop collects before its commit.
 #[derive(Default)]
@@ -26,6 +60,8 @@ pub(super) struct Batch {
     pub(super) replies: Vec<(ReplySender, Response)>,
     /// To begin afterwards.
     pub(super) jobs: Vec<Job>,
+    /// To answer afterwards, or, where they are forced, to act on at once.
+    pub(super) stops: Vec<Stop>,
     /// Keys whose sessions these events change.
     touched: HashSet<Key>,
 }
@@ -72,6 +108,19 @@ impl Batch {
             && self.actions.is_empty()
             && self.replies.is_empty()
             && self.jobs.is_empty()
+            && self.stops.is_empty()
+    }
+
+    /// This, and then `next`.
+    pub(super) fn followed_by(mut self, next: Self) -> Self {
+        self.events.extend(next.events);
+        self.secrets.extend(next.secrets);
+        self.actions.extend(next.actions);
+        self.replies.extend(next.replies);
+        self.jobs.extend(next.jobs);
+        self.stops.extend(next.stops);
+        self.touched.extend(next.touched);
+        self
     }
 }
 

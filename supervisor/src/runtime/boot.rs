@@ -93,6 +93,8 @@ impl BootError {
                 TelemetryError::File { .. } | TelemetryError::Twice => cli::EXIT_ERROR,
             },
             Self::Places(error) => error.exit_code(),
+            // With room again another start goes well.
+            Self::Ledger(OpenError::Full { .. }) => cli::EXIT_ERROR,
             Self::Ledger(_) | Self::RolledBack { .. } | Self::Rebuild(_) => cli::EXIT_LEDGER,
             Self::Program(_)
             | Self::Folder(_)

@@ -3,19 +3,49 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use lifecycle::{Fact, Input};
 use protocol::TaskId;
 use sys::oom::{GROUP_LINK, MEMORY_LINK, OomCount};
 
 use super::core_loop::Core;
+use super::managed::{self, Mover};
 use super::service::Service;
 use crate::cgroup::{Base, Ended, Group, Memory};
 use crate::process::marker_sweep::SweepOrder;
+use crate::systemd::Manager;
 
 /// Where a task may have cgroups: its own, and one for its memory. The first
 /// that is there proves that its tree is gone.
 const LINKS: [&str; 2] = [GROUP_LINK, MEMORY_LINK];
+
+/// How far a shim was placed.
+#[derive(Debug)]
+pub(super) enum Placing {
+    /// As far as it can be.
+    Done,
+    /// Somebody else has to move it.
+    Asked(Request),
+}
+
+/// What the service manager is asked for.
+#[derive(Debug)]
+pub(super) struct Request {
+    manager: Manager,
+    below_holder: String,
+    group: Group,
+    limit: Limit,
+}
+
+/// May a task do without its cgroup?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    /// It has a limit that only the cgroup can keep.
+    Kept,
+    /// It has none.
+    None,
+}
 
 /// Moves a shim that has no order yet into a cgroup of its task, where there
 /// can be one, and one that limits its memory, if that is `limited`.
@@ -28,7 +58,7 @@ pub(super) fn place(
     id: &TaskId,
     shim: i32,
     limited: Option<u64>,
-) -> io::Result<()> {
+) -> io::Result<Placing> {
     let managed = &service.managed;
     let of_own = match (&managed.memory, limited) {
         (Memory::Unified, limited) => limited,
@@ -40,14 +70,62 @@ pub(super) fn place(
         (Memory::Separate(_) | Memory::Missing(_), None) => None,
     };
     let Some(base) = &managed.cgroups else {
-        return Ok(());
+        return Ok(Placing::Done);
     };
-    match enter(service, id, shim, (base, GROUP_LINK, of_own)) {
+    let placed = match &managed.mover {
+        Mover::Ourselves => {
+            enter(service, id, shim, (base, GROUP_LINK, of_own)).map(|()| Placing::Done)
+        }
+        Mover::Asked { manager, holder } => {
+            ask(service, id, (base, of_own), (manager, holder)).map(Placing::Asked)
+        }
+    };
+    match placed {
         Err(error) if of_own.is_none() => {
             tracing::warn!(task = %id, %error, "the task gets no cgroup of its own");
-            Ok(())
+            Ok(Placing::Done)
         }
-        entered => entered,
+        placed => placed,
+    }
+}
+
+/// The cgroup is ours to make, and not ours to move a process of another unit to.
+fn ask(
+    service: &Service,
+    id: &TaskId,
+    (base, limit): (&Base, Option<u64>),
+    (manager, holder): (&Manager, &Path),
+) -> io::Result<Request> {
+    let group = made(service, id, (base, GROUP_LINK, limit))?;
+    let below = group.path().strip_prefix(holder);
+    let below = below.map_err(|_| io::Error::other("it is not below the holder's"))?;
+    Ok(Request {
+        manager: manager.clone(),
+        below_holder: format!("/{}", below.display()),
+        limit: limit.map_or(Limit::None, |_| Limit::Kept),
+        group,
+    })
+}
+
+impl Request {
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// The task has a limit, and cannot have its cgroup.
+    pub(super) async fn answered(self, id: &TaskId, shim: i32) -> io::Result<()> {
+        let pid = u32::try_from(shim).unwrap_or_default();
+        let Err(error) = self.manager.attach(&self.below_holder, &[pid]).await else {
+            return Ok(());
+        };
+        let error = managed::in_full(&error);
+        let _ = self.group.remove();
+        match self.limit {
+            Limit::Kept => Err(io::Error::other(error)),
+            Limit::None => {
+                tracing::warn!(task = %id, error, "the task gets no cgroup of its own: a stop of the supervisor's unit may end its agent");
+                Ok(())
+            }
+        }
     }
 }
 
@@ -55,19 +133,36 @@ fn enter(
     service: &Service,
     id: &TaskId,
     shim: i32,
-    (base, link, limit): (&Base, &str, Option<u64>),
+    wish: (&Base, &str, Option<u64>),
 ) -> io::Result<()> {
-    let group = base.make(id)?;
-    let limited = limit.map_or(Ok(()), |bytes| group.limit_memory(bytes));
-    let entered = limited.and_then(|()| group.enter(shim)).and_then(|()| {
-        let link = service.folders.task_dir(id).join(link);
-        symlink(group.path(), link)
-    });
+    let group = made(service, id, wish)?;
+    let entered = group.enter(shim);
     if entered.is_err() {
         // Busy if the shim is in it: then it stays until the next start.
         let _ = group.remove();
     }
     entered
+}
+
+/// A cgroup for the task, its limit set, that its folder names.
+fn made(
+    service: &Service,
+    id: &TaskId,
+    (base, link, limit): (&Base, &str, Option<u64>),
+) -> io::Result<Group> {
+    let group = base.make(id)?;
+    let limited = limit.map_or(Ok(()), |bytes| group.limit_memory(bytes));
+    let linked = limited.and_then(|()| {
+        let link = service.folders.task_dir(id).join(link);
+        symlink(group.path(), link)
+    });
+    match linked {
+        Ok(()) => Ok(group),
+        Err(error) => {
+            let _ = group.remove();
+            Err(error)
+        }
+    }
 }
 
 /// The cgroup that a task was placed in, if it is still there.

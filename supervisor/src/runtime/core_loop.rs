@@ -28,6 +28,7 @@ use super::queue::Queue;
 use super::service::Service;
 use super::settle::Unbegun;
 use super::timers::Timers;
+use super::unsaved::Unsaved;
 use crate::events::Hub;
 use crate::gateway::{Figures, LastWord};
 use crate::ledger::{Front, LedgerError, LedgerHandle, OpenReport};
@@ -81,6 +82,8 @@ pub(super) struct Core {
     pub(super) batch: Batch,
     /// What is being committed.
     pub(super) flight: Option<Flight>,
+    /// What earlier turns could not commit.
+    pub(super) unsaved: Unsaved,
     /// Links, watches, sweeps and slow answers.
     pub(super) jobs: JoinSet<()>,
     /// For jobs that report back.
@@ -127,6 +130,7 @@ impl Core {
             pruning: Arc::default(),
             batch: Batch::default(),
             flight: None,
+            unsaved: Unsaved::default(),
             jobs: JoinSet::new(),
             inputs,
         }
@@ -140,7 +144,11 @@ impl Core {
             if let Err(error) = self.turn(landed, &mut taken).await {
                 return self.give_up(error);
             }
-            if self.leaving && self.batch.is_empty() && self.flight.is_none() {
+            if self.gives_up_waiting() {
+                return LoopEnd::Ledger(LedgerError::Waiting);
+            }
+            let done = self.batch.is_empty() && self.flight.is_none() && !self.unsaved.waits();
+            if self.leaving && done {
                 return LoopEnd::Asked;
             }
         }
@@ -158,18 +166,30 @@ impl Core {
             self.land(landed).await?;
         }
         for input in taken.drain(..) {
-            self.handle(input).await?;
+            self.take(input).await?;
         }
         for (task, timer) in self.timers.take_due(Instant::now()) {
             self.step(&task, Input::Timer(timer));
         }
         self.send_off().await;
-        self.take_turns().await?;
-        self.look_at_fleet().await?;
+        match self.look_around().await {
+            Err(error) if error.passes() => {}
+            looked => looked?,
+        }
         if !self.is_stuck() {
             self.beat();
         }
         Ok(())
+    }
+
+    /// What the turn changed: only what is recorded lets anything begin.
+    async fn look_around(&mut self) -> Result<(), LedgerError> {
+        if self.unsaved.waits() {
+            return Ok(());
+        }
+        self.sweep_sessions_if_due().await?;
+        self.take_turns().await?;
+        self.look_at_fleet().await
     }
 
     fn is_stuck(&self) -> bool {
@@ -210,6 +230,7 @@ impl Core {
             self.drains.next_due(),
             self.pulse.next_due().filter(|_| !self.is_stuck()),
             self.queue.next_due(),
+            self.unsaved.next_due().filter(|_| self.flight.is_none()),
         ];
         let due = due.into_iter().flatten().min();
         let has_room = self.batch.events.len() < MAX_BATCH;

@@ -13,20 +13,12 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use lifecycle::Event;
 use protocol::Key;
 use protocol::view::EventView;
 
-use super::batch::Batch;
+use super::batch::{Batch, Durable};
 use super::core_loop::Core;
-use crate::ledger::{LedgerError, LedgerHandle, TaskSecret};
-
-/// How long a commit waits for room before the supervisor gives up: less than a
-/// service manager waits for a sign of life.
-const FULL_DISK: Duration = Duration::from_secs(20);
-
-/// Between two tries.
-const FULL_DISK_PAUSE: Duration = Duration::from_millis(250);
+use crate::ledger::{LedgerError, LedgerHandle};
 
 /// A loop whose commit takes longer gives no sign of life: it takes inputs, and
 /// nothing comes of them.
@@ -47,11 +39,12 @@ pub(super) struct Flight {
 impl Flight {
     /// The ledger has the group when this returns.
     async fn begin(ledger: &LedgerHandle, batch: Batch) -> Self {
-        let committed = commit(ledger.clone(), batch.events.clone(), batch.secrets.clone());
+        let (ledger, events) = (ledger.clone(), batch.events.clone());
+        let secrets = batch.secrets.clone();
         let mut flight = Self {
             batch,
             begun: Instant::now(),
-            answer: Box::pin(committed),
+            answer: Box::pin(async move { ledger.commit(events, secrets).await }),
             known: None,
         };
         poll_fn(|context| {
@@ -90,7 +83,17 @@ pub(super) async fn landed(flight: &mut Option<Flight>) -> Landed {
 impl Core {
     /// Begins the commit of what the batch holds. While one is under way the batch
     /// grows, and so does what only waits for its turn.
+    ///
+    /// What could not be recorded comes first, and is tried again when that is due.
     pub(super) async fn send_off(&mut self) {
+        if self.flight.is_none() && self.unsaved.waits() {
+            let new = std::mem::take(&mut self.batch);
+            self.keep_unsaved(new);
+            if let Some(batch) = self.unsaved.take_due() {
+                self.flight = Some(Flight::begin(&self.ledger, batch).await);
+            }
+            return;
+        }
         while self.flight.is_none() && !self.batch.is_empty() {
             let batch = std::mem::take(&mut self.batch);
             if batch.events.is_empty() {
@@ -106,8 +109,16 @@ impl Core {
         let Some(flight) = self.flight.take() else {
             return Ok(());
         };
+        let published = match landed {
+            Ok(published) => published,
+            Err(error) if error.passes() => {
+                self.wait_to_record(flight.batch, &error);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         self.measures.commits.observe(flight.begun.elapsed());
-        let published = landed?;
+        self.end_of_full_disk();
         if !self.batch.events.is_empty() {
             let next = std::mem::take(&mut self.batch);
             self.flight = Some(Flight::begin(&self.ledger, next).await);
@@ -117,11 +128,19 @@ impl Core {
     }
 
     /// Commits everything, and carries it out.
+    ///
+    /// # Errors
+    /// One that [passes](LedgerError::passes): it is kept, and tried again. Others
+    /// are the end.
     pub(super) async fn flush(&mut self) -> Result<(), LedgerError> {
         loop {
             self.send_off().await;
             let Some(flight) = &mut self.flight else {
-                return Ok(());
+                return if self.unsaved.waits() {
+                    Err(LedgerError::Waiting)
+                } else {
+                    Ok(())
+                };
             };
             let landed = flight.landed().await;
             self.land(landed).await?;
@@ -134,7 +153,9 @@ impl Core {
             // Its task may have ended.
             flight.batch.touches(key) || self.live_keys.contains_key(key)
         };
-        self.batch.touches(key) || self.flight.as_ref().is_some_and(in_flight)
+        self.unsaved.waits()
+            || self.batch.touches(key)
+            || self.flight.as_ref().is_some_and(in_flight)
     }
 
     fn carry_out(&mut self, batch: Batch, published: &[EventView]) {
@@ -148,23 +169,13 @@ impl Core {
         for (reply, response) in batch.replies {
             reply.send(response);
         }
+        for stop in batch.stops {
+            match stop.durable {
+                Durable::Answer(response) => drop(stop.reply.send(response)),
+                Durable::Wait(job) => drop(self.jobs.spawn(job)),
+            }
+        }
         self.hub.publish(published);
         self.settle_folders();
-    }
-}
-
-/// A disk that stays full although the ballast was thrown off, or a ledger that
-/// somebody else has locked, gets a while: nothing of what waits is lost, and nothing
-/// is done before it is durable.
-async fn commit(ledger: LedgerHandle, events: Vec<Event>, secrets: Vec<TaskSecret>) -> Landed {
-    let deadline = Instant::now() + FULL_DISK;
-    loop {
-        match ledger.commit(events.clone(), secrets.clone()).await {
-            Err(error) if error.passes() && Instant::now() < deadline => {
-                tracing::warn!(%error, "the commit waits");
-                tokio::time::sleep(FULL_DISK_PAUSE).await;
-            }
-            committed => return committed,
-        }
     }
 }

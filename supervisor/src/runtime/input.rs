@@ -5,12 +5,13 @@ use protocol::{Exit, TaskId};
 
 use super::keep::Aside;
 use super::orphans::Search;
+use super::placed::Placed;
 use super::replace::Replacing;
 use crate::control::ControlCall;
 use crate::gateway::HttpCall;
 use crate::ledger::LedgerError;
 use crate::process::watchdog::Ended;
-use crate::shim::{AttachRequest, LinkDown, ShimGone, ShimMessage};
+use crate::shim::{AttachRequest, LinkDown, OtherVersion, ShimGone, ShimMessage};
 
 /// What became of what a dead shim left.
 pub(super) struct Swept {
@@ -32,6 +33,10 @@ pub(super) enum CoreInput {
     Shim(ShimMessage),
     /// A shim of another link wants to be accepted.
     Attach(AttachRequest),
+    /// A shim cannot be accepted: it speaks another protocol.
+    OtherVersion(OtherVersion),
+    /// The service manager has answered where a shim belongs.
+    Placed(Box<Placed>),
     /// A link ended.
     LinkDown(LinkDown),
     /// A shim's process is gone.
@@ -76,6 +81,7 @@ input_from!(
     HttpCall => Http,
     ShimMessage => Shim,
     AttachRequest => Attach,
+    OtherVersion => OtherVersion,
     LinkDown => LinkDown,
     ShimGone => ShimGone,
 );

@@ -1,5 +1,6 @@
 //! What the supervisor holds of a task that has not ended.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,13 @@ pub(super) struct Live {
     pub(super) shim_pid: Option<i32>,
     /// The same, by descriptor, once its end is waited for.
     pub(super) shim_fd: Option<Arc<PidFd>>,
+    /// The ledger has the records up to this one.
+    pub(super) durable: u64,
+    /// Numbers of the shim's intents that others have in the ledger, and what they
+    /// are called there.
+    pub(super) renumbered: BTreeMap<u64, u64>,
+    /// What its shim speaks, where that is no version of ours.
+    pub(super) speaks: Option<(u16, u16)>,
     /// The agent's leader, once it was exec'd.
     pub(super) agent_fd: Option<Arc<PidFd>>,
     /// What the watchdog does about the shim.
@@ -106,6 +114,9 @@ impl Live {
             shown,
             shim_pid: None,
             shim_fd: None,
+            durable: 0,
+            renumbered: BTreeMap::new(),
+            speaks: None,
             agent_fd: None,
             watchdog: Watchdog::Rests,
             link: None,

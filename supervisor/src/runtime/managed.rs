@@ -1,12 +1,12 @@
 //! What the service manager means for this supervisor: where the agents'
 //! processes are put, and what a stop of the unit does to them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use protocol::view::UnitView;
 
-use crate::cgroup::{Base, Memory};
-use crate::systemd::{Job, Manager, Unit};
+use crate::cgroup::{Base, Memory, place};
+use crate::systemd::{Holder, Job, Manager, Scope, Unit};
 
 /// Found out at the start.
 pub(super) struct Managed {
@@ -14,9 +14,25 @@ pub(super) struct Managed {
     pub(super) cgroups: Option<Base>,
     /// Where their memory can be limited.
     pub(super) memory: Memory,
+    /// Who moves a shim into its task's cgroup.
+    pub(super) mover: Mover,
     /// Who runs us, if a service manager does.
     pub(super) manager: Option<Manager>,
     fate: Fate,
+}
+
+/// Who moves a shim into its task's cgroup.
+#[derive(Clone, Debug)]
+pub(super) enum Mover {
+    /// We do.
+    Ourselves,
+    /// The service manager: the cgroups are in another unit, and we are not root.
+    Asked {
+        /// It.
+        manager: Manager,
+        /// The holder's cgroup, as the kernel shows it.
+        holder: PathBuf,
+    },
 }
 
 /// What a stop of our unit does to the agents.
@@ -41,7 +57,10 @@ pub(super) async fn find(state_dir: &Path) -> Managed {
         Some(manager) => in_the_holder(manager, state_dir).await,
         None => None,
     };
-    let mut cgroups = held.or_else(|| Base::find(state_dir));
+    let (mut cgroups, mover) = match held {
+        Some((base, mover)) => (Some(base), mover),
+        None => (Base::find(state_dir), Mover::Ourselves),
+    };
     let memory = Memory::find(cgroups.as_mut(), state_dir);
     if let Some(base) = &cgroups {
         tracing::info!(cgroup = %base.path().display(), "each task gets a cgroup of its own");
@@ -60,6 +79,7 @@ pub(super) async fn find(state_dir: &Path) -> Managed {
     Managed {
         cgroups,
         memory,
+        mover,
         manager,
         fate,
     }
@@ -124,18 +144,48 @@ impl Managed {
     }
 }
 
-async fn in_the_holder(manager: &Manager, state_dir: &Path) -> Option<Base> {
-    let group = match manager.holder().await {
-        Ok(group) => group?,
+async fn in_the_holder(manager: &Manager, state_dir: &Path) -> Option<(Base, Mover)> {
+    let holder = match manager.holder().await {
+        Ok(holder) => holder?,
         Err(error) => {
             tracing::warn!(error = %in_full(&error), "the holder unit cannot be asked for");
             return None;
         }
     };
-    match Base::in_group(&group, state_dir) {
-        Ok(base) => Some(base),
+    let mover = mover(manager, &holder).await?;
+    match Base::in_group(&holder.group, state_dir) {
+        Ok(base) => Some((base, mover)),
         Err(error) => {
-            tracing::warn!(%error, cgroup = group, "no cgroups for tasks in the holder unit");
+            tracing::warn!(%error, cgroup = holder.group, "no cgroups for tasks in the holder unit");
+            None
+        }
+    }
+}
+
+/// A user's own manager gave the whole tree to that user; between units of the
+/// machine root moves a process by itself, and others have it moved.
+async fn mover(manager: &Manager, holder: &Holder) -> Option<Mover> {
+    let uid = nix::unistd::geteuid();
+    if uid.is_root() || manager.scope() == Scope::User {
+        return Some(Mover::Ourselves);
+    }
+    if holder.uid != Some(uid.as_raw()) {
+        tracing::warn!(
+            %uid,
+            "agents.service runs as another user: processes cannot be moved into it; give it the \
+             same User= (deploy/README.md)"
+        );
+        return None;
+    }
+    let folder = place::folder_of_group(&holder.group)?;
+    // Nothing is moved, but whether it may be asked at all is found out now.
+    match manager.attach("/", &[]).await {
+        Ok(()) => Some(Mover::Asked {
+            manager: manager.clone(),
+            holder: folder,
+        }),
+        Err(error) => {
+            tracing::warn!(error = %in_full(&error), "systemd refuses to move processes into agents.service");
             None
         }
     }
@@ -158,12 +208,12 @@ fn warn_of(unit: &Unit) {
     tracing::warn!(
         unit = unit.name,
         kill_mode = unit.kill_mode.as_str(),
-        "a restart or stop of this unit KILLS the running agents: start agents.service before it, \
-         or set KillMode=process (deploy/README.md)"
+        "a restart or stop of this unit KILLS the running agents: start agents.service before it \
+         (with the same User=, if there is one), or set KillMode=process (deploy/README.md)"
     );
 }
 
-fn in_full(error: &dyn std::error::Error) -> String {
+pub(super) fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -38,7 +38,9 @@ mod memory;
 mod naming;
 mod offline;
 mod orphans;
+mod other_version;
 mod perform;
+mod placed;
 mod prune;
 mod pulse;
 mod queue;
@@ -56,6 +58,8 @@ mod stop;
 mod streams;
 mod timers;
 mod turns;
+mod unknown_intents;
+mod unsaved;
 mod watchdog;
 
 pub use boot::main;

@@ -34,6 +34,8 @@ pub(super) struct Search {
     marked: Vec<Marked>,
     /// In containers, by their numbers.
     inside: Vec<Marked>,
+    /// What could not be looked into.
+    unseen: Vec<String>,
     groups: Vec<(TaskId, Group)>,
 }
 
@@ -53,16 +55,17 @@ impl Core {
         self.jobs.spawn(async move {
             let look = move || {
                 let groups = bases.iter().flat_map(Base::populated).collect();
-                let inside = orphans::inside(container::places(&folders));
-                orphans::marked().map(|marked| (marked, inside, groups))
+                let (inside, unseen) = orphans::inside(container::places(&folders));
+                orphans::marked().map(|marked| (marked, inside, unseen, groups))
             };
             match tokio::task::spawn_blocking(look).await {
-                Ok(Ok((marked, inside, groups))) => {
+                Ok(Ok((marked, inside, unseen, groups))) => {
                     let search = Search {
                         request,
                         reply,
                         marked,
                         inside,
+                        unseen,
                         groups,
                     };
                     // Closed only when the supervisor leaves.
@@ -81,6 +84,7 @@ impl Core {
             reply,
             marked,
             inside,
+            unseen,
             groups,
         } = search;
         let mut nonces = BTreeMap::new();
@@ -110,11 +114,11 @@ impl Core {
                     orphans,
                     survivors: None,
                 };
-                self.batch.answer(reply, Response::Orphans(view));
+                self.batch.answer(reply, answer(view, unseen));
             }
             OrphansRequest::Kill => {
                 let all = [marked, inside].concat();
-                self.end_orphans(orphans, &all, groups, reply);
+                self.end_orphans((orphans, unseen), &all, groups, reply);
             }
         }
         Ok(())
@@ -122,7 +126,7 @@ impl Core {
 
     fn end_orphans(
         &mut self,
-        orphans: Vec<OrphanView>,
+        (orphans, unseen): (Vec<OrphanView>, Vec<String>),
         marked: &[Marked],
         groups: Vec<(TaskId, Group)>,
         reply: ReplySender,
@@ -161,10 +165,11 @@ impl Core {
                     }
                 }
             }
-            reply.send(Response::Orphans(OrphansView {
+            let view = OrphansView {
                 orphans,
                 survivors: Some(survivors),
-            }));
+            };
+            reply.send(answer(view, unseen));
         });
     }
 
@@ -205,6 +210,14 @@ impl End {
         survivors.sort_by_key(|one| one.pid);
         survivors.dedup();
         survivors
+    }
+}
+
+fn answer(view: OrphansView, unseen: Vec<String>) -> Response {
+    if unseen.is_empty() {
+        Response::Orphans(view)
+    } else {
+        Response::OrphansPartly { view, unseen }
     }
 }
 

@@ -6,7 +6,7 @@ use lifecycle::{Action, Fact, Input};
 use protocol::TaskId;
 use protocol::shim::{ProcessId, SpawnStage, SweepRecord, ToShim};
 
-use super::cgroups;
+use super::cgroups::{self, Placing};
 use super::claims::{self, Claiming};
 use super::clock;
 use super::container;
@@ -76,7 +76,11 @@ impl Core {
     }
 
     fn acknowledge(&mut self, id: &TaskId, upto: u64) {
-        if let Some(link) = self.tasks.get(id).and_then(|live| live.link.as_ref()) {
+        let Some(live) = self.tasks.get_mut(id) else {
+            return;
+        };
+        live.durable = live.durable.max(upto);
+        if let Some(link) = &live.link {
             link.acknowledge(upto);
         }
     }
@@ -89,7 +93,8 @@ impl Core {
         match self.service.shim_program.spawn(id) {
             // Before its order: what it starts is born there.
             Ok(shim) => match cgroups::place(&self.service, id, shim.pid, limit) {
-                Ok(()) => self.attend(id, shim, &start),
+                Ok(Placing::Done) => self.attend(id, shim, &start),
+                Ok(Placing::Asked(request)) => self.have_placed(id, shim, start, request),
                 Err(error) => self.withhold_order(id, shim, &error),
             },
             Err(error) => {
@@ -119,7 +124,12 @@ impl Core {
 
     /// A task with a limit that cannot be kept is not started. A shim without an
     /// order ends by itself.
-    fn withhold_order(&mut self, id: &TaskId, shim: SpawnedShim, error: &std::io::Error) {
+    pub(super) fn withhold_order(
+        &mut self,
+        id: &TaskId,
+        shim: SpawnedShim,
+        error: &std::io::Error,
+    ) {
         tracing::warn!(task = %id, %error, "its memory cannot be limited");
         self.watch_shim(id.clone(), shim.pidfd, Kinship::Child);
         let errno = error.raw_os_error();

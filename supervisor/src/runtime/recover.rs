@@ -15,6 +15,7 @@ use super::core_loop::Core;
 use super::input::CoreInput;
 use super::live::{Live, ShimEnd};
 use super::shims::Replayed;
+use super::unsaved::Sessions;
 use crate::ledger::{LedgerError, LiveTask};
 use crate::shim::Kinship;
 
@@ -54,11 +55,21 @@ impl Core {
             self.step(id, Input::Fact(Fact::Recovered));
             self.look_at(id).await?;
         }
-        self.flush().await?;
+        self.unsaved.sessions = Sessions::Due;
+        self.flush_or_wait().await?;
+        self.sweep_sessions_if_due().await
+    }
+
+    /// Looks over the sessions, once, as soon as the ledger has everything.
+    pub(super) async fn sweep_sessions_if_due(&mut self) -> Result<(), LedgerError> {
+        if self.unsaved.waits() || self.unsaved.sessions == Sessions::Swept {
+            return Ok(());
+        }
+        self.unsaved.sessions = Sessions::Swept;
         for event in self.ledger.sweep_sessions(super::clock::now()).await? {
             self.batch.take_event(event);
         }
-        self.flush().await
+        self.flush_or_wait().await
     }
 
     /// Looks again at a task of which too little could be seen.
@@ -100,7 +111,10 @@ impl Core {
         } else {
             self.live_keys.insert(task.spec.key.clone(), id.clone());
         }
-        self.tasks.insert(id, Live::new(task, found.secret, shown));
+        let durable = task.journal;
+        let mut live = Live::new(task, found.secret, shown);
+        live.durable = durable;
+        self.tasks.insert(id, live);
     }
 
     /// The ledger, the claim or the journal tells which process to look at.

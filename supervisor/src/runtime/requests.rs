@@ -28,6 +28,10 @@ impl Core {
                 self.batch.answer(reply, storage_error(&error));
                 Ok(())
             }
+            Err(error) if error.passes() => {
+                reply.send(Response::Error(self.not_recorded()));
+                Ok(())
+            }
             answered => answered,
         }
     }

@@ -84,6 +84,7 @@ impl Core {
     /// A journal record, from the link or from the file.
     pub(super) fn record(&mut self, id: &TaskId, number: u64, record: Record) {
         let record = self.checked(id, record);
+        let record = self.with_unused_intent(id, record);
         self.step(id, Input::Fact(Fact::Record { number, record }));
     }
 
@@ -144,7 +145,7 @@ impl Core {
     /// A shim wants to be accepted on a later link. It is told what the ledger
     /// has, so what was heard on an earlier link is committed first.
     pub(super) async fn attach(&mut self, request: AttachRequest) -> Result<(), LedgerError> {
-        self.flush().await?;
+        self.flush_or_wait().await?;
         let AttachRequest {
             attach,
             peer_pid,
@@ -159,7 +160,7 @@ impl Core {
                 live.presence
                     .note_output(attach.last_output_at, clock::now());
                 live.link = Some(link);
-                Ok(live.task.journal)
+                Ok(live.durable)
             }
             Some(_) => Err(RejectReason::NotYou),
         };

@@ -10,6 +10,7 @@ use protocol::{StopReason, TaskId};
 use tokio::sync::oneshot;
 
 use super::admit::check_texts;
+use super::batch::{Durable, Stop, Urgency};
 use super::core_loop::Core;
 use super::gateway::Asker;
 use super::live::{End, TreeEnd};
@@ -25,6 +26,24 @@ enum Watched {
     Ending(TaskId, oneshot::Receiver<End>),
     /// It had ended, and these live on of it.
     Ended(Box<TaskView>, Vec<Survivor>),
+}
+
+impl Watched {
+    /// Which task has not ended yet, as far as the ledger knows.
+    const fn id(&self) -> Option<&TaskId> {
+        match self {
+            Self::Live(id, _) | Self::Ending(id, _) => Some(id),
+            Self::Ended(..) => None,
+        }
+    }
+
+    /// Of one that had ended.
+    fn ended(&self) -> Option<StopResult> {
+        match self {
+            Self::Live(..) | Self::Ending(..) => None,
+            Self::Ended(view, survivors) => Some(gone_before(view, survivors.clone())),
+        }
+    }
 }
 
 impl Core {
@@ -49,25 +68,38 @@ impl Core {
         }
         let by = asker.look_up();
         let (watched, failed) = self.named_tasks(&request).await?;
-        let mut results = Vec::new();
-        for task in watched {
-            if let Watched::Live(id, _) = &task {
+        for task in &watched {
+            if let Watched::Live(id, _) = task {
                 self.request_stop(id, &request, &by);
             }
-            results.push(task);
         }
-        if request.no_wait {
-            let results = results
-                .iter()
-                .filter_map(|task| self.so_far(task))
-                .collect();
-            self.batch
-                .answer(reply, Response::Stopped { results, failed });
-            return Ok(());
-        }
-        self.batch.later(async move {
-            let results = stopped(results, &reply).await;
-            reply.send(Response::Stopped { results, failed });
+        let ids = watched.iter().filter_map(Watched::id).cloned().collect();
+        let known = watched.iter().filter_map(Watched::ended).collect();
+        let urgency = if request.force {
+            Urgency::Forced
+        } else {
+            Urgency::Orderly
+        };
+        let durable = if request.no_wait {
+            let results = watched.iter().filter_map(|task| self.so_far(task));
+            Durable::Answer(Response::Stopped {
+                results: results.collect(),
+                failed: failed.clone(),
+            })
+        } else {
+            let (reply, failed) = (reply.clone(), failed.clone());
+            Durable::Wait(Box::pin(async move {
+                let results = stopped(watched, &reply).await;
+                reply.send(Response::Stopped { results, failed });
+            }))
+        };
+        self.batch.stops.push(Stop {
+            ids,
+            known,
+            failed,
+            urgency,
+            reply,
+            durable,
         });
         Ok(())
     }
@@ -249,15 +281,20 @@ async fn stopped(watched: Vec<Watched>, reply: &ReplySender) -> Vec<StopResult> 
                 let Ok(End { view, tree }) = told else {
                     return results;
                 };
-                let (outcome, survivors) = match tree {
-                    TreeEnd::Gone => (StopOutcome::Stopped, Vec::new()),
-                    TreeEnd::Left(survivors) => (StopOutcome::StillAlive, survivors),
-                };
-                results.push(result_of(&view, outcome, survivors));
+                results.push(result_of_end(&view, tree));
             }
         }
     }
     results
+}
+
+/// Of a task that has ended by a stop.
+pub(super) fn result_of_end(view: &TaskView, tree: TreeEnd) -> StopResult {
+    let (outcome, survivors) = match tree {
+        TreeEnd::Gone => (StopOutcome::Stopped, Vec::new()),
+        TreeEnd::Left(survivors) => (StopOutcome::StillAlive, survivors),
+    };
+    result_of(view, outcome, survivors)
 }
 
 /// Of a task that had ended before anybody asked.

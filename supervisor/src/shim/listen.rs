@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use protocol::codec;
-use protocol::hello::Hello;
+use protocol::hello::{BadHello, Hello};
 use protocol::limits::MAX_SHIM_FRAME;
 use protocol::shim::{Attach, FromShim, RejectReason, ToShim};
 use sys::hook::SUP_SHIM_SEND;
@@ -42,6 +42,15 @@ pub struct AttachRequest {
     /// The decision: the number of the last record that is in the ledger, or
     /// why it is not accepted. Dropped, it is hung up on and comes again.
     pub reply: oneshot::Sender<Result<u64, RejectReason>>,
+}
+
+/// A process of ours that speaks no version of the protocol that we speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherVersion {
+    /// Its process, as the kernel sees it.
+    pub peer_pid: i32,
+    /// Lowest and highest version that it speaks.
+    pub speaks: (u16, u16),
 }
 
 /// The shim socket, ready to be served.
@@ -96,7 +105,12 @@ impl ShimServer {
     /// Serves until it is dropped. The links run in `links`.
     pub async fn serve<T>(mut self, inputs: mpsc::Sender<T>, links: &mut JoinSet<()>)
     where
-        T: From<AttachRequest> + From<ShimMessage> + From<LinkDown> + Send + 'static,
+        T: From<AttachRequest>
+            + From<OtherVersion>
+            + From<ShimMessage>
+            + From<LinkDown>
+            + Send
+            + 'static,
     {
         loop {
             tokio::select! {
@@ -122,11 +136,19 @@ impl ShimServer {
 
 async fn serve_link<T>(stream: UnixStream, peer: Peer, inputs: mpsc::Sender<T>, deadline: Duration)
 where
-    T: From<AttachRequest> + From<ShimMessage> + From<LinkDown>,
+    T: From<AttachRequest> + From<OtherVersion> + From<ShimMessage> + From<LinkDown>,
 {
     match admit(stream, peer, &inputs, deadline).await {
         Ok(link) => link.run(inputs).await,
         Err(turned) => {
+            if let Turned::Open(OpenError::Hello(BadHello::NoCommonVersion { min, max })) = turned {
+                let other = OtherVersion {
+                    peer_pid: peer.pid,
+                    speaks: (min, max),
+                };
+                // Closed only when the supervisor leaves.
+                let _ = inputs.send(other.into()).await;
+            }
             tracing::debug!(
                 pid = peer.pid,
                 why = in_words(&turned),

@@ -8,7 +8,8 @@
 //! * [`watch`] waits for the end of a shim's process.
 //!
 //! Nothing here decides: whether a shim is accepted is asked of the core with
-//! an [`AttachRequest`].
+//! an [`AttachRequest`]; one that speaks no version of ours is told with an
+//! [`OtherVersion`].
 
 mod link;
 mod listen;
@@ -17,7 +18,7 @@ mod spawn;
 mod watch;
 
 pub use link::{Link, LinkDown, LinkEnd, LinkSender, ShimMessage};
-pub use listen::{AttachRequest, ShimServer};
+pub use listen::{AttachRequest, OtherVersion, ShimServer};
 pub use program::{ProgramError, SHIM_PROGRAM_VAR, ShimProgram};
 pub use spawn::SpawnedShim;
 pub use watch::{Kinship, ShimGone, watch};

@@ -14,6 +14,7 @@ use bus::Bus;
 
 pub use bus::BusError;
 pub use cause::Job;
+pub use holder::Holder;
 pub use notify::Notify;
 pub use unit::{KillMode, Unit};
 
@@ -47,6 +48,12 @@ impl Manager {
         let bus = Bus::open(scope).await?;
         let unit = Unit::of_this_process(&bus).await?;
         Ok(unit.map(|unit| Self { bus, scope, unit }))
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn scope(&self) -> Scope {
+        self.scope
     }
 
     /// Our unit, as it was at the start.

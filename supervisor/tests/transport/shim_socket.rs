@@ -4,7 +4,7 @@ use protocol::hello::{Hello, Role};
 use protocol::places::SHIM_SOCKET;
 use protocol::shim::{Attach, FromShim, ProcessId, Record, RejectReason, ToShim, Token};
 use protocol::{TaskId, Timestamp};
-use supervisor::shim::{AttachRequest, LinkDown, LinkEnd, ShimMessage, ShimServer};
+use supervisor::shim::{AttachRequest, LinkDown, LinkEnd, OtherVersion, ShimMessage, ShimServer};
 use supervisor::socket::Admission;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -14,6 +14,7 @@ use crate::wire::{Peer, World, frame};
 #[derive(Debug)]
 enum Input {
     Attach(AttachRequest),
+    Other(OtherVersion),
     Message(ShimMessage),
     Down(LinkDown),
 }
@@ -21,6 +22,12 @@ enum Input {
 impl From<AttachRequest> for Input {
     fn from(request: AttachRequest) -> Self {
         Self::Attach(request)
+    }
+}
+
+impl From<OtherVersion> for Input {
+    fn from(other: OtherVersion) -> Self {
+        Self::Other(other)
     }
 }
 
@@ -144,6 +151,33 @@ async fn a_process_that_is_not_the_shim_is_rejected_without_a_question() {
         Some(ToShim::Rejected(RejectReason::NotYou))
     );
     assert!(service.inbox.try_recv().is_err());
+}
+
+/// One that speaks a newer version as well is spoken to in ours.
+#[tokio::test]
+async fn a_shim_of_another_version_is_told_of_and_hung_up_on() {
+    let mut service = Service::new(Admission::own());
+    let mut shim = service.shim().await;
+    shim.send(&hello_of(2, 4)).await;
+    assert_eq!(shim.hello().await.chosen, None);
+    let Some(Input::Other(other)) = service.inbox.recv().await else {
+        panic!("not told of");
+    };
+    assert_eq!(other.speaks, (2, 4));
+    assert_eq!(other.peer_pid, std::process::id().cast_signed());
+    assert!(shim.is_hung_up_on().await);
+    let mut shim = service.shim().await;
+    shim.send(&hello_of(1, 4)).await;
+    assert_eq!(shim.hello().await.chosen, Some(1));
+}
+
+fn hello_of(min: u16, max: u16) -> [u8; 16] {
+    let hello = Hello {
+        min,
+        max,
+        ..Hello::opening(Role::Shim)
+    };
+    hello.encode()
 }
 
 #[tokio::test]

@@ -150,7 +150,7 @@ impl Container {
         })
     }
 
-    /// Those of `places` that run, each once; and, in words, which engines do not
+    /// Those of `places` that run or are paused, each once; and, in words, which engines do not
     /// say.
     #[must_use]
     pub fn running(places: Vec<Self>, step: &Step) -> (Vec<Self>, Vec<String>) {
@@ -162,7 +162,10 @@ impl Container {
         let (mut running, mut silent) = (Vec::new(), Vec::new());
         for (client, places) in by_client {
             let until = Instant::now() + DEADLINE;
-            match client.ask(&["ps", "-q", "--no-trunc"], until, step) {
+            // Without a filter some engines leave out what is paused.
+            let words = ["ps", "-q", "--no-trunc"];
+            let filters = ["--filter", "status=running", "--filter", "status=paused"];
+            match client.ask(&[&words[..], &filters].concat(), until, step) {
                 Ok(said) => {
                     let ids: BTreeSet<&str> = said.lines().map(str::trim).collect();
                     let runs = |place: &Self| ids.contains(place.id.as_str());

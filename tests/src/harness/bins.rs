@@ -75,6 +75,12 @@ impl Bins {
         self.helpers.join("fake_agent")
     }
 
+    /// The shim that speaks the bytes of a release.
+    #[must_use]
+    pub fn released_shim(&self) -> PathBuf {
+        self.helpers.join("released_shim")
+    }
+
     /// The stand-in for the model APIs.
     #[must_use]
     pub fn stub_model(&self) -> PathBuf {

@@ -25,7 +25,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
     (
         "F16, while others run",
-        "tests/tests/full_disk.rs: an agent fills a real file system",
+        "tests/tests/full_disk.rs: an agent fills a real file system, and takes the ballast too",
     ),
     (
         "F18, F19 with tasks of every kind",
@@ -34,6 +34,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
     (
         "F18j×S1, F18j×S2",
         "cannot exist: there is no journal; any cut and any flipped byte: sys/src/journal",
+    ),
+    (
+        "F24×S5, S13, S15",
+        "tests/tests/versions.rs: shims that speak a release's frozen bytes, and versions to come",
+    ),
+    (
+        "F28",
+        "tests/tests/versions.rs: the shim's program is deleted and replaced under a supervisor",
     ),
     (
         "F20",
@@ -46,10 +54,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     (
         "F25",
         "supervisor/src/runtime/clock.rs: no test may set this machine's clock",
-    ),
-    (
-        "F24",
-        "sys/src/journal, protocol/tests: bytes of released versions; an unknown version is held",
     ),
     (
         "F27",

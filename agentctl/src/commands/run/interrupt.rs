@@ -234,7 +234,9 @@ fn is_taken(client: &Client, id: &TaskId, wish: Wish) -> bool {
         no_wait: true,
     };
     match client.ask(&Request::Stop(request)) {
-        Ok(Response::Stopped { failed, .. }) => failed.is_empty(),
+        Ok(Response::Stopped { failed, .. } | Response::StoppedFromMemory { failed, .. }) => {
+            failed.is_empty()
+        }
         Ok(_) | Err(_) => false,
     }
 }

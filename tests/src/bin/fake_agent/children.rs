@@ -11,6 +11,8 @@ use crate::{AGAIN, CHILD, MIDDLE};
 pub(crate) enum Distance {
     /// A child in the same group.
     Plain,
+    /// A child in a group of its own, in the same session.
+    Group,
     /// A child in a session of its own.
     Session,
     /// A session of its own, and its parent is dead: a daemon.
@@ -21,9 +23,10 @@ impl Distance {
     fn parse(word: &str) -> Self {
         match word {
             "plain" => Self::Plain,
+            "group" => Self::Group,
             "session" => Self::Session,
             "daemon" => Self::Daemon,
-            other => panic!("{other}: a child is plain, session or daemon"),
+            other => panic!("{other}: a child is plain, group, session or daemon"),
         }
     }
 }
@@ -91,6 +94,7 @@ fn one(record: &Record, distance: Distance, steps: &[String]) {
     let mut command = itself();
     match distance {
         Distance::Plain => command.arg(CHILD).args(record.step()),
+        Distance::Group => command.process_group(0).arg(CHILD).args(record.step()),
         Distance::Session => command.arg(CHILD).args(record.step()).arg("session"),
         Distance::Daemon => command.arg(MIDDLE).args(record.step()),
     };

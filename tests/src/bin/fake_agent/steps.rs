@@ -10,12 +10,12 @@
 //! | `print:TEXT` `eprint:TEXT` `raw:TEXT` | a line to stdout, to stderr; bytes with `\n \0 \xNN` |
 //! | `lines:N[:WIDTH]` `long-line:BYTES` `garbage` | output that hurts; only an agent's first process prints |
 //! | `env` `env:NAME` `cwd` `ids` `fds` `stdin` | what it was given |
-//! | `fill:PATH` | writes there until the disk is full |
+//! | `fill:PATH` `keep-filling:PATH` | writes there until the disk is full; and takes whatever gets free, for ever |
 //! | `tmp:NAME` | makes a file in its TMPDIR |
 //! | `close-stdout` `close-stderr` | closes it and goes on |
 //! | `ignore:SIGNAL` `on:SIGNAL:CODE` | ignores it; exits upon it |
 //! | `session` | goes into a session of its own |
-//! | `spawn:plain\|session\|daemon:COUNT:STEP,STEP` | children, whose steps have `=` for `:` |
+//! | `spawn:plain\|group\|session\|daemon:COUNT:STEP,STEP` | children, whose steps have `=` for `:` |
 //! | `storm:WIDTH:LENGTH` | so many chains of so many processes, each making the next |
 //! | `alloc:MEGABYTES` | touches memory and keeps it |
 //! | `wipe-env` | goes on with the same pid and an empty environment |
@@ -132,6 +132,7 @@ fn wait(record: &mut Record, name: &str, rest: &str) -> bool {
         }
         "gate" => gate(rest),
         "fill" => fill(rest),
+        "keep-filling" => keep_filling(rest),
         "forever" => loop {
             std::thread::park();
         },
@@ -184,6 +185,19 @@ fn gate(path: &str) {
     let mut nothing = Vec::new();
     file.read_to_end(&mut nothing)
         .expect("the gate can be read");
+}
+
+/// Whatever becomes free is taken at once.
+fn keep_filling(path: &str) -> ! {
+    let mut file = fs::File::options()
+        .append(true)
+        .create(true)
+        .open(path)
+        .expect("the file can be made");
+    loop {
+        while std::io::Write::write(&mut file, &[1; 4096]).is_ok() {}
+        std::thread::yield_now();
+    }
 }
 
 /// First in large pieces, then to the last byte.

@@ -16,6 +16,7 @@ pub struct WorldBuilder {
     hooks: Vec<String>,
     config: Option<String>,
     variables: Vec<(String, String)>,
+    released_shim: Option<String>,
 }
 
 impl WorldBuilder {
@@ -38,6 +39,14 @@ impl WorldBuilder {
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_string(), value.to_string()));
+        self
+    }
+
+    /// Its shims speak the frozen bytes of a release, or what `plan` changes of
+    /// them (`tests/src/bin/released_shim`).
+    #[must_use]
+    pub fn released_shim(mut self, plan: &str) -> Self {
+        self.released_shim = Some(plan.to_string());
         self
     }
 
@@ -67,11 +76,18 @@ impl WorldBuilder {
         let folder = dir.display().to_string();
         let variables = self.variables.into_iter();
         let variables = variables.map(|(name, value)| (name, value.replace("{dir}", &folder)));
+        let mut variables: Vec<(String, String)> = variables.collect();
+        if let Some(plan) = &self.released_shim {
+            let shim = dir.join("bin/agent-shim");
+            fs::copy(bins.released_shim(), &shim).expect("a program can be copied");
+            fs::write(dir.join("bin/agent-shim.plan"), plan).expect("a file can be written");
+            variables.push(("AGENT_SHIM_BIN".to_string(), shim.display().to_string()));
+        }
         let hooks = (!self.hooks.is_empty()).then(|| Hooks::serve(&dir.join("hooks.sock")));
         World {
             bins,
             active: self.hooks,
-            variables: variables.collect(),
+            variables,
             hooks,
             supervisors: Mutex::default(),
             oracle: Mutex::default(),

@@ -1,0 +1,320 @@
+//! A disk that stays full (R5): what could not be committed is kept in order, and
+//! the supervisor goes on serving. Nothing of it is done, answered or published
+//! before it is durable, with one exception: a forced stop is sent from memory, its
+//! evidence says `not_durable`, and it is recorded when there is room.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use lifecycle::{Action, Fact, Input};
+use protocol::TaskId;
+use protocol::control::{ErrorBody, ErrorCode, Response};
+use protocol::view::StopResult;
+use tokio::sync::oneshot;
+
+use super::batch::{Batch, Stop, Urgency};
+use super::core_loop::Core;
+use super::live::End;
+use super::stop;
+use crate::control::ReplySender;
+use crate::ledger::LedgerError;
+
+/// Between two tries to commit what waits.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long the supervisor, told to go, waits for room: less than a service manager
+/// waits for its end.
+const LAST_WAIT: Duration = Duration::from_secs(20);
+
+/// Most events that wait for room: some ten thousand tasks that end meanwhile, in a
+/// few dozen MB. Beyond that the supervisor leaves: shims and journals have it all.
+const MAX_EVENTS: usize = 100_000;
+
+/// What waits for room.
+#[derive(Default)]
+pub(super) struct Unsaved {
+    batch: Batch,
+    retry_at: Option<Instant>,
+    /// When it leaves without having recorded it.
+    give_up_at: Option<Instant>,
+    why: Why,
+    /// Tasks that are stopped from memory.
+    forced: BTreeSet<TaskId>,
+    callers: Vec<Caller>,
+    /// What the start would have looked over, had it been recorded.
+    pub(super) sessions: Sessions,
+}
+
+/// Why nothing can be recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Why {
+    #[default]
+    Full,
+    Locked,
+}
+
+impl Why {
+    const fn in_words(self) -> &'static str {
+        match self {
+            Self::Full => "the disk of the ledger is full",
+            Self::Locked => "another program has locked the ledger",
+        }
+    }
+
+    const fn of(error: &LedgerError) -> Self {
+        if matches!(error, LedgerError::Locked { .. }) {
+            Self::Locked
+        } else {
+            Self::Full
+        }
+    }
+}
+
+/// Whether the sessions were looked over at the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Sessions {
+    /// They were, or will be right away.
+    #[default]
+    Swept,
+    /// There was no room for what that tells.
+    Due,
+}
+
+/// Who wants forced stops, and is told when their tasks have ended.
+struct Caller {
+    ids: Vec<TaskId>,
+    results: Vec<StopResult>,
+    failed: Vec<(String, ErrorBody)>,
+    reply: ReplySender,
+}
+
+impl Unsaved {
+    /// Something waits.
+    pub(super) const fn waits(&self) -> bool {
+        self.retry_at.is_some()
+    }
+
+    /// What waits, if it is time to try it again.
+    pub(super) fn take_due(&mut self) -> Option<Batch> {
+        let due = self.retry_at.is_some_and(|at| at <= Instant::now());
+        due.then(|| std::mem::take(&mut self.batch))
+    }
+
+    /// When the next try is due.
+    pub(super) const fn next_due(&self) -> Option<Instant> {
+        self.retry_at
+    }
+}
+
+impl Core {
+    /// A group could not be recorded: it is kept, and what comes behind it with it.
+    pub(super) fn wait_to_record(&mut self, batch: Batch, error: &LedgerError) {
+        if !self.unsaved.waits() {
+            tracing::warn!(%error, "nothing can be recorded: what happens is kept in memory and by the shims, and of all requests only forced stops are acted on");
+        }
+        self.unsaved.why = Why::of(error);
+        self.unsaved.retry_at = Some(Instant::now() + PAUSE);
+        self.keep_unsaved(batch);
+    }
+
+    /// Commits everything, where what follows does not rest on it.
+    pub(super) async fn flush_or_wait(&mut self) -> Result<(), LedgerError> {
+        match self.flush().await {
+            Err(error) if error.passes() => Ok(()),
+            flushed => flushed,
+        }
+    }
+
+    /// Keeps what comes behind what could not be recorded, and does what does not
+    /// wait for that.
+    pub(super) fn keep_unsaved(&mut self, batch: Batch) {
+        let mut batch = std::mem::take(&mut self.unsaved.batch).followed_by(batch);
+        for (reply, response) in batch.replies.drain(..) {
+            reply.send(if promises(&response) {
+                Response::Error(self.not_recorded())
+            } else {
+                response
+            });
+        }
+        // They read, or wait for what a commit will tell.
+        for job in batch.jobs.drain(..) {
+            self.jobs.spawn(job);
+        }
+        for stop in std::mem::take(&mut batch.stops) {
+            match stop.urgency {
+                Urgency::Orderly => {
+                    let refusal = stop_not_recorded(self.unsaved.why, &stop);
+                    stop.reply.send(refusal);
+                }
+                Urgency::Forced => self.force_from_memory(stop),
+            }
+        }
+        let (now, later) = batch.actions.into_iter().partition(|(task, action)| {
+            self.unsaved.forced.contains(task) && belongs_to_a_stop(action)
+        });
+        batch.actions = later;
+        self.unsaved.batch = batch;
+        let now: Vec<(TaskId, Action)> = now;
+        for (task, action) in now {
+            self.perform(&task, action);
+        }
+        self.tell_forced();
+    }
+
+    fn force_from_memory(&mut self, stop: Stop) {
+        for id in &stop.ids {
+            if !self.tasks.contains_key(id) || !self.unsaved.forced.insert(id.clone()) {
+                continue;
+            }
+            tracing::warn!(task = %id, "a forced stop is not recorded: it is sent from memory");
+            let detail = format!(
+                "{}: the forced stop was sent to the shim before it was recorded",
+                self.unsaved.why.in_words()
+            );
+            self.step(id, Input::Fact(Fact::NotDurable { detail }));
+        }
+        self.unsaved.callers.push(Caller {
+            ids: stop.ids,
+            results: stop.known,
+            failed: stop.failed,
+            reply: stop.reply,
+        });
+    }
+
+    /// Answers those whose tasks have all ended, as far as memory knows.
+    fn tell_forced(&mut self) {
+        let tasks = &self.tasks;
+        self.unsaved.callers.retain_mut(|caller| {
+            let lives = |id: &TaskId| {
+                let live = tasks.get(id);
+                live.is_some_and(|live| live.task.ending.is_none())
+            };
+            if caller.ids.iter().any(lives) {
+                return !caller.reply.is_closed();
+            }
+            let mut results = std::mem::take(&mut caller.results);
+            let ended = caller.ids.iter().filter_map(|id| tasks.get(id));
+            results.extend(ended.map(|live| stop::result_of_end(&live.view(), live.tree_end())));
+            caller.reply.send(Response::StoppedFromMemory {
+                results,
+                failed: std::mem::take(&mut caller.failed),
+            });
+            false
+        });
+    }
+
+    /// Told to go, it does not wait for room for ever; told again, not at all.
+    pub(super) fn hurry_unsaved(&mut self) {
+        let now = Instant::now();
+        self.unsaved.give_up_at = match self.unsaved.give_up_at {
+            None => now.checked_add(LAST_WAIT),
+            Some(_) => Some(now),
+        };
+    }
+
+    /// Is it to leave although something waits? The shims have it all.
+    pub(super) fn gives_up_waiting(&mut self) -> bool {
+        if !self.unsaved.waits() {
+            return false;
+        }
+        if self.leaving && self.unsaved.give_up_at.is_none() {
+            self.hurry_unsaved();
+        }
+        let time_is_over = self
+            .unsaved
+            .give_up_at
+            .is_some_and(|at| at <= Instant::now());
+        time_is_over || self.unsaved.batch.events.len() > MAX_EVENTS
+    }
+
+    /// A request that cannot be served while nothing can be recorded.
+    pub(super) fn not_recorded(&self) -> ErrorBody {
+        let why = self.unsaved.why.in_words();
+        let what = format!("{why}: what was asked is not recorded, and so it is not done");
+        ErrorBody::new(ErrorCode::Storage, what).with_hint(
+            "mend that, then look and repeat it; `agentctl list`, `show`, `why` and \
+             `stop-session --force` work meanwhile",
+        )
+    }
+
+    /// There is room again: those who still wait are told what is durable.
+    pub(super) fn end_of_full_disk(&mut self) {
+        self.tell_forced();
+        if self.unsaved.retry_at.take().is_some() {
+            tracing::info!("what had waited is recorded");
+        }
+        self.unsaved.give_up_at = None;
+        self.unsaved.forced.clear();
+        for caller in std::mem::take(&mut self.unsaved.callers) {
+            let mut ends: Vec<oneshot::Receiver<End>> = Vec::new();
+            for id in &caller.ids {
+                if let Some(live) = self.tasks.get_mut(id) {
+                    let (tell, told) = oneshot::channel();
+                    live.tell_end(tell);
+                    ends.push(told);
+                }
+            }
+            self.jobs.spawn(async move {
+                let mut results = caller.results;
+                for told in ends {
+                    let Ok(end) = told.await else { return };
+                    results.push(stop::result_of_end(&end.view, end.tree));
+                }
+                let failed = caller.failed;
+                caller.reply.send(Response::Stopped { results, failed });
+            });
+        }
+    }
+}
+
+/// Does this answer say that something is on disk?
+fn promises(response: &Response) -> bool {
+    match response {
+        Response::Task { .. }
+        | Response::Stopped { .. }
+        | Response::StoppedFromMemory { .. }
+        | Response::Kept { .. }
+        | Response::Pruned(_) => true,
+        Response::Error(_)
+        | Response::Tasks(_)
+        | Response::Detail(_)
+        | Response::Why { .. }
+        | Response::Log(_)
+        | Response::LogEnd { .. }
+        | Response::Event(_)
+        | Response::EventsEnd { .. }
+        | Response::Sessions(_)
+        | Response::Status(_)
+        | Response::StatusWith(..)
+        | Response::Providers(_)
+        | Response::ProviderChecked { .. }
+        | Response::Orphans(_)
+        | Response::OrphansPartly { .. }
+        | Response::Conflict { .. } => false,
+    }
+}
+
+/// What a stop needs, and nothing that starts, acknowledges or settles.
+const fn belongs_to_a_stop(action: &Action) -> bool {
+    match action {
+        Action::SendStop(_)
+        | Action::SweepTree { .. }
+        | Action::LookBehindShim { .. }
+        | Action::EndWithoutShim
+        | Action::Arm { .. }
+        | Action::Disarm(_) => true,
+        Action::SpawnShim | Action::Acknowledge { .. } | Action::Settle => false,
+    }
+}
+
+fn stop_not_recorded(why: Why, stop: &Stop) -> Response {
+    let names: Vec<&str> = stop.ids.iter().map(TaskId::as_str).collect();
+    let (names, why) = (names.join(" "), why.in_words());
+    let what = format!(
+        "{why}: the stop of {names} is not recorded, and nothing is signalled before it is"
+    );
+    Response::Error(ErrorBody::new(ErrorCode::Storage, what).with_hint(format!(
+        "it is carried out as soon as it can be recorded; `agentctl stop-session --force {names}` \
+         stops now, from memory"
+    )))
+}
