@@ -193,17 +193,6 @@ fn a_stop_over_http_has_its_intent() {
     let intent = &shown["intents"][0];
     assert_eq!(intent["requested_by"]["via"], "http");
     assert_eq!(intent["note"], "from the hub");
-    // The token is anybody's: no user is known, and it was not the supervisor.
-    assert_eq!(shown["ended_by"], "http");
-    let why = http.get(&format!("{}/why", path_of(&task.id))).json();
-    let mut steps = why["chain"].as_array().expect("a list").iter();
-    let asked = steps.find(|step| step["what"] == "stop requested");
-    let who = &asked.expect("it was asked for")["who"];
-    assert_eq!(who, "a client of the gateway (over HTTP)");
-    let live = world.post_task(&http, &["mark:live", "forever"]);
-    live.marked("live");
-    let archived = http.ask("POST", &format!("{}/archive", path_of(&live.id)), "");
-    assert_eq!(archived.json()["archived_by"], "http");
     let unknown = http.ask("POST", "/v1/tasks/unknown/stop", "");
     assert_eq!(unknown.error(404)["code"], "not_found");
     let foreign = http.post(&stop, &json!({"reason": "timeout"}));

@@ -13,7 +13,7 @@ use protocol::control::{EventsRequest, Request, Response as Answer};
 use protocol::view::{EventView, GAP_EVENT};
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::body::{Body, response};
 use super::error::HttpError;
@@ -173,16 +173,21 @@ async fn produce(
     wanted: Wanted,
     pieces: mpsc::Sender<Bytes>,
 ) {
+    let heartbeat = || Bytes::from_static(b": heartbeat\n\n");
     let mut piece = Some(Bytes::from(hello));
+    // What is filtered out is silence as well.
+    let mut next_heartbeat = Instant::now() + HEARTBEAT;
     loop {
-        if let Some(piece) = piece.take()
-            && pieces.send(piece).await.is_err()
-        {
-            return;
+        if let Some(piece) = piece.take() {
+            if pieces.send(piece).await.is_err() {
+                return;
+            }
+            next_heartbeat = Instant::now() + HEARTBEAT;
         }
-        piece = match timeout(HEARTBEAT, events.recv()).await {
-            Err(_) => Some(Bytes::from_static(b": heartbeat\n\n")),
-            Ok(Some(Answer::Event(event))) => wanted.takes(&event).then(|| frame(&event)),
+        piece = match timeout_at(next_heartbeat, events.recv()).await {
+            Err(_) => Some(heartbeat()),
+            Ok(Some(Answer::Event(event))) if wanted.takes(&event) => Some(frame(&event)),
+            Ok(Some(Answer::Event(_))) => (Instant::now() >= next_heartbeat).then(heartbeat),
             // The supervisor leaves, or cannot read its ledger: the client
             // comes back with its last id.
             Ok(Some(_) | None) => return,
@@ -256,6 +261,34 @@ mod tests {
         assert_eq!((start.resume, start.from_seq), (Resume::Ok, 4));
         drop(asker);
         core.await.expect("no panic");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_filtered_out_is_silence() {
+        let (events, received) = mpsc::channel(1);
+        let (pieces, mut sent) = mpsc::channel(1);
+        let wanted = Wanted {
+            task: Some("a".into()),
+            kinds: Vec::new(),
+        };
+        let sending = tokio::spawn(produce(String::from("hello"), received, wanted, pieces));
+        let others = tokio::spawn(async move {
+            let other = || Answer::Event(event("task.ended", Some("b")));
+            while events.send(other()).await.is_ok() {
+                tokio::time::sleep(HEARTBEAT / 3).await;
+            }
+        });
+        assert_eq!(sent.recv().await.as_deref(), Some(&b"hello"[..]));
+        let begun = Instant::now();
+        for n in 1..4 {
+            let heard = tokio::time::timeout(n * 2 * HEARTBEAT, sent.recv()).await;
+            let heard = heard.expect("a sign of life");
+            assert_eq!(heard.as_deref(), Some(&b": heartbeat\n\n"[..]));
+            assert!(begun.elapsed() <= (n + 1) * HEARTBEAT);
+        }
+        drop(sent);
+        sending.await.expect("it ends with its client");
+        others.await.expect("it ends with its reader");
     }
 
     #[tokio::test(start_paused = true)]
