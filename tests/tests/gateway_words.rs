@@ -1,5 +1,7 @@
 //! What the gateway says of whoever asked it, and of what is in the way.
 
+use std::fs;
+
 use serde_json::json;
 use tests::harness::World;
 
@@ -38,5 +40,88 @@ fn a_stop_with_the_token_is_not_the_supervisors_own() {
     live.marked("live");
     let archived = http.ask("POST", &format!("{}/archive", path_of(&live.id)), "");
     assert_eq!(archived.json()["archived_by"], "http");
+    world.check();
+}
+
+/// Whoever is refused a busy key sees which task has it.
+#[test]
+fn a_busy_key_comes_with_the_task_that_has_it() {
+    let world = world();
+    let _supervisor = world.start();
+    let http = world.http();
+    let done = world.run().key("talk").steps(["exit:0"]).detached();
+    let _done = world.ended(&done.id);
+    let task = world
+        .run()
+        .key("talk")
+        .steps(["mark:up", "forever"])
+        .detached();
+    task.marked("up");
+    let mut body = world.task_body("second", &["exit:0"]);
+    body["key"] = json!("talk");
+    let retry = format!("{}/retry", path_of(&done.id));
+    for refused in [http.post("/v1/tasks", &body), http.post(&retry, &json!({}))] {
+        assert_eq!(refused.error(409)["code"], "key_busy");
+        let holder = &refused.json()["task"];
+        assert_eq!(holder["id"], json!(task.id));
+        assert_eq!(holder["status"], "running");
+    }
+    assert_eq!(world.stop(&task.id, &[]), "stopped");
+    world.check();
+}
+
+/// Two names for one thing: none is chosen for the client.
+#[test]
+fn an_idempotency_key_is_given_once() {
+    let world = world();
+    let _supervisor = world.start();
+    let http = world.http();
+    let twice = http
+        .with("idempotency-key", "one")
+        .with("idempotency-key", "two");
+    let body = json!({"cwd": "/", "argv": ["true"]});
+    let error = twice.post("/v1/tasks", &body).error(400);
+    assert!(
+        error["message"].to_string().contains("Idempotency-Key"),
+        "{error}"
+    );
+    assert!(world.ledger().tasks().is_empty());
+    world.check();
+}
+
+/// The local port and the timer of each open TCP connection.
+fn timers(port: &str) -> Vec<String> {
+    let table = fs::read_to_string("/proc/net/tcp").expect("Linux has it");
+    let rows = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row[1].ends_with(&format!(":{port}")) && row[3] == "01")
+        .map(|row| row[5].to_owned())
+        .collect()
+}
+
+/// A client whose machine is gone is noticed though nothing is sent to it.
+#[test]
+fn a_silent_client_is_asked_whether_it_is_there() {
+    let world = world();
+    let _supervisor = world.start();
+    let http = world.http();
+    let (_source, _hello) = tests::harness::Source::open(&http, "/v1/events");
+    let port: u16 = http
+        .address()
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse().ok())
+        .expect("a port");
+    let waiting = || {
+        timers(&format!("{port:04X}"))
+            .iter()
+            .any(|timer| timer.starts_with("02:"))
+    };
+    tests::harness::wait_until(
+        "the timer of its connection",
+        tests::harness::GENEROUS,
+        waiting,
+    );
     world.check();
 }

@@ -71,7 +71,9 @@ pub(super) async fn answer(
     headers: &HeaderMap,
     mut query: Query,
 ) -> Result<Response<Body>, HttpError> {
-    let wanted_from = wanted_from(headers, &mut query).map_err(HttpError::usage)?;
+    let after = last_event_id(headers).map_err(HttpError::usage)?;
+    let from = query.take_number("from").map_err(HttpError::usage)?;
+    let begin = after.map(Begin::After).or(from.map(Begin::From));
     let mut wanted = Wanted {
         task: query.take("task"),
         kinds: query.take_all("type"),
@@ -86,7 +88,7 @@ pub(super) async fn answer(
     let Some((status, _refusing)) = asker.one(Request::Status).await?.into_status() else {
         return Err(HttpError::internal("the core answered another question"));
     };
-    let start = find_start(asker, wanted_from).await?;
+    let start = find_start(asker, begin).await?;
     let events = asker.ask(log(Some(start.from_seq), Extent::Follow)).await?;
     let hello = json!({
         "resume": match start.resume {
@@ -98,21 +100,30 @@ pub(super) async fn answer(
         "seq": start.last_seq,
     });
     let hello = format!("retry: {RETRY_MS}\nevent: hello\ndata: {hello}\n\n");
-    let body = Body::stream(|pieces| produce(hello, events, wanted, pieces));
+    let body = Body::stream(|pieces| async {
+        produce(hello, events, wanted, pieces).await;
+        Ok(())
+    });
     Ok(response(StatusCode::OK, "text/event-stream", body))
 }
 
-/// The first seq that the client wants.
-fn wanted_from(headers: &HeaderMap, query: &mut Query) -> Result<Option<u64>, String> {
-    let from = query.take_number("from")?;
+/// Where the client wants to begin.
+#[derive(Clone, Copy, Debug)]
+enum Begin {
+    /// With this seq.
+    From(u64),
+    /// Behind this one, which it has seen.
+    After(u64),
+}
+
+/// The last event that the client has seen.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, String> {
     let Some(last) = headers.get("last-event-id") else {
-        return Ok(from);
+        return Ok(None);
     };
     let last: Option<u64> = last.to_str().ok().and_then(|text| text.parse().ok());
-    match last {
-        Some(last) => Ok(Some(last.saturating_add(1))),
-        None => Err("Last-Event-ID: not a number".to_owned()),
-    }
+    let number = last.map(Some);
+    number.ok_or_else(|| "Last-Event-ID: not a number".to_owned())
 }
 
 /// How far to read.
@@ -146,9 +157,18 @@ async fn next_seq(asker: &Asker) -> Result<u64, HttpError> {
     Err(asker.gone())
 }
 
-async fn find_start(asker: &Asker, wanted_from: Option<u64>) -> Result<Start, HttpError> {
+async fn find_start(asker: &Asker, begin: Option<Begin>) -> Result<Start, HttpError> {
     let next_seq = next_seq(asker).await?;
+    // A rebuild numbers anew: who has seen one of these numbers saw it in the
+    // ledger before, or cannot tell.
+    let numbered_anew =
+        matches!(begin, Some(Begin::After(last @ 1..)) if last <= asker.rebuilt_seq);
+    let wanted_from = begin.map(|begin| match begin {
+        Begin::From(from) => from,
+        Begin::After(last) => last.saturating_add(1),
+    });
     let (resume, from_seq) = match wanted_from {
+        Some(_) if numbered_anew => (Resume::Gap, next_seq),
         None => (Resume::Ok, next_seq),
         // Another ledger, or an older state of this one.
         Some(from) if from > next_seq => (Resume::Gap, next_seq),
@@ -250,6 +270,7 @@ mod tests {
             calls,
             entry: Entry::Refused,
             last_word: LastWord::default(),
+            rebuilt_seq: 0,
         };
         let core = tokio::spawn(async move {
             while let Some(HttpCall::Ask { reply, .. }) = received.recv().await {
