@@ -190,7 +190,9 @@ fn a_file_at_the_place_of_the_socket_stays() {
     drop(other);
     // What a dead program left is replaced.
     let _supervisor = world.start();
-    let _client = UnixStream::connect(&place).expect("it listens");
+    wait_until("the gateway at its place", GENEROUS, || {
+        UnixStream::connect(&place).is_ok()
+    });
     world.check();
 }
 
