@@ -263,6 +263,7 @@ impl Core {
     async fn tell_status(&mut self, reply: ReplySender) -> Result<(), LedgerError> {
         let info = self.ledger.info().await?;
         let mut status = self.status_so_far();
+        status.unit = self.service.managed.view(&self.shims()).await;
         status.tasks.ended = info.tasks.ended;
         status.ledger = info.view;
         status.ledger_id = info.ledger_id;
@@ -273,7 +274,7 @@ impl Core {
         Ok(())
     }
 
-    /// `status`, less what only the ledger knows.
+    /// `status`, less what only the ledger and the service manager know.
     pub(super) fn status_so_far(&self) -> StatusView {
         let mut status = self.service.facts().status();
         status.tasks.running = self.running() as u64;

@@ -54,7 +54,6 @@ pub(super) fn run(cli: &Cli) -> Result<(), BootError> {
             started_at: Timestamp(0),
             runtime_dir: places.runtime_dir,
             mode,
-            unit: None,
         },
     };
     let socket = io::stdin()

@@ -242,7 +242,9 @@ impl Core {
         let ledger = self.ledger.clone();
         let mut status = self.status_so_far();
         let drains = self.refuse_while_draining().err();
+        let (service, shims) = (self.service.clone(), self.shims());
         self.batch.later(async move {
+            status.unit = service.managed.view(&shims).await;
             let asked = async {
                 let info = ledger.info().await?;
                 status.tasks.ended = info.tasks.ended;
