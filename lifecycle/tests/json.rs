@@ -193,6 +193,9 @@ fn of_ends() -> Vec<EventBody> {
         },
         EventBody::ShimLost {},
         EventBody::OutOfMemory(oom_of(2, 1, false)),
+        EventBody::UnitSeen {
+            unit: "agents.service".to_string(),
+        },
         EventBody::HostRebooted {
             detail: "x".to_string(),
         },
