@@ -113,6 +113,10 @@ impl BootError {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::from_arguments();
+    if cli.background {
+        // Whoever starts the first task may hold a lock or somebody's pipe.
+        sys::descriptors::close_inherited();
+    }
     let ran = match cli.command {
         Some(Command::Offline) => offline::run(&cli),
         Some(Command::Recover) => damage::recover(&cli),

@@ -161,10 +161,17 @@ fn dispatch_and_follow(args: Args, kind: What, cx: &Context) -> Result<Code, Cli
 fn detached(client: &Client, dispatched: &Dispatched, format: Format) -> Result<Code, CliError> {
     let task = &dispatched.task;
     warn(dispatched);
-    match format {
-        Format::Json => out::json(&json::value(task)?)?,
-        Format::Text => out::text(&format!("{}\n", task.id))?,
+    let told = match format {
+        Format::Json => json::value(task).and_then(|task| out::json(&task)),
+        Format::Text => out::text(&format!("{}\n", task.id)),
+    };
+    if told.is_err() {
+        out::say(&format!(
+            "agentctl: its id could not be printed; the task goes on: {}",
+            hint(&task.id)
+        ));
     }
+    told?;
     if task.archive_reason == Some(ArchiveReason::SpawnFailed) {
         if format == Format::Text {
             tell_spawn_failure(client, task);

@@ -86,7 +86,6 @@ fn of_the_agent(values: &Values) -> Vec<EventBody> {
         },
         EventBody::FirstOutput {},
         EventBody::OutOfMemory(oom(values)),
-        EventBody::UnitSeen { unit: text() },
         EventBody::ModelSeen { model: text() },
         EventBody::Result(ResultRecord {
             at: Timestamp(values.at),
@@ -241,6 +240,9 @@ fn of_the_stop(values: &Values) -> Vec<EventBody> {
             signal: 15,
             target: Target::Tree(3),
             by: SignalledBy::Shim,
+        },
+        EventBody::UnitSeen {
+            unit: values.text.clone(),
         },
         EventBody::SignalSeen {
             signal: 15,
