@@ -2,9 +2,9 @@
 
 use lifecycle::event::BindKind;
 use lifecycle::{EventBody, Fact, Policy, SessionPlan, TaskSpec};
-use protocol::StopReason;
 use protocol::control::OnNotFound;
-use protocol::shim::{AlarmKind, ProviderError, Record, Usage};
+use protocol::shim::{AlarmKind, ProviderError, Record, ResultRecord, Usage};
+use protocol::{ArchiveReason, StopReason};
 
 use crate::support::*;
 
@@ -129,8 +129,12 @@ fn anything_else_quarantines_it_with_the_reason() {
 }
 
 fn provider_error(error: ProviderError) -> Record {
+    told(5, error)
+}
+
+fn told(ms: i64, error: ProviderError) -> Record {
     Record::ProviderError {
-        at: at(5),
+        at: at(ms),
         error,
         detail: "in words".to_string(),
     }
@@ -167,6 +171,56 @@ fn a_session_that_is_not_found_is_followed_once() {
         !followed(follower, None),
         "its own is no reason for a third"
     );
+}
+
+/// Bug: a hook of a fresh task printed such words, and its prompt was run twice.
+#[test]
+fn who_resumed_nothing_misses_no_session() {
+    for plan in [SessionPlan::Fresh, SessionPlan::Chosen(session("s-1"))] {
+        let mut run = Run::running(with_session(plan));
+        run.record(told(5, ProviderError::SessionNotFound));
+        run.finish(9, code(1));
+        assert_eq!(run.verdict().1, ArchiveReason::Failed);
+        assert!(!run.task.goes_on_fresh());
+    }
+}
+
+#[test]
+fn a_session_that_went_on_was_found() {
+    for worked in [seen as fn(i64, &str) -> Record, |ms, _| output(ms)] {
+        for before in [true, false] {
+            let mut run = Run::running(resumed());
+            if before {
+                run.record(worked(4, "s-1"));
+            }
+            run.record(told(5, ProviderError::SessionNotFound));
+            if !before {
+                run.record(worked(6, "s-1"));
+            }
+            let goes_on = run.task.session_seen;
+            run.finish(9, code(1));
+            let missing = run.verdict().1 == ArchiveReason::SessionNotFound;
+            assert_eq!(missing, !goes_on, "output alone shows no conversation");
+            assert_eq!(run.task.goes_on_fresh(), missing);
+        }
+    }
+    let mut run = Run::running(resumed());
+    run.record(told(5, ProviderError::SessionNotFound));
+    run.record(Record::Result(ResultRecord {
+        usage: printed(1, 10, 0.5),
+        ..result_of(6, false)
+    }));
+    run.finish(9, code(1));
+    assert_eq!(run.verdict().1, ArchiveReason::Failed);
+    // Such words hide nothing that explains the end.
+    let mut run = Run::running(spec());
+    run.record(told(4, ProviderError::Transient));
+    run.record(told(5, ProviderError::SessionNotFound));
+    let transient = (ProviderError::Transient, "in words".to_string());
+    assert_eq!(run.task.provider_error, Some(transient));
+    run.record(told(6, ProviderError::MissingSkill));
+    run.finish(9, code(1));
+    assert_eq!(run.verdict().1, ArchiveReason::AbortedNoSkill);
 }
 
 #[test]

@@ -137,10 +137,12 @@ fn result_seen(task: &mut Task, result: &ResultRecord) {
 
 fn bound(task: &mut Task, session_id: &SessionId, how: BindKind) {
     task.session = Some(session_id.clone());
-    task.had_output |= match how {
+    let told = match how {
         BindKind::Reported | BindKind::Confirmed => true,
         BindKind::Chosen | BindKind::Resumed => false,
     };
+    task.had_output |= told;
+    task.session_seen |= told;
 }
 
 /// The first report stands here as well.
@@ -168,13 +170,19 @@ fn lost(task: &mut Task, lost: Lost) {
 }
 
 /// The first failure explains the later ones, but one that may pass by itself
-/// does not explain one that cannot.
+/// does not explain one that cannot. A session that cannot be missing explains
+/// nothing.
 fn provider_failed(task: &mut Task, error: ProviderError, detail: &str) {
+    let can_be = match error {
+        ProviderError::SessionNotFound => task.may_miss_its_session(),
+        ProviderError::Transient | ProviderError::MissingSkill => true,
+    };
     let explains = match &task.provider_error {
         None | Some((ProviderError::Transient, _)) => true,
-        Some((ProviderError::SessionNotFound | ProviderError::MissingSkill, _)) => false,
+        Some((ProviderError::SessionNotFound, _)) => !task.may_miss_its_session(),
+        Some((ProviderError::MissingSkill, _)) => false,
     };
-    if explains {
+    if can_be && explains {
         task.provider_error = Some((error, detail.to_string()));
     }
 }
