@@ -2,10 +2,11 @@
 
 use alloc::string::ToString;
 
-use protocol::shim::{OomRecord, ProviderError, ResultRecord, SupersededBy, Usage};
+use protocol::shim::{OomRecord, ProviderError, ResultRecord, SupersededBy};
 use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{Exit, SessionId, Timestamp};
 
+use super::figures::merged;
 use super::{Cause, Hub, Intent, Lost, Start, Task};
 use crate::event::{BindKind, Ending, Event, EventBody};
 use crate::spec::TaskSpec;
@@ -66,7 +67,7 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         EventBody::ProviderFailed { error, detail } => {
             provider_failed(&mut task, *error, detail);
         }
-        EventBody::UsageSeen { usage } => merge_usage(&mut task.usage, usage),
+        EventBody::UsageSeen { usage } => task.usage = merged(task.usage, usage),
         EventBody::StopRequested { .. } => request(&mut task, event),
         EventBody::StopJournalled { intent_id } => journalled(&mut task, *intent_id, event.at),
         EventBody::StopSuperseded { intent_id, by } => superseded(&mut task, *intent_id, *by),
@@ -130,7 +131,7 @@ fn began(task: &mut Task, event: &Event) {
 
 /// What the output tells of a session is output.
 fn result_seen(task: &mut Task, result: &ResultRecord) {
-    merge_usage(&mut task.usage, &result.usage);
+    task.usage = merged(task.usage, &result.usage);
     task.result = Some(result.clone());
     ended_unsignalled(task, SupersededBy::Result);
 }
@@ -196,14 +197,6 @@ fn ended_unsignalled(task: &mut Task, by: SupersededBy) {
         Some(Cause::Intent(id)) if !signalled => superseded(task, id, by),
         Some(Cause::Intent(_) | Cause::ShimSignalled { .. }) | None => {}
     }
-}
-
-/// Newer figures replace older ones; what was not printed again stays.
-fn merge_usage(known: &mut Usage, newer: &Usage) {
-    known.turns = newer.turns.or(known.turns);
-    known.input_tokens = newer.input_tokens.or(known.input_tokens);
-    known.output_tokens = newer.output_tokens.or(known.output_tokens);
-    known.cost_usd = newer.cost_usd.or(known.cost_usd);
 }
 
 fn request(task: &mut Task, event: &Event) {
