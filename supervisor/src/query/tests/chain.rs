@@ -187,6 +187,14 @@ fn ends_by_itself_have_their_reasons() {
         )),
         "failure, Agent failed (failed), observed, because its own result says that it failed"
     );
+    let nothing_said = EventBody::ProviderFailed {
+        error: ProviderError::Transient,
+        detail: " \n".into(),
+    };
+    let words = told(&Story::started().tell(nothing_said).events());
+    let last = words.lines().last();
+    let said = "3 provider error [the agent] the provider failed for now";
+    assert_eq!(last, Some(said), "without quotes around nothing");
     let missing = |plan: SessionPlan| {
         let mut story = Story::started_with(plan);
         story.tell(EventBody::ProviderFailed {
