@@ -43,7 +43,10 @@ pub(super) fn provider_error(error: ProviderError, detail: &str) -> String {
         ProviderError::Transient => "the provider failed for now",
         ProviderError::MissingSkill => "a skill was missing",
     };
-    format!("{what}: “{}”", quote(detail))
+    match quote(detail) {
+        text if text.is_empty() => what.to_owned(),
+        text => format!("{what}: “{text}”"),
+    }
 }
 
 pub(super) fn signalled(signal: i32, target: Target, intent: Option<u64>) -> String {
