@@ -81,6 +81,11 @@ pub(super) fn out_of_memory(oom: &OomRecord) -> String {
     format!("the kernel killed {count} for want of memory{leader}")
 }
 
+pub(super) fn unit_seen(unit: &str) -> String {
+    let unit = quote(unit);
+    format!("a service manager signals the shim, which is of its unit {unit}")
+}
+
 pub(super) fn exit_learned(exit: &Exit) -> String {
     let exit = quote(&exit.to_string());
     format!("the leader {exit}, as the kernel tells after the shim's death")

@@ -86,6 +86,7 @@ fn of_the_agent(values: &Values) -> Vec<EventBody> {
         },
         EventBody::FirstOutput {},
         EventBody::OutOfMemory(oom(values)),
+        EventBody::UnitSeen { unit: text() },
         EventBody::ModelSeen { model: text() },
         EventBody::Result(ResultRecord {
             at: Timestamp(values.at),
