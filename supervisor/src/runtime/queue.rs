@@ -30,6 +30,8 @@ pub(super) struct Queue {
     /// Keys that rest, and until when: their tasks failed as soon as they had
     /// begun. By a clock that nobody sets.
     resting: BTreeMap<Key, Instant>,
+    /// Tasks whose own folder is in their way, and until when others go before them.
+    put_off: BTreeMap<TaskId, Instant>,
     /// When the loop has to look whose turn it is.
     due: Option<Instant>,
 }
@@ -85,6 +87,14 @@ impl Queue {
     /// It waits no longer, if it did.
     pub(super) fn remove(&mut self, id: &TaskId) {
         self.waiting.retain(|waiting| waiting != id);
+        self.put_off.remove(id);
+    }
+
+    /// It keeps its place, and others go before it for a while.
+    pub(super) fn put_off(&mut self, id: &TaskId) {
+        if let Some(until) = Instant::now().checked_add(LOOK_AGAIN) {
+            self.put_off.insert(id.clone(), until);
+        }
     }
 
     /// No task of `key` has its turn before this.
@@ -206,6 +216,11 @@ impl Core {
             };
             let (id, key) = (id.clone(), &live.task.spec.key);
             if self.live_keys.contains_key(key) {
+                continue;
+            }
+            let put_off = self.queue.put_off.get(&id);
+            if put_off.is_some_and(|until| Instant::now() < *until) {
+                self.queue.look_again();
                 continue;
             }
             if self.held.of_key(key).is_some() {

@@ -14,7 +14,7 @@ use protocol::view::TaskView;
 use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, TaskId};
 
-use super::interrupt::Signals;
+use super::interrupt::{Left, Signals};
 use super::{Asked, Dispatched, clock, dispatch, hint, tell_spawn_failure, warn};
 use crate::client::{Client, Start};
 use crate::commands::{follower, wait};
@@ -43,7 +43,7 @@ pub(super) fn run(
     let client = Arc::new(client);
     let id = asked.id.clone();
     // Before the dispatch, so that Ctrl-C can never miss the task.
-    let target = Signals::take()?.watch(Arc::clone(&client), id);
+    let target = Signals::take()?.watch(Arc::clone(&client), id, Left::Alone);
     let mut dispatched = dispatch(&client, asked, permission)?;
     target.is(&dispatched.task.id);
     warn(&dispatched);
