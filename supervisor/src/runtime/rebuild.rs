@@ -6,6 +6,7 @@
 //! | `spec` and a journal to its end | concluded anew from its records |
 //! | `spec` that says so, and no start was decided | queued: it waits again |
 //! | `spec`, and no end in the journal | live: the next start adopts or concludes it |
+//! | `spec` that says that the ledger had no row, and no start was decided | lost, and told |
 //! | neither `settled` nor `spec` that can be read | lost, and told |
 
 use std::collections::{HashMap, HashSet};
@@ -33,6 +34,10 @@ pub(super) enum RebuildError {
     #[error("the new ledger could not be written")]
     Write(#[from] LedgerError),
 }
+
+/// Of a task that was written down, and whose environment is wiped.
+const NEVER_COMMITTED: &str = "it was never committed, as far as the ledger of a later supervisor \
+                               knew, and is not begun without its environment";
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -213,6 +218,9 @@ fn look_at(folders: &Folders, id: &TaskId) -> Result<Found, String> {
         });
     }
     let spec = spec?.ok_or("it has no spec")?;
+    if spec.rowless && !folders.is_decided(id) {
+        return Err(NEVER_COMMITTED.to_owned());
+    }
     let written_at = folders.written_at(id).map_err(in_words)?;
     let events = replayed(folders, id, begun(folders, &spec, written_at))?;
     let task = Task::fold(&events).ok_or("its events make no task")?;
