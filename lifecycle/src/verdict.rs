@@ -251,12 +251,13 @@ fn by_exit(task: &Task, exit: &Exit) -> (ArchiveReason, Basis, Option<String>) {
 /// Who asked, as `ended_by` and `archived_by` say it.
 #[must_use]
 pub fn name_of(requester: &Requester) -> String {
+    let comm = requester.comm.as_deref().unwrap_or("?");
     match (requester.via, requester.uid) {
-        (Via::Supervisor, _) | (_, None) => "supervisor".to_string(),
-        (Via::Control | Via::Http | Via::Signal, Some(uid)) => {
-            let comm = requester.comm.as_deref().unwrap_or("?");
-            format!("uid:{uid} comm:{comm}")
-        }
+        (Via::Supervisor, _) => "supervisor".to_string(),
+        // Whoever has the token: no kernel named a user.
+        (Via::Http, None) => "http".to_string(),
+        (Via::Control | Via::Signal, None) => format!("uid:? comm:{comm}"),
+        (Via::Control | Via::Http | Via::Signal, Some(uid)) => format!("uid:{uid} comm:{comm}"),
     }
 }
 

@@ -3,7 +3,10 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::json;
 use tests::harness::{GENEROUS, World, wait_until};
@@ -156,5 +159,75 @@ fn a_body_is_taken_as_other_languages_write_it() {
         let words = error["message"].as_str().expect("words");
         assert!(words.contains(field), "{field}: {words}");
     }
+    world.check();
+}
+
+/// What is at the place of the socket is not ours to take away.
+#[test]
+fn a_file_at_the_place_of_the_socket_stays() {
+    let world = World::builder()
+        .config("[http]\nlisten = \"unix:{dir}/http.sock\"\n")
+        .build();
+    let place = world.path("http.sock");
+    fs::write(&place, "precious").expect("written");
+    let supervisor = world.spawn_supervisor();
+    assert_eq!(supervisor.ended().code(), Some(2), "{}", supervisor.log());
+    assert!(
+        supervisor.log().contains("no socket"),
+        "{}",
+        supervisor.log()
+    );
+    assert_eq!(fs::read(&place).expect("there"), b"precious");
+    fs::remove_file(&place).expect("ours");
+    let other = UnixListener::bind(&place).expect("bound");
+    let supervisor = world.spawn_supervisor();
+    assert_eq!(supervisor.ended().code(), Some(2), "{}", supervisor.log());
+    assert!(
+        supervisor.log().contains("another program listens"),
+        "{}",
+        supervisor.log()
+    );
+    drop(other);
+    // What a dead program left is replaced.
+    let _supervisor = world.start();
+    let _client = UnixStream::connect(&place).expect("it listens");
+    world.check();
+}
+
+/// A start that was refused was none: the next one finds the ledger closed.
+#[test]
+fn a_refused_token_leaves_everything_as_it_was() {
+    let world = World::builder().config(&config("127.0.0.1:0")).build();
+    world.write_token();
+    assert!(world.start().terminate().success());
+    fs::set_permissions(world.path("token"), fs::Permissions::from_mode(0o644)).expect("ours");
+    let refused = world.spawn_supervisor();
+    assert_eq!(refused.ended().code(), Some(2), "{}", refused.log());
+    fs::set_permissions(world.path("token"), fs::Permissions::from_mode(0o600)).expect("ours");
+    let _supervisor = world.start();
+    assert!(!world.log().contains("was killed"), "{}", world.log());
+    world.check();
+}
+
+/// Whoever only connects takes no descriptors from the work.
+#[test]
+fn connections_without_a_token_leave_room() {
+    const LIMIT: usize = 256;
+    let world = World::builder().config(&config("127.0.0.1:0")).build();
+    world.write_token();
+    let supervisor = world.start();
+    let http = world.http();
+    let pid = supervisor.process.pid.to_string();
+    let limit = format!("--nofile={LIMIT}:");
+    let status = Command::new("prlimit")
+        .args(["--pid", &pid, &limit])
+        .status();
+    assert!(status.expect("util-linux is there").success());
+    let clients: Vec<TcpStream> = (0..LIMIT + 100)
+        .map(|_| TcpStream::connect(http.address()).expect("it listens"))
+        .collect();
+    let task = world.run().steps(["exit:0"]).detached();
+    assert_eq!(world.ended(&task.id)["status"], "success");
+    drop(clients);
     world.check();
 }

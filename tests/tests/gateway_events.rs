@@ -1,7 +1,7 @@
 //! The event log over HTTP: nothing lost, nothing twice, and the last word first.
 
 use serde_json::{Value, json};
-use tests::harness::{GENEROUS, Sent, Source, World, wait_for};
+use tests::harness::{Bins, GENEROUS, Sent, Source, World, wait_for};
 
 const CONFIG: &str = "[http]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"{dir}/token\"\n\
     [shutdown]\ndrain_ms = 0\ngrace_ms = 0\n";
@@ -131,5 +131,30 @@ fn a_shutdown_is_told_to_everyone_first() {
         kinds(&ends.until("task.ended")),
         ["service_shutdown", "task.ended"]
     );
+    world.check();
+}
+
+/// A rebuild numbers anew: a number of the ledger before means nothing in the new one.
+#[test]
+fn a_rebuilt_ledger_is_a_gap() {
+    let world = world();
+    let first = world.start();
+    let http = world.http();
+    let task = world.post_task(&http, &["exit:0"]);
+    let _ended = world.ended(&task.id);
+    assert!(first.terminate().success());
+    let mut recover = world.command(Bins::locate().supervisor());
+    recover.arg("recover");
+    let _said = world.finish(recover).ok();
+    let _second = world.start();
+    let http = wait_for("the next gateway", GENEROUS, || {
+        let http = world.http();
+        http.try_ask("GET", "/healthz", "").map(|_| http)
+    });
+    let back = http.with("last-event-id", "2");
+    let (_source, hello) = Source::open(&back, "/v1/events");
+    assert_eq!(hello["resume"], "gap", "{hello}");
+    let (_source, hello) = Source::open(&http, "/v1/events?from=1");
+    assert_eq!(hello["resume"], "ok", "it asks for what there is: {hello}");
     world.check();
 }

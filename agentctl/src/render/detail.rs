@@ -2,6 +2,7 @@
 
 use protocol::Timestamp;
 use protocol::view::{EvidenceView, IntentView, Requester, ResultView, TaskDetail, TaskView};
+use protocol::vocab::Via;
 
 use crate::render::style::{Colour, Ink};
 use crate::render::task::{Screen, ran_ms, usage};
@@ -243,6 +244,13 @@ fn requester(who: &Requester) -> String {
         (None, None) => None,
     };
     let mut parts = Vec::new();
+    if who.uid.is_none() && process.is_none() {
+        parts.push(match who.via {
+            Via::Http => "a client of the gateway".to_owned(),
+            Via::Supervisor => "the supervisor".to_owned(),
+            Via::Control | Via::Signal => "an unknown user".to_owned(),
+        });
+    }
     parts.extend(who.uid.map(|uid| format!("uid {uid}")));
     parts.extend(process);
     parts.push(format!("via {}", who.via));
@@ -281,7 +289,7 @@ mod tests {
     use crate::render::task::tests::{NOW, ended_task};
     use protocol::StopReason;
     use protocol::view::Ancestor;
-    use protocol::vocab::{IntentOutcome, SignalledBy, Via};
+    use protocol::vocab::{IntentOutcome, SignalledBy};
 
     fn intent() -> IntentView {
         IntentView {
@@ -368,6 +376,14 @@ Evidence
             colour: Colour::Off,
         };
         assert_eq!(show(&whole, NOW, screen), expected);
+    }
+
+    #[test]
+    fn who_has_no_user_is_named_all_the_same() {
+        let mut who = intent().requested_by;
+        (who.uid, who.pid, who.comm, who.tty, who.via) = (None, None, None, None, Via::Http);
+        who.ancestry.clear();
+        assert_eq!(requester(&who), "a client of the gateway via http");
     }
 
     #[test]

@@ -67,7 +67,10 @@ pub(crate) fn conclusion(task: &TaskView, now: Timestamp) -> String {
     let exit = telling_exit(task).map_or_else(String::new, |exit| {
         format!("; its agent {}", clean(&exit.to_string()))
     });
-    let by = task.ended_by.as_deref().map(clean);
+    let by = task.ended_by.as_deref().map(|by| match by {
+        "http" => "a client of the gateway (over HTTP)".to_owned(),
+        _ => clean(by),
+    });
     let says = match (&task.result, reason) {
         (Some(_), ArchiveReason::Completed) => ": its own result says success",
         (Some(_) | None, _) => "",

@@ -11,10 +11,10 @@ use tokio::task::JoinSet;
 
 use super::ControlCall;
 use super::connection::{Timing, serve_connection};
-use crate::socket::{Acceptor, Admission, Peer};
+use crate::socket::{Acceptor, Admission, Peer, most_clients};
 
 /// Most clients at a time: an attached `run` and a `wait` for each of a
-/// thousand tasks, and still far fewer than the descriptors of a process.
+/// thousand tasks, and still no more than a quarter of the descriptors.
 pub const MAX_CONNECTIONS: usize = 2048;
 
 /// The control socket, ready to be served.
@@ -89,7 +89,7 @@ impl ControlServer {
                     .with_hint("its owner can open it to a group: `[control] group`"),
             );
         }
-        (connections >= self.max_connections).then(|| {
+        (connections >= most_clients(self.max_connections)).then(|| {
             tracing::warn!(connections, "a client was refused: there are too many");
             let message = format!("the supervisor serves {connections} clients, and no more");
             ErrorBody::new(ErrorCode::Limit, message).with_hint("try again when some have ended")

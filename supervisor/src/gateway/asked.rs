@@ -25,10 +25,14 @@ pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, HttpError> {
 }
 
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<TaskId>, HttpError> {
-    let Some(value) = headers.get("idempotency-key") else {
+    let bad = |why: String| HttpError::usage(format!("Idempotency-Key: {why}"));
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else {
         return Ok(None);
     };
-    let bad = |why: String| HttpError::usage(format!("Idempotency-Key: {why}"));
+    if values.next().is_some() {
+        return Err(bad("there are two of them".to_owned()));
+    }
     let text = value.to_str().map_err(|error| bad(error.to_string()))?;
     // The header's own grammar has quotes around it.
     let id = TaskId::new(text.trim_matches('"')).map_err(|error| bad(error.to_string()))?;

@@ -1,6 +1,5 @@
 //! Bodies: read within limits, written whole or as they come.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -33,43 +32,58 @@ pub(super) enum Body {
     Whole(Option<Bytes>),
     /// It comes as `producer` makes it; who hangs up ends the producer.
     Stream {
-        producer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+        producer: Option<Pin<Box<dyn Future<Output = Result<(), CutOff>> + Send>>>,
         pieces: mpsc::Receiver<Bytes>,
+        cut_off: Option<CutOff>,
     },
 }
+
+/// There is more, and it does not come: the client must not take what it has for all.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the rest could not be read")]
+pub(super) struct CutOff;
 
 impl Body {
     /// A stream of what `producer` sends.
     pub(super) fn stream<F>(producer: impl FnOnce(mpsc::Sender<Bytes>) -> F) -> Self
     where
-        F: Future<Output = ()> + Send + 'static,
+        F: Future<Output = Result<(), CutOff>> + Send + 'static,
     {
         let (sender, pieces) = mpsc::channel(PIECES);
         Self::Stream {
             producer: Some(Box::pin(producer(sender))),
             pieces,
+            cut_off: None,
         }
     }
 }
 
 impl hyper::body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = CutOff;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|all| Ok(Frame::data(all)))),
-            Self::Stream { producer, pieces } => {
+            Self::Stream {
+                producer,
+                pieces,
+                cut_off,
+            } => {
                 if let Some(making) = producer
-                    && making.as_mut().poll(cx).is_ready()
+                    && let Poll::Ready(made) = making.as_mut().poll(cx)
                 {
                     *producer = None;
+                    *cut_off = made.err();
                 }
                 let piece = pieces.poll_recv(cx);
-                piece.map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+                piece.map(|piece| match piece {
+                    Some(bytes) => Some(Ok(Frame::data(bytes))),
+                    None => cut_off.take().map(Err),
+                })
             }
         }
     }

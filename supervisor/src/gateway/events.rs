@@ -13,7 +13,7 @@ use protocol::control::{EventsRequest, Request, Response as Answer};
 use protocol::view::{EventView, GAP_EVENT};
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::body::{Body, response};
 use super::error::HttpError;
@@ -71,7 +71,9 @@ pub(super) async fn answer(
     headers: &HeaderMap,
     mut query: Query,
 ) -> Result<Response<Body>, HttpError> {
-    let wanted_from = wanted_from(headers, &mut query).map_err(HttpError::usage)?;
+    let after = last_event_id(headers).map_err(HttpError::usage)?;
+    let from = query.take_number("from").map_err(HttpError::usage)?;
+    let begin = after.map(Begin::After).or(from.map(Begin::From));
     let mut wanted = Wanted {
         task: query.take("task"),
         kinds: query.take_all("type"),
@@ -86,7 +88,7 @@ pub(super) async fn answer(
     let Some((status, _refusing)) = asker.one(Request::Status).await?.into_status() else {
         return Err(HttpError::internal("the core answered another question"));
     };
-    let start = find_start(asker, wanted_from).await?;
+    let start = find_start(asker, begin).await?;
     let events = asker.ask(log(Some(start.from_seq), Extent::Follow)).await?;
     let hello = json!({
         "resume": match start.resume {
@@ -98,21 +100,30 @@ pub(super) async fn answer(
         "seq": start.last_seq,
     });
     let hello = format!("retry: {RETRY_MS}\nevent: hello\ndata: {hello}\n\n");
-    let body = Body::stream(|pieces| produce(hello, events, wanted, pieces));
+    let body = Body::stream(|pieces| async {
+        produce(hello, events, wanted, pieces).await;
+        Ok(())
+    });
     Ok(response(StatusCode::OK, "text/event-stream", body))
 }
 
-/// The first seq that the client wants.
-fn wanted_from(headers: &HeaderMap, query: &mut Query) -> Result<Option<u64>, String> {
-    let from = query.take_number("from")?;
+/// Where the client wants to begin.
+#[derive(Clone, Copy, Debug)]
+enum Begin {
+    /// With this seq.
+    From(u64),
+    /// Behind this one, which it has seen.
+    After(u64),
+}
+
+/// The last event that the client has seen.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, String> {
     let Some(last) = headers.get("last-event-id") else {
-        return Ok(from);
+        return Ok(None);
     };
     let last: Option<u64> = last.to_str().ok().and_then(|text| text.parse().ok());
-    match last {
-        Some(last) => Ok(Some(last.saturating_add(1))),
-        None => Err("Last-Event-ID: not a number".to_owned()),
-    }
+    let number = last.map(Some);
+    number.ok_or_else(|| "Last-Event-ID: not a number".to_owned())
 }
 
 /// How far to read.
@@ -146,9 +157,18 @@ async fn next_seq(asker: &Asker) -> Result<u64, HttpError> {
     Err(asker.gone())
 }
 
-async fn find_start(asker: &Asker, wanted_from: Option<u64>) -> Result<Start, HttpError> {
+async fn find_start(asker: &Asker, begin: Option<Begin>) -> Result<Start, HttpError> {
     let next_seq = next_seq(asker).await?;
+    // A rebuild numbers anew: who has seen one of these numbers saw it in the
+    // ledger before, or cannot tell.
+    let numbered_anew =
+        matches!(begin, Some(Begin::After(last @ 1..)) if last <= asker.rebuilt_seq);
+    let wanted_from = begin.map(|begin| match begin {
+        Begin::From(from) => from,
+        Begin::After(last) => last.saturating_add(1),
+    });
     let (resume, from_seq) = match wanted_from {
+        Some(_) if numbered_anew => (Resume::Gap, next_seq),
         None => (Resume::Ok, next_seq),
         // Another ledger, or an older state of this one.
         Some(from) if from > next_seq => (Resume::Gap, next_seq),
@@ -173,16 +193,21 @@ async fn produce(
     wanted: Wanted,
     pieces: mpsc::Sender<Bytes>,
 ) {
+    let heartbeat = || Bytes::from_static(b": heartbeat\n\n");
     let mut piece = Some(Bytes::from(hello));
+    // What is filtered out is silence as well.
+    let mut next_heartbeat = Instant::now() + HEARTBEAT;
     loop {
-        if let Some(piece) = piece.take()
-            && pieces.send(piece).await.is_err()
-        {
-            return;
+        if let Some(piece) = piece.take() {
+            if pieces.send(piece).await.is_err() {
+                return;
+            }
+            next_heartbeat = Instant::now() + HEARTBEAT;
         }
-        piece = match timeout(HEARTBEAT, events.recv()).await {
-            Err(_) => Some(Bytes::from_static(b": heartbeat\n\n")),
-            Ok(Some(Answer::Event(event))) => wanted.takes(&event).then(|| frame(&event)),
+        piece = match timeout_at(next_heartbeat, events.recv()).await {
+            Err(_) => Some(heartbeat()),
+            Ok(Some(Answer::Event(event))) if wanted.takes(&event) => Some(frame(&event)),
+            Ok(Some(Answer::Event(_))) => (Instant::now() >= next_heartbeat).then(heartbeat),
             // The supervisor leaves, or cannot read its ledger: the client
             // comes back with its last id.
             Ok(Some(_) | None) => return,
@@ -245,6 +270,7 @@ mod tests {
             calls,
             entry: Entry::Refused,
             last_word: LastWord::default(),
+            rebuilt_seq: 0,
         };
         let core = tokio::spawn(async move {
             while let Some(HttpCall::Ask { reply, .. }) = received.recv().await {
@@ -256,6 +282,34 @@ mod tests {
         assert_eq!((start.resume, start.from_seq), (Resume::Ok, 4));
         drop(asker);
         core.await.expect("no panic");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_filtered_out_is_silence() {
+        let (events, received) = mpsc::channel(1);
+        let (pieces, mut sent) = mpsc::channel(1);
+        let wanted = Wanted {
+            task: Some("a".into()),
+            kinds: Vec::new(),
+        };
+        let sending = tokio::spawn(produce(String::from("hello"), received, wanted, pieces));
+        let others = tokio::spawn(async move {
+            let other = || Answer::Event(event("task.ended", Some("b")));
+            while events.send(other()).await.is_ok() {
+                tokio::time::sleep(HEARTBEAT / 3).await;
+            }
+        });
+        assert_eq!(sent.recv().await.as_deref(), Some(&b"hello"[..]));
+        let begun = Instant::now();
+        for n in 1..4 {
+            let heard = tokio::time::timeout(n * 2 * HEARTBEAT, sent.recv()).await;
+            let heard = heard.expect("a sign of life");
+            assert_eq!(heard.as_deref(), Some(&b": heartbeat\n\n"[..]));
+            assert!(begun.elapsed() <= (n + 1) * HEARTBEAT);
+        }
+        drop(sent);
+        sending.await.expect("it ends with its client");
+        others.await.expect("it ends with its reader");
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,8 +7,8 @@ use hyper::header::{AUTHORIZATION, ETAG, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Request as HttpRequest, Response, StatusCode};
 use protocol::control::{
-    Again, DrainRequest, ErrorBody, KeepAct, KeepRequest, Request, Response as Answer, SessionAct,
-    SessionChange, SessionsRequest, StopRequest,
+    Again, DrainRequest, ErrorBody, ErrorCode, KeepAct, KeepRequest, Request, Response as Answer,
+    SessionAct, SessionChange, SessionsRequest, StopRequest,
 };
 use protocol::json::StopGoal;
 use protocol::view::StopResult;
@@ -44,6 +44,8 @@ pub(super) struct Asker {
     pub(super) calls: mpsc::Sender<HttpCall>,
     pub(super) entry: Entry,
     pub(super) last_word: LastWord,
+    /// The last seq that a rebuild of the ledger wrote.
+    pub(super) rebuilt_seq: u64,
 }
 
 impl Asker {
@@ -364,8 +366,12 @@ fn stopped(
         return Err(refusal.into());
     }
     let alive = |outcome| outcome == StopOutcome::StillAlive;
+    let mut object = render::stopped(&results, patience.goal())?;
     if patience == Patience::Waits && results.iter().any(|result| alive(result.outcome)) {
         *status = StatusCode::CONFLICT;
+        let refusal = ErrorBody::new(ErrorCode::NotGone, "it was stopped, and something lives on")
+            .with_hint("`why` and `agentctl orphans` name it; ask again when it is gone");
+        object["error"] = protocol::json::refusal(&refusal)["error"].take();
     }
-    render::stopped(&results, patience.goal())
+    Ok(object)
 }

@@ -7,7 +7,7 @@ use protocol::json;
 use protocol::vocab::Stream;
 use tokio::sync::mpsc;
 
-use super::body::{Body, response};
+use super::body::{Body, CutOff, response};
 use super::error::HttpError;
 use super::handle::Asker;
 use super::routes::Query;
@@ -79,7 +79,7 @@ async fn produce(
     mut answers: mpsc::Receiver<Answer>,
     form: Form,
     pieces: mpsc::Sender<Bytes>,
-) {
+) -> Result<(), CutOff> {
     let mut next = match first {
         Some(first) => Some(first),
         None => answers.recv().await,
@@ -89,14 +89,20 @@ async fn produce(
             (Answer::Log(chunk), Form::Raw) => Some(Bytes::from(chunk.bytes)),
             (Answer::Log(chunk), Form::Lines(stream)) => Some(line(stream, &chunk)),
             (Answer::Error(error), Form::Lines(_)) => Some(error_line(&error)),
+            // Bytes have no place for words.
+            (Answer::Error(_), Form::Raw) => return Err(CutOff),
             // The end, and nothing else comes.
             (_, Form::Raw | Form::Lines(_)) => None,
         };
-        let Some(piece) = piece else { return };
+        let Some(piece) = piece else { return Ok(()) };
         if pieces.send(piece).await.is_err() {
-            return;
+            return Ok(());
         }
         next = answers.recv().await;
+    }
+    match form {
+        Form::Raw => Err(CutOff),
+        Form::Lines(_) => Ok(()),
     }
 }
 
@@ -106,4 +112,46 @@ fn line(stream: Stream, chunk: &LogChunk) -> Bytes {
 
 fn error_line(error: &ErrorBody) -> Bytes {
     Bytes::from(format!("{}\n", json::refusal(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use protocol::control::ErrorCode;
+
+    fn chunk() -> Answer {
+        Answer::Log(LogChunk {
+            offset: 0,
+            bytes: b"half".to_vec(),
+        })
+    }
+
+    /// What a client gets of these answers.
+    async fn raw(answers: Vec<Answer>) -> Result<Bytes, CutOff> {
+        let (sender, received) = mpsc::channel(answers.len());
+        for answer in answers {
+            sender.send(answer).await.expect("there is room");
+        }
+        drop(sender);
+        let body = Body::stream(|pieces| produce(None, received, Form::Raw, pieces));
+        body.collect().await.map(|all| all.to_bytes())
+    }
+
+    #[tokio::test]
+    async fn a_raw_log_that_is_cut_off_does_not_look_whole() {
+        let end = Answer::LogEnd {
+            offset: 4,
+            gap_bytes: 0,
+        };
+        let whole = raw(vec![chunk(), end]).await.expect("to its end");
+        assert_eq!(&whole[..], b"half");
+        let error = ErrorBody::new(ErrorCode::Internal, "unreadable");
+        let _cut_off = raw(vec![chunk(), Answer::Error(error)])
+            .await
+            .expect_err("an error");
+        let _gone = raw(vec![chunk()])
+            .await
+            .expect_err("nobody said that it is all");
+    }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::mpsc;
@@ -18,10 +19,11 @@ use super::handle::{Asker, Entry, handle};
 use super::patience::Patient;
 use super::token::Token;
 use super::{HttpCall, LastWord};
-use crate::socket::{Acceptor, Admission, Peer};
+use crate::socket::{Acceptor, Admission, Peer, Sparing, most_clients};
 
 /// Most clients at a time: a thousand that follow the events, and as many that
-/// come and go.
+/// come and go. Fewer where the process may have few descriptors: nobody needs a token to
+/// connect.
 const MAX_CONNECTIONS: usize = 2048;
 
 /// Most of those that are refused because there are so many: more are not answered.
@@ -42,6 +44,12 @@ const MAX_BUFFER: usize = 64 << 10;
 /// Pause after a failure to accept: without it the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A silent client is asked for a sign of life after these seconds, then so often, so many
+/// times.
+const KEEP_IDLE_S: u32 = 60;
+const KEEP_INTERVAL_S: u32 = 15;
+const KEEP_COUNT: u32 = 4;
+
 /// The answer to one client too many.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n\
     connection: close\r\ncontent-length: 0\r\n\r\n";
@@ -59,6 +67,7 @@ pub enum Listener {
 #[derive(Debug)]
 pub struct GatewayServer {
     door: Door,
+    rebuilt_seq: u64,
 }
 
 #[derive(Debug)]
@@ -81,7 +90,17 @@ impl GatewayServer {
             Listener::Tcp(listener, token) => Door::Tcp(listener, Arc::new(token)),
             Listener::Unix(acceptor, admission) => Door::Unix(acceptor, admission),
         };
-        Self { door }
+        Self {
+            door,
+            rebuilt_seq: 0,
+        }
+    }
+
+    /// The same for a ledger whose events up to this one were written by a rebuild.
+    #[must_use]
+    pub fn over(mut self, rebuilt_seq: u64) -> Self {
+        self.rebuilt_seq = rebuilt_seq;
+        self
     }
 
     /// Serves until it is dropped. Requests go to `calls`; the connections run
@@ -92,6 +111,7 @@ impl GatewayServer {
         last_word: LastWord,
         connections: &mut JoinSet<()>,
     ) {
+        let mut failures = Sparing::default();
         loop {
             let client = tokio::select! {
                 // Both are cancel-safe.
@@ -103,14 +123,18 @@ impl GatewayServer {
                 }
                 client = self.door.accept() => client,
             };
+            let most = most_clients(MAX_CONNECTIONS);
+            let refused = MAX_REFUSED.min(most);
             match client {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    tracing::warn!(%error, "the gateway could not accept a connection");
+                    if failures.is_due() {
+                        tracing::warn!(%error, "the gateway could not accept a connection");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
-                Ok(client) if connections.len() >= MAX_CONNECTIONS + MAX_REFUSED => drop(client),
-                Ok(client) if connections.len() >= MAX_CONNECTIONS => {
+                Ok(client) if connections.len() >= most + refused => drop(client),
+                Ok(client) if connections.len() >= most => {
                     tracing::debug!("the gateway has too many clients");
                     connections.spawn(refuse(client));
                 }
@@ -119,6 +143,7 @@ impl GatewayServer {
                         calls: calls.clone(),
                         entry: self.door.entry(&client),
                         last_word: last_word.clone(),
+                        rebuilt_seq: self.rebuilt_seq,
                     };
                     admit(client, asker, connections);
                 }
@@ -158,12 +183,24 @@ fn admit(client: Client, asker: Asker, connections: &mut JoinSet<()>) {
         Client::Tcp(stream) => {
             // Without it small answers wait; a failure only costs time.
             let _slower = stream.set_nodelay(true);
+            if let Err(error) = keep_alive(&stream) {
+                tracing::debug!(%error, "whether a client is still there is not asked");
+            }
             connections.spawn(serve_connection(stream, asker));
         }
         Client::Unix(stream, _) => {
             connections.spawn(serve_connection(stream, asker));
         }
     }
+}
+
+/// A client whose machine is gone says nothing any more, and where nothing is sent to it
+/// nobody would notice.
+fn keep_alive(stream: &TcpStream) -> nix::Result<()> {
+    setsockopt(stream, sockopt::TcpKeepIdle, &KEEP_IDLE_S)?;
+    setsockopt(stream, sockopt::TcpKeepInterval, &KEEP_INTERVAL_S)?;
+    setsockopt(stream, sockopt::TcpKeepCount, &KEEP_COUNT)?;
+    setsockopt(stream, sockopt::KeepAlive, &true)
 }
 
 /// Says no, whatever the client asks.
@@ -221,6 +258,7 @@ mod tests {
                 gid: 0,
             }),
             last_word: LastWord::default(),
+            rebuilt_seq: 0,
         };
         (
             theirs,

@@ -1,11 +1,12 @@
 //! The bearer token: read once at the start, compared in constant time.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use sha2::{Digest, Sha256};
 
 /// Shorter ones can be guessed.
@@ -26,6 +27,9 @@ pub enum TokenError {
         /// The system's answer.
         source: io::Error,
     },
+    /// A folder, a named pipe or the like.
+    #[error("the gateway's token file {} is not a regular file", .0.display())]
+    NotAFile(PathBuf),
     /// Everyone on this machine knows it.
     #[error("the gateway's token file {} is open to everyone: `chmod 600` it", .0.display())]
     OpenToAll(PathBuf),
@@ -52,9 +56,17 @@ impl Token {
             path: path.to_owned(),
             source,
         };
-        let file = File::open(path).map_err(unreadable)?;
-        let mode = file.metadata().map_err(unreadable)?.mode();
-        if mode & OPEN_TO_ALL != 0 {
+        // A named pipe would wait for whoever writes into it.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlag::O_NONBLOCK.bits())
+            .open(path)
+            .map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(TokenError::NotAFile(path.to_owned()));
+        }
+        if metadata.mode() & OPEN_TO_ALL != 0 {
             return Err(TokenError::OpenToAll(path.to_owned()));
         }
         let mut text = String::new();
@@ -111,6 +123,18 @@ mod tests {
         for other in [&b""[..], b"0123456789abcdeg", b"0123456789abcdef\n"] {
             assert!(!token.is(other));
         }
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = TempFolder::create(&[std::env::temp_dir()]).expect("a folder");
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).expect("made");
+        for path in [pipe.as_path(), folder.path()] {
+            let refused = Token::load(path).expect_err("no file");
+            assert!(matches!(refused, TokenError::NotAFile(_)), "{refused}");
+        }
+        folder.remove().expect("ours");
     }
 
     #[test]

@@ -59,14 +59,19 @@ pub fn replace(path: &Path, new: &Path, now: Timestamp) -> Result<Option<PathBuf
     Ok(found.then_some(kept))
 }
 
-/// No intent of this ledger will have an id up to `id`.
+/// No intent of this ledger will have an id up to `id`, and what it holds now is
+/// what a rebuild wrote.
 ///
 /// # Errors
 /// [`OpenError`], if it cannot be written.
-pub fn begin_intents_behind(path: &Path, id: u64) -> Result<(), OpenError> {
-    let failed = OpenError::sql("number the intents of", path);
+pub fn seal_rebuilt(path: &Path, id: u64) -> Result<(), OpenError> {
+    let failed = OpenError::sql("finish the rebuild of", path);
     let db = Connection::open(path).map_err(&failed)?;
     meta::write(&db, meta::PRUNED_INTENT, &id.to_string()).map_err(&failed)?;
+    let last: Option<i64> = db
+        .query_row("SELECT max(seq) FROM agent_run_event", [], |row| row.get(0))
+        .map_err(&failed)?;
+    meta::write(&db, meta::REBUILT_SEQ, &last.unwrap_or(0).to_string()).map_err(&failed)?;
     db.close().map_err(|(_, error)| failed(error))
 }
 

@@ -19,6 +19,9 @@ pub(super) const PRUNED_BOOT: &str = "pruned_boot";
 /// The highest intent that retention took away, or that may have been lost with
 /// an earlier ledger, so that none is used again.
 pub(super) const PRUNED_INTENT: &str = "pruned_intent";
+/// The last seq that a rebuild wrote: up to it the numbers are not those of the
+/// ledger before. Missing where there was no rebuild.
+pub(super) const REBUILT_SEQ: &str = "rebuilt_seq";
 
 /// The value of [`IN_USE`] after an orderly end.
 pub(super) const CLEAN: &str = "clean";

@@ -35,7 +35,7 @@ pub mod syncs;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use aside::{begin_intents_behind, building, remove, replace, tasks_in};
+pub use aside::{building, remove, replace, seal_rebuilt, tasks_in};
 pub use ballast::Room;
 pub use error::{EXIT_LEDGER_UNUSABLE, LedgerError, OpenError, StoreError};
 pub use front::Front;

@@ -77,6 +77,8 @@ pub struct OpenReport {
     pub before: Before,
     /// The copy of the old ledger that a migration kept.
     pub kept_copy: Option<PathBuf>,
+    /// The last seq that a rebuild wrote; 0 if there was none.
+    pub rebuilt_seq: u64,
     /// The seq of the next event.
     pub next_seq: u64,
     /// An intent id that was never used, nor is any above it.
@@ -124,6 +126,7 @@ fn open_once(options: &OpenOptions) -> Result<Ledger, OpenError> {
         ledger_id: ledger_id(&db, path)?,
         before,
         kept_copy,
+        rebuilt_seq: meta::count(&db, meta::REBUILT_SEQ).map_err(&failed)?,
         next_seq: next_seq(&db).map_err(&failed)?,
         next_intent: next_intent(&db).map_err(&failed)?,
     };

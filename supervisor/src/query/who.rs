@@ -11,8 +11,11 @@ const MAX_NAME: usize = 64;
 
 /// `uid 0 comm agentctl (pid 4242, under bash ← sshd, on pts/3)`.
 pub(super) fn requester(who: &Requester) -> String {
-    let Some(uid) = who.uid.filter(|_| who.via != Via::Supervisor) else {
-        return "the supervisor".to_owned();
+    let uid = match (who.via, who.uid) {
+        (Via::Supervisor, _) => return "the supervisor".to_owned(),
+        (Via::Http, None) => return "a client of the gateway (over HTTP)".to_owned(),
+        (Via::Control | Via::Signal, None) => "?".to_owned(),
+        (Via::Control | Via::Http | Via::Signal, Some(uid)) => uid.to_string(),
     };
     let comm = who.comm.as_deref().unwrap_or("?");
     let mut more = Vec::new();

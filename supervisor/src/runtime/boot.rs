@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::clock;
 use super::core_loop::{Core, LoopEnd};
-use super::doors::Doors;
+use super::doors::{Doors, Ready};
 use super::input::CoreInput;
 use super::rebuild::RebuildError;
 use super::service::Service;
@@ -73,6 +73,8 @@ pub(super) enum BootError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Token(#[from] TokenError),
+    #[error("`[http] listen` names {}, {what}: name another path, or take that away", path.display())]
+    Taken { path: PathBuf, what: &'static str },
     #[error("{operation}")]
     System {
         operation: &'static str,
@@ -87,7 +89,9 @@ pub(super) enum BootError {
 impl BootError {
     const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::NoGroup(_) | Self::Token(_) => cli::EXIT_USAGE,
+            Self::Config(_) | Self::NoGroup(_) | Self::Token(_) | Self::Taken { .. } => {
+                cli::EXIT_USAGE
+            }
             Self::Telemetry(error) => match error {
                 TelemetryError::Level { .. } => cli::EXIT_USAGE,
                 TelemetryError::File { .. } | TelemetryError::Twice => cli::EXIT_ERROR,
@@ -230,9 +234,12 @@ impl Start {
         let places = held.places().clone();
         let folders = Folders::new(&Path::new(&places.state_dir).join(TASKS_DIR));
         let here = sys::process::here().map_err(BootError::system("read /proc"))?;
+        let ready = Ready::find(&config.http).await?;
         let opened = open_ledger(&places, &folders, here.boot_id.clone(), &config).await?;
         let (watches, driver) = fswatch::open();
-        let doors = Doors::open(&held, &config, &watches, driver).await?;
+        let mut doors = Doors::open(&held, &config, &watches, driver, ready)?;
+        let rebuilt_seq = opened.report.rebuilt_seq;
+        doors.gateway = doors.gateway.map(|gateway| gateway.over(rebuilt_seq));
         held.announce()?;
         let registry = Registry::load(Path::new(&places.providers_dir));
         for problem in registry.problems() {

@@ -73,7 +73,7 @@ impl Core {
     }
 
     fn stop_to_archive(&mut self, id: &TaskId, by: Requester, reply: ReplySender) {
-        tracing::info!(task = %id, uid = by.uid, pid = by.pid, "stopped to be archived");
+        tracing::info!(task = %id, by = %name_of(&by), via = %by.via, pid = by.pid, "stopped to be archived");
         self.step(
             id,
             Input::Command(Command::Stop {

@@ -281,6 +281,13 @@ impl Core {
         )))
     }
 
+    /// The task that keeps a key busy.
+    pub(super) fn holder_of(&mut self, key: &Key) -> Option<TaskId> {
+        let live = self.live_keys.get(key).cloned();
+        live.or_else(|| self.queued_of_key(key))
+            .or_else(|| self.held.of_key(key).map(|(holder, _)| holder))
+    }
+
     fn queued_of_key(&self, key: &Key) -> Option<TaskId> {
         let of_key = |id: &&TaskId| {
             let live = self.tasks.get(*id);

@@ -108,7 +108,7 @@ pub(super) async fn rebuild(
     opened.close()?;
     written?;
     // What a shim was told before may reach it, and us, only now.
-    ledger::begin_intents_behind(&new, first_unused(&found, clock::now()))?;
+    ledger::seal_rebuilt(&new, first_unused(&found, clock::now()))?;
     report.kept = ledger::replace(path, &new, clock::now())?;
     report.ended = found.iter().filter(|task| task.status.is_some()).count();
     report.live = found.len() - report.ended;

@@ -2,9 +2,9 @@
 //! first, and goes on when its tree is proven gone.
 
 use lifecycle::{Command, Event, EventBody, Input};
-use protocol::control::{ErrorBody, OnNotFound, Response, RunOption, RunRequest};
+use protocol::control::{ErrorBody, ErrorCode, OnNotFound, Response, RunOption, RunRequest};
 use protocol::view::{Links, Requester};
-use protocol::{StopReason, TaskId};
+use protocol::{Key, StopReason, TaskId};
 use tokio::sync::oneshot;
 
 use super::admit::Admitted;
@@ -38,6 +38,8 @@ pub(super) struct Dispatch {
     /// This one is no longer put aside, at somebody's word, when the new one has
     /// its row.
     pub(super) unarchives: Option<(TaskId, Requester)>,
+    /// Its caller is told of the task that keeps the key busy as an object as well.
+    pub(super) names_holder: bool,
 }
 
 /// What is to be done about a live task with the same key.
@@ -80,6 +82,7 @@ impl Dispatch {
             run_as: None,
             account: None,
             unarchives: None,
+            names_holder: false,
         }
     }
 
@@ -115,6 +118,7 @@ impl Core {
         reply: ReplySender,
     ) -> Result<(), LedgerError> {
         container::forget(&mut dispatch.request);
+        dispatch.names_holder = matches!(asker, Asker::HttpPeer(_) | Asker::HttpToken);
         if let Err(refusal) = dispatch.take(options, asker) {
             self.batch.answer(reply, Response::Error(refusal));
             return Ok(());
@@ -134,6 +138,27 @@ impl Core {
         self.dispatch(dispatch, reply).await
     }
 
+    /// Over HTTP with the task that is in the way.
+    async fn refused(
+        &mut self,
+        refusal: ErrorBody,
+        dispatch: &Dispatch,
+    ) -> Result<Response, LedgerError> {
+        let busy = dispatch.names_holder && refusal.code == ErrorCode::KeyBusy;
+        let key = dispatch.request.key.clone().filter(|_| busy);
+        let holder = key.and_then(|key| self.holder_of(&Key::new(key).ok()?));
+        let Some(holder) = holder else {
+            return Ok(Response::Error(refusal));
+        };
+        Ok(match self.task_view(&holder).await? {
+            Some(task) => Response::Conflict {
+                refusal,
+                task: Box::new(task),
+            },
+            None => Response::Error(refusal),
+        })
+    }
+
     /// Answers at once with a refusal, else when the agent was exec'd or the
     /// task ended. Nothing is stopped for a dispatch that is refused.
     pub(super) async fn dispatch(
@@ -144,7 +169,8 @@ impl Core {
         let admitted = match self.admit(&dispatch).await? {
             Ok(admitted) => admitted,
             Err(refusal) => {
-                self.batch.answer(reply, Response::Error(refusal));
+                let response = self.refused(refusal, &dispatch).await?;
+                self.batch.answer(reply, response);
                 return Ok(());
             }
         };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lifecycle::verdict::name_of;
 use lifecycle::{Command, Input};
 use protocol::control::{ErrorBody, ErrorCode, Response, StopRequest, WaitRequest};
 use protocol::view::{Requester, StopResult, Survivor, TaskView};
@@ -103,7 +104,7 @@ impl Core {
 
     fn request_stop(&mut self, id: &TaskId, request: &StopRequest, by: &Requester) {
         tracing::info!(
-            task = %id, reason = %request.reason, uid = by.uid, pid = by.pid,
+            task = %id, reason = %request.reason, by = %name_of(by), via = %by.via, pid = by.pid,
             "stop requested"
         );
         self.step(

@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use super::bind::{BindError, Bound, SocketPlace};
+use super::crowd::Sparing;
 use super::peer::Peer;
 use crate::fswatch::{Change, Changes, Interest, Watches};
 
@@ -33,8 +34,12 @@ pub struct Acceptor {
     changes: Option<Changes>,
     /// When to look again after a failure.
     look_again: Option<Instant>,
+    /// When it was bound again last.
+    rebound_at: Option<Instant>,
     /// What kept it from being bound again, so that it is said once.
     trouble: Option<String>,
+    /// What is said when none can be accepted.
+    failures: Sparing,
     /// Accepted from a socket that was replaced.
     waiting: VecDeque<UnixStream>,
 }
@@ -54,7 +59,9 @@ impl Acceptor {
             watches,
             changes: None,
             look_again: None,
+            rebound_at: None,
             trouble: None,
+            failures: Sparing::default(),
             waiting,
         })
     }
@@ -101,7 +108,9 @@ impl Acceptor {
 
     async fn pause_after(&mut self, error: &io::Error) {
         if error.kind() != io::ErrorKind::ConnectionAborted {
-            tracing::warn!(socket = %self.place.path().display(), %error, "a connection could not be accepted");
+            if self.failures.is_due() {
+                tracing::warn!(socket = %self.place.path().display(), %error, "a connection could not be accepted");
+            }
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     }
@@ -128,6 +137,12 @@ impl Acceptor {
         if self.bound.is_in_place() {
             return;
         }
+        // Whoever takes the place again and again may be another one who keeps it.
+        let pause = self.rebound_at.map(|at| at + REBIND_PAUSE);
+        if pause.is_some_and(|until| Instant::now() < until) {
+            self.look_again = pause;
+            return;
+        }
         let socket = self.place.path();
         match self.place.bind() {
             Ok(bound) => {
@@ -142,6 +157,7 @@ impl Acceptor {
                 // The directory may be another one than the one watched.
                 self.changes = None;
                 self.look_again = None;
+                self.rebound_at = Some(Instant::now());
                 self.trouble = None;
             }
             Err(error) => {

@@ -4,10 +4,12 @@
 
 mod acceptor;
 mod bind;
+mod crowd;
 mod frames;
 mod peer;
 
 pub use acceptor::Acceptor;
 pub use bind::{BindError, Keeper, SocketPlace};
+pub use crowd::{Sparing, most_clients};
 pub use frames::{FrameReader, OpenError, WireError, send_all};
 pub use peer::{Admission, Peer};
