@@ -118,11 +118,13 @@ fn folders_and_group_are_made_as_the_notes_say() {
     );
     let guest = Guest::boot(&(copies + &prepared("[control]\ngroup = \"agent-operators\"", "")));
     guest.sh("systemd-sysusers agent-supervisor.conf");
+    // As the unit has it under `User=nobody`.
+    guest.sh("install -d -m 700 -o nobody /var/lib/agent-supervisor");
     guest.sh("systemd-tmpfiles --create agent-supervisor.conf");
-    let modes =
-        guest.sh("stat -c '%a %U' /var/lib/agent-supervisor /etc/agent-supervisor/providers.d");
-    assert_eq!(modes, "700 root\n755 root\n");
+    let modes = "stat -c '%a %U' /var/lib/agent-supervisor /etc/agent-supervisor/providers.d";
+    assert_eq!(guest.sh(modes), "700 nobody\n755 root\n");
     start(&guest);
+    assert_eq!(guest.sh(modes), "700 root\n755 root\n");
     let socket = guest.sh("stat -c '%a %G' /run/agent-supervisor/control.sock");
     assert_eq!(socket, "660 agent-operators\n");
 }

@@ -8,11 +8,13 @@
 //! | `stdout.log`, `stderr.log`, `journal` | shim | |
 //! | `settled` | supervisor, after the end | what the ledger says of it |
 //!
-//! Retention moves the folder aside (`<id>.pruned`) before its row goes.
+//! Retention moves the folder aside (`<id>.pruned`) before its row goes. A folder that
+//! no rebuild of the ledger understands is moved aside or marked ([`lost`]).
 //!
 //! None of the supervisor's files is synced, but for the `spec` of a task that
 //! waits: the ledger is what counts, and both matter only together with it.
 
+mod lost;
 mod pruned;
 mod settled;
 mod spec;

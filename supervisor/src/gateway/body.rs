@@ -32,11 +32,13 @@ pub(super) enum Body {
     Whole(Option<Bytes>),
     /// It comes as `producer` makes it; who hangs up ends the producer.
     Stream {
-        producer: Option<Pin<Box<dyn Future<Output = Result<(), CutOff>> + Send>>>,
+        producer: Option<Pin<Box<Producer>>>,
         pieces: mpsc::Receiver<Bytes>,
         cut_off: Option<CutOff>,
     },
 }
+
+type Producer = dyn Future<Output = Result<(), CutOff>> + Send;
 
 /// There is more, and it does not come: the client must not take what it has for all.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

@@ -33,6 +33,7 @@ mod input;
 mod keep;
 mod leave;
 mod live;
+mod lost;
 mod managed;
 mod memory;
 mod naming;

@@ -140,10 +140,12 @@ impl Core {
         self.tasks.len().saturating_sub(self.queue.len())
     }
 
-    /// The same, by name.
+    /// The same, by name, less those that have ended in memory and only wait for
+    /// room on the disk: no drain waits for their agents, or stops them.
     pub(super) fn running_ids(&self) -> Vec<TaskId> {
         let started = |(id, live): (&TaskId, &super::live::Live)| {
-            live.task.started_at.is_some().then(|| id.clone())
+            let runs = live.task.started_at.is_some() && live.task.ending.is_none();
+            runs.then(|| id.clone())
         };
         self.tasks.iter().filter_map(started).collect()
     }
