@@ -111,6 +111,7 @@ fn timers_after(task: &Task, events: &[Event], now: Now) -> Vec<Action> {
             | EventBody::Unarchived { .. }
             | EventBody::Renamed { .. }
             | EventBody::OutOfMemory(_)
+            | EventBody::UnitSeen { .. }
             | EventBody::Queued { .. }
             | EventBody::StartRefused { .. }
             | EventBody::Draining { .. }
@@ -201,6 +202,7 @@ fn translate(task: &Task, number: u64, record: Record) -> Vec<Event> {
         Record::ModelSeen { at, model } => (at, EventBody::ModelSeen { model }),
         Record::FirstOutput { at } => (at, EventBody::FirstOutput {}),
         Record::OutOfMemory(oom) => (oom.at, EventBody::OutOfMemory(oom)),
+        Record::UnitSeen { at, unit } => (at, EventBody::UnitSeen { unit }),
     };
     vec![Event {
         record: Some(number),

@@ -202,6 +202,15 @@ impl Folders {
         SpecFile::wipe_env(&self.task_dir(id).join(SPEC))
     }
 
+    /// The ledger has no row of it, and no start was decided: its environment is
+    /// not kept, and a rebuild does not begin it.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn wipe_rowless(&self, id: &TaskId) -> Result<(), FolderError> {
+        SpecFile::wipe_rowless(&self.task_dir(id).join(SPEC))
+    }
+
     /// Keeps what the ledger says of a task that has ended, so that a lost
     /// ledger can be rebuilt. Nothing to do where the folder is gone.
     ///

@@ -107,6 +107,7 @@ impl Context<'_> {
             } => step::signalled(*intent_id, *signal, *target, *by),
             E::SignalSeen { signal, sender } => step::signal_seen(*signal, sender),
             E::OutOfMemory(oom) => step::out_of_memory(oom),
+            E::UnitSeen { unit } => step::unit_seen(unit),
             E::Exited { exit } => step::exited(exit),
             E::Swept { sweep, by } => step::swept(sweep, *by),
             E::ExitLearned { exit } => step::exit_learned(exit),

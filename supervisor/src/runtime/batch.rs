@@ -166,6 +166,7 @@ fn touched_key(body: &EventBody) -> Option<Key> {
         | EventBody::Unarchived { .. }
         | EventBody::Renamed { .. }
         | EventBody::OutOfMemory(_)
+        | EventBody::UnitSeen { .. }
         | EventBody::StartRefused { .. }
         | EventBody::Draining { .. }
         | EventBody::Drained { .. }

@@ -16,7 +16,7 @@ use super::input::CoreInput;
 use super::rebuild::RebuildError;
 use super::service::Service;
 use super::signals::Signals;
-use super::{background, damage, managed, offline};
+use super::{background, damage, managed, offline, trial};
 use crate::cli::{self, Cli, Command};
 use crate::config::{Config, ConfigError, ConfigFile};
 use crate::folder::{FolderError, Folders};
@@ -113,6 +113,10 @@ impl BootError {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::from_arguments();
+    if cli.background {
+        // Whoever starts the first task may hold a lock or somebody's pipe.
+        sys::descriptors::close_inherited();
+    }
     let ran = match cli.command {
         Some(Command::Offline) => offline::run(&cli),
         Some(Command::Recover) => damage::recover(&cli),
@@ -150,8 +154,9 @@ fn serve(cli: &Cli) -> Result<(), BootError> {
         background::detach().map_err(BootError::system("leave the caller's session"))?;
     }
     let (places, mode, config) = configured(cli)?;
+    let state_dir = PathBuf::from(&places.state_dir);
     let held = Held::take(places)?;
-    let log_file = Path::new(&held.places().state_dir).join(LOG_FILE);
+    let log_file = state_dir.join(LOG_FILE);
     let readiness = if cli.background {
         telemetry::init(&LogTarget::File(log_file.clone()))?;
         Readiness::ToldTo(log_file)
@@ -170,10 +175,14 @@ fn serve(cli: &Cli) -> Result<(), BootError> {
         config,
         nofile_soft,
         readiness,
+        trial: cli.trial,
     };
     let served = runtime.block_on(start.serve());
     // A sweep may wait for a process to end: the next supervisor sweeps again.
     runtime.shutdown_background();
+    if cli.trial {
+        trial::remove_folder(&state_dir);
+    }
     served
 }
 
@@ -204,18 +213,20 @@ struct Start {
     config: Config,
     nofile_soft: u64,
     readiness: Readiness,
+    trial: bool,
 }
 
 impl Start {
     async fn serve(self) -> Result<(), BootError> {
-        let signals = Signals::listen()?;
         let Self {
             held,
             mode,
             config,
             nofile_soft,
             readiness,
+            trial,
         } = self;
+        let signals = Signals::listen(trial)?;
         let places = held.places().clone();
         let folders = Folders::new(&Path::new(&places.state_dir).join(TASKS_DIR));
         let here = sys::process::here().map_err(BootError::system("read /proc"))?;

@@ -58,6 +58,7 @@ mod signals;
 mod stop;
 mod streams;
 mod timers;
+mod trial;
 mod turns;
 mod unknown_intents;
 mod unsaved;

@@ -7,6 +7,7 @@
 //! | `spec` that says so, and no start was decided | queued: it waits again |
 //! | `spec`, and no end in the journal | live: the next start adopts or concludes it |
 //! | `spec`, and a journal that cannot be read | live: the next start holds or concludes it |
+//! | `spec` that says that the ledger had no row, and no start was decided | lost, and told |
 //! | neither `settled` nor `spec` that can be read | lost: told, and put out of the way |
 
 use std::collections::{HashMap, HashSet};
@@ -36,6 +37,10 @@ pub(super) enum RebuildError {
     #[error("the new ledger could not be written")]
     Write(#[from] LedgerError),
 }
+
+/// Of a task that was written down, and whose environment is wiped.
+const NEVER_COMMITTED: &str = "it was never committed, as far as the ledger of a later supervisor \
+                               knew, and is not begun without its environment";
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -229,6 +234,9 @@ fn look_at(folders: &Folders, id: &TaskId) -> Result<Found, Why> {
     }
     let no_task = |words: &str| Why::ForGood(words.to_owned());
     let spec = spec?.ok_or_else(|| no_task("it has no spec"))?;
+    if spec.rowless && !folders.is_decided(id) {
+        return Err(no_task(NEVER_COMMITTED));
+    }
     let written_at = folders.written_at(id)?;
     let (events, unread) = replayed(folders, id, begun(folders, &spec, written_at));
     let task = Task::fold(&events).ok_or_else(|| no_task("its events make no task"))?;

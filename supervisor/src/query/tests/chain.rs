@@ -2,7 +2,7 @@
 
 use lifecycle::{Event, EventBody, SessionPlan};
 use protocol::Exit;
-use protocol::shim::ProviderError;
+use protocol::shim::{ProviderError, Usage};
 
 use super::story::{self, Story};
 use crate::ledger::tests::support::{at, spec};
@@ -218,17 +218,28 @@ fn ends_by_itself_have_their_reasons() {
         )),
         "failure, Agent failed (failed), observed, because its own result says that it failed"
     );
-    let missing = EventBody::ProviderFailed {
-        error: ProviderError::SessionNotFound,
-        detail: "No conversation found\n".into(),
+    let nothing_said = EventBody::ProviderFailed {
+        error: ProviderError::Transient,
+        detail: " \n".into(),
+    };
+    let words = told(&Story::started().tell(nothing_said).events());
+    let last = words.lines().last();
+    let said = "3 provider error [the agent] the provider failed for now";
+    assert_eq!(last, Some(said), "without quotes around nothing");
+    let missing = |plan: SessionPlan| {
+        let mut story = Story::started_with(plan);
+        story.tell(EventBody::ProviderFailed {
+            error: ProviderError::SessionNotFound,
+            detail: "No conversation found\n".into(),
+        });
+        conclusion(&story.exited(Exit::Exited { code: 1 }).ended())
     };
     assert_eq!(
-        ended(&move |story| drop(
-            story
-                .tell(missing.clone())
-                .exited(Exit::Exited { code: 1 })
-                .events()
-        )),
+        missing(SessionPlan::Fresh),
+        "failure, Agent failed (failed), observed, because it exited with code 1"
+    );
+    assert_eq!(
+        missing(SessionPlan::Resume(story::row("s0", Usage::default()))),
         "failure, Session not found (session_not_found), observed, because its output says that \
          the session that it was to resume does not exist: “No conversation found”"
     );
