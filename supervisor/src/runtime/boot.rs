@@ -9,25 +9,23 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::boot_error::BootError;
 use super::clock;
 use super::core_loop::{Core, LoopEnd};
 use super::doors::{Doors, Ready};
 use super::input::CoreInput;
-use super::rebuild::RebuildError;
 use super::service::Service;
 use super::signals::Signals;
 use super::{background, damage, managed, offline, trial};
 use crate::cli::{self, Cli, Command};
-use crate::config::{Config, ConfigError, ConfigFile};
-use crate::folder::{FolderError, Folders};
+use crate::config::{Config, ConfigFile};
+use crate::folder::Folders;
 use crate::fswatch;
-use crate::gateway::TokenError;
-use crate::ledger::{self, Before, Ledger, OpenError, OpenOptions};
-use crate::places::{self, Held, Mode, Places, PlacesError};
+use crate::ledger::{self, Before, Ledger, OpenOptions};
+use crate::places::{self, Held, Mode, Places};
 use crate::provider::Registry;
-use crate::shim::{ProgramError, ShimProgram};
-use crate::socket::BindError;
-use crate::telemetry::{self, LogTarget, TelemetryError};
+use crate::shim::ShimProgram;
+use crate::telemetry::{self, LogTarget};
 use crate::text::in_words;
 
 /// Inputs that wait for the loop. A sender that finds it full waits: a shim's
@@ -39,79 +37,6 @@ const LOG_FILE: &str = "supervisor.log";
 
 /// The folder of the task folders, in the state folder.
 pub(super) const TASKS_DIR: &str = "tasks";
-
-/// Why a supervisor did not start, or stopped serving.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum BootError {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error("there is no group {0:?}, which `[control] group` names")]
-    NoGroup(String),
-    #[error(transparent)]
-    Places(#[from] PlacesError),
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
-    #[error(transparent)]
-    Program(#[from] ProgramError),
-    #[error("{0}; {hint}", hint = .0.hint())]
-    Ledger(#[from] OpenError),
-    #[error(
-        "the ledger {} is older than the tasks: it knows nothing of {folder} and {count} folders \
-         in all, whose agents may live; `agent-supervisor recover` rebuilds it from the folders",
-        path.display()
-    )]
-    RolledBack {
-        path: PathBuf,
-        folder: protocol::TaskId,
-        count: usize,
-    },
-    #[error("the ledger was not rebuilt, and is as it was")]
-    Rebuild(#[from] RebuildError),
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    #[error("`[http] listen` names {}, {what}: name another path, or take that away", path.display())]
-    Taken { path: PathBuf, what: &'static str },
-    #[error("{operation}")]
-    System {
-        operation: &'static str,
-        source: std::io::Error,
-    },
-    #[error(
-        "the ledger failed: agents go on under their shims, and the next supervisor adopts them"
-    )]
-    LedgerFailed(#[source] ledger::LedgerError),
-}
-
-impl BootError {
-    const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Config(_) | Self::NoGroup(_) | Self::Token(_) | Self::Taken { .. } => {
-                cli::EXIT_USAGE
-            }
-            Self::Telemetry(error) => match error {
-                TelemetryError::Level { .. } => cli::EXIT_USAGE,
-                TelemetryError::File { .. } | TelemetryError::Twice => cli::EXIT_ERROR,
-            },
-            Self::Places(error) => error.exit_code(),
-            // With room again another start goes well.
-            Self::Ledger(OpenError::Full { .. }) => cli::EXIT_ERROR,
-            Self::Ledger(_) | Self::RolledBack { .. } | Self::Rebuild(_) => cli::EXIT_LEDGER,
-            Self::Program(_)
-            | Self::Folder(_)
-            | Self::Bind(_)
-            | Self::System { .. }
-            | Self::LedgerFailed(_) => cli::EXIT_ERROR,
-        }
-    }
-
-    pub(super) fn system(operation: &'static str) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::System { operation, source }
-    }
-}
 
 /// The whole program.
 #[must_use]

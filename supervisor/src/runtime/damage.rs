@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use protocol::TaskId;
 
-use super::boot::{BootError, TASKS_DIR, configured};
+use super::boot::{TASKS_DIR, configured};
+use super::boot_error::BootError;
 use super::rebuild::{self, Rebuilt};
 use crate::cli::Cli;
 use crate::config::OnDamage;

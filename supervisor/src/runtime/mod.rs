@@ -13,6 +13,7 @@ mod again;
 mod background;
 mod batch;
 mod boot;
+mod boot_error;
 mod cgroups;
 mod claims;
 mod clock;

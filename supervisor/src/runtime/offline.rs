@@ -17,7 +17,8 @@ use protocol::limits::MAX_CONTROL_FRAME;
 use protocol::vocab::Stream;
 use protocol::{TaskId, Timestamp};
 
-use super::boot::{BootError, TASKS_DIR, configured};
+use super::boot::{TASKS_DIR, configured};
+use super::boot_error::BootError;
 use super::naming::{self, no_such_task};
 use super::requests::{known_sessions, storage_error};
 use super::service::{self, Facts};

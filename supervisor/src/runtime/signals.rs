@@ -3,7 +3,7 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::boot::BootError;
+use super::boot_error::BootError;
 use super::input::CoreInput;
 use super::trial;
 
