@@ -284,7 +284,8 @@ impl Recorder {
             | Record::Finished { .. }
             | Record::ModelSeen { .. }
             | Record::FirstOutput { .. }
-            | Record::OutOfMemory(_) => None,
+            | Record::OutOfMemory(_)
+            | Record::UnitSeen { .. } => None,
         }
     }
 

@@ -46,20 +46,27 @@ impl Manager {
     /// Looks where this process lives.
     #[must_use]
     pub fn detect() -> Self {
-        if !Path::new("/run/systemd/system").is_dir() {
-            return Self::None;
-        }
-        let cgroups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        if is_in_unit(&cgroups) {
-            Self::Systemd
-        } else {
-            Self::None
+        match unit_of_this_process() {
+            Some(_) => Self::Systemd,
+            None => Self::None,
         }
     }
 }
 
+/// The unit of a running systemd in which this process is now.
+#[must_use]
+pub fn unit_of_this_process() -> Option<String> {
+    if !Path::new("/run/systemd/system").is_dir() {
+        return None;
+    }
+    let cgroups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    unit_in(&cgroups).map(str::to_owned)
+}
+
 /// systemd's own tree is that of cgroup v2 (`0::`), or is named after it.
-fn is_in_unit(cgroups: &str) -> bool {
+///
+/// The innermost is the one that a person knows: a user's manager is a unit, too.
+fn unit_in(cgroups: &str) -> Option<&str> {
     cgroups
         .lines()
         .filter_map(|line| {
@@ -67,7 +74,7 @@ fn is_in_unit(cgroups: &str) -> bool {
                 .or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path))
         })
         .flat_map(|path| path.split('/'))
-        .any(|name| name.ends_with(".service") || name.ends_with(".scope"))
+        .rfind(|name| name.ends_with(".service") || name.ends_with(".scope"))
 }
 
 #[cfg(test)]
@@ -106,15 +113,25 @@ mod tests {
 
     #[test]
     fn units_are_known_by_their_names() {
-        assert!(is_in_unit("0::/system.slice/agents.service/t1\n"));
-        assert!(is_in_unit(
-            "0::/user.slice/user-1000.slice/session-3.scope\n"
-        ));
-        assert!(is_in_unit(
-            "3:cpu:/\n1:name=systemd:/system.slice/a.service\n0::/\n"
-        ));
-        assert!(!is_in_unit("0::/\n"));
-        assert!(!is_in_unit("0::/system.slice\n"));
-        assert!(!is_in_unit("4:memory:/x.service\n0::/\n"));
+        let of = unit_in;
+        assert_eq!(
+            of("0::/system.slice/agents.service/t1\n"),
+            Some("agents.service")
+        );
+        assert_eq!(
+            of("0::/user.slice/user-1000.slice/user@1000.service/app.slice/agents.service\n"),
+            Some("agents.service")
+        );
+        assert_eq!(
+            of("0::/user.slice/user-1000.slice/session-3.scope\n"),
+            Some("session-3.scope")
+        );
+        assert_eq!(
+            of("3:cpu:/\n1:name=systemd:/system.slice/a.service\n0::/\n"),
+            Some("a.service")
+        );
+        assert_eq!(of("0::/\n"), None);
+        assert_eq!(of("0::/system.slice\n"), None);
+        assert_eq!(of("4:memory:/x.service\n0::/\n"), None);
     }
 }

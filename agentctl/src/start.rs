@@ -91,7 +91,7 @@ pub(crate) fn start(client: &Client, permission: Permission) -> Result<(), CliEr
 fn spawn_or_find(place: &Place) -> Result<Option<Child>, CliError> {
     let began = Instant::now();
     loop {
-        if let Spawned::Ready(child) = spawn(place)? {
+        if let Spawned::Ready(child) = spawn(place, Life::ItsOwn)? {
             return Ok(Some(child));
         }
         if answers_soon(place) {
@@ -106,7 +106,8 @@ fn spawn_or_find(place: &Place) -> Result<Option<Child>, CliError> {
 }
 
 /// Starts a supervisor at the one place that `client` was given: for a trial,
-/// apart from everybody else's. Its caller ends it.
+/// apart from everybody else's. It leaves, and takes its tasks and its folder with it,
+/// when its stdin is closed: by its caller, or because that is no more.
 ///
 /// # Errors
 /// Exit code 5 with the reason where none can be started.
@@ -118,7 +119,7 @@ pub(crate) fn start_apart(client: &Client) -> Result<Child, CliError> {
         ));
     }
     let place = client.candidates().startable();
-    match place.map(spawn).transpose()? {
+    match place.map(|place| spawn(place, Life::AsOurs)).transpose()? {
         Some(Spawned::Ready(child)) => Ok(child),
         Some(Spawned::Locked) | None => Err(not_ready("its place is taken")),
     }
@@ -161,14 +162,26 @@ enum Spawned {
     Locked,
 }
 
-fn spawn(place: &Place) -> Result<Spawned, CliError> {
+/// How long a supervisor lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// Until it is told to leave.
+    ItsOwn,
+    /// No longer than this process.
+    AsOurs,
+}
+
+fn spawn(place: &Place, life: Life) -> Result<Spawned, CliError> {
     let binary = supervisor_binary()?;
     let mut command = Command::new(&binary);
     command
         .arg("--background")
         .args(place.flags())
-        .stdin(Stdio::null())
         .stdout(Stdio::piped());
+    match life {
+        Life::ItsOwn => command.stdin(Stdio::null()),
+        Life::AsOurs => command.arg("--trial").stdin(Stdio::piped()),
+    };
     let child = with_all_signals(|| command.spawn());
     let mut child = child.map_err(|error| CliError::Unreachable {
         message: format!("cannot start {}: {error}", binary.display()),

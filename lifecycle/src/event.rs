@@ -368,6 +368,12 @@ pub enum EventBody {
     /// The kernel killed processes of the task for want of memory.
     #[serde(rename = "task.oom")]
     OutOfMemory(OomRecord),
+    /// The shim was of this unit when its service manager signalled it.
+    #[serde(rename = "task.unit_seen")]
+    UnitSeen {
+        /// The name of the unit.
+        unit: String,
+    },
     /// The row is there, `queued`: the task waits for its turn.
     #[serde(rename = "task.queued")]
     Queued {

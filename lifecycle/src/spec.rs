@@ -135,36 +135,46 @@ impl Policy {
     /// The figures of one task alone: what the provider printed, less what the
     /// conversation had before where it counts over the whole of it. Not known
     /// where that is not known.
+    ///
+    /// A counter that says less than before began again with this task (the
+    /// provider lost its count, or the conversation was cut short): all it says
+    /// is the task's own. Both kinds of tokens are one counter.
     #[must_use]
     pub fn own_usage(&self, printed: &Usage, before: &Usage) -> Usage {
-        let count = |printed: Option<u64>, before: Option<u64>, cumulative: bool| {
-            if cumulative {
-                Some(printed?.saturating_sub(before?))
-            } else {
-                printed
-            }
+        let anew = Some(0);
+        let turns = if !self.cumulative_turns || is_less(printed.turns, before.turns) {
+            anew
+        } else {
+            before.turns
         };
-        let cost = |printed: f64, before: f64| (printed - before).max(0.0);
+        let tokens_began_again = is_less(printed.input_tokens, before.input_tokens)
+            || is_less(printed.output_tokens, before.output_tokens);
+        let (input, output) = if !self.cumulative_tokens || tokens_began_again {
+            (anew, anew)
+        } else {
+            (before.input_tokens, before.output_tokens)
+        };
+        let cost = if !self.cumulative_cost || is_less(printed.cost_usd, before.cost_usd) {
+            Some(0.0)
+        } else {
+            before.cost_usd
+        };
+        let above = |printed: Option<u64>, before: Option<u64>| printed?.checked_sub(before?);
         Usage {
-            turns: count(printed.turns, before.turns, self.cumulative_turns),
-            input_tokens: count(
-                printed.input_tokens,
-                before.input_tokens,
-                self.cumulative_tokens,
-            ),
-            output_tokens: count(
-                printed.output_tokens,
-                before.output_tokens,
-                self.cumulative_tokens,
-            ),
-            cost_usd: if self.cumulative_cost {
-                printed
-                    .cost_usd
-                    .zip(before.cost_usd)
-                    .map(|(printed, before)| cost(printed, before))
-            } else {
-                printed.cost_usd
-            },
+            turns: above(printed.turns, turns),
+            input_tokens: above(printed.input_tokens, input),
+            output_tokens: above(printed.output_tokens, output),
+            cost_usd: printed
+                .cost_usd
+                .zip(cost)
+                .map(|(printed, before)| printed - before),
         }
     }
+}
+
+/// Both are known, and it is.
+fn is_less<T: PartialOrd>(printed: Option<T>, before: Option<T>) -> bool {
+    printed
+        .zip(before)
+        .is_some_and(|(printed, before)| printed < before)
 }

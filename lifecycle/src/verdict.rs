@@ -176,7 +176,9 @@ fn by_itself(task: &Task) -> (ArchiveReason, Basis, Option<String>) {
             return observed(ArchiveReason::AbortedNoSkill);
         }
         (_, Some(true)) => return observed(ArchiveReason::Completed),
-        (Some((ProviderError::SessionNotFound, _)), _) if has_own_end => {
+        (Some((ProviderError::SessionNotFound, _)), _)
+            if has_own_end && task.may_miss_its_session() =>
+        {
             return observed(ArchiveReason::SessionNotFound);
         }
         (_, Some(false)) => return observed(ArchiveReason::Failed),

@@ -1,7 +1,7 @@
 //! Lives that nobody disturbs.
 
 use lifecycle::event::Ending;
-use lifecycle::{Action, EventBody, Fact, Policy, Timer};
+use lifecycle::{Action, EventBody, Fact, Policy, SessionPlan, TaskSpec, Timer};
 use protocol::shim::{ProviderError, Record, SpawnStage, Usage};
 use protocol::vocab::SignalledBy;
 use protocol::{ArchiveReason, Basis, Exit, FinishedBasis, Phase, Status};
@@ -228,7 +228,10 @@ fn known_failures_have_their_own_reasons() {
         (ProviderError::MissingSkill, no_skill),
         (ProviderError::Transient, FAILED),
     ] {
-        let mut run = Run::running(promising());
+        let mut run = Run::running(TaskSpec {
+            session: SessionPlan::Resume(row("s-1", Usage::default())),
+            ..promising()
+        });
         run.record(provider_error(5, error));
         run.finish(9, code(1));
         assert_eq!(run.verdict(), verdict);

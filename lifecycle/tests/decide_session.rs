@@ -1,10 +1,10 @@
 //! What a task's end means for its conversation (R6).
 
 use lifecycle::event::BindKind;
-use lifecycle::{EventBody, Fact, Policy, SessionPlan, TaskSpec};
-use protocol::StopReason;
+use lifecycle::{EventBody, Fact, SessionPlan, TaskSpec};
 use protocol::control::OnNotFound;
-use protocol::shim::{AlarmKind, ProviderError, Record, Usage};
+use protocol::shim::{AlarmKind, ProviderError, Record, ResultRecord, Usage};
+use protocol::{ArchiveReason, StopReason};
 
 use crate::support::*;
 
@@ -129,8 +129,12 @@ fn anything_else_quarantines_it_with_the_reason() {
 }
 
 fn provider_error(error: ProviderError) -> Record {
+    told(5, error)
+}
+
+fn told(ms: i64, error: ProviderError) -> Record {
     Record::ProviderError {
-        at: at(5),
+        at: at(ms),
         error,
         detail: "in words".to_string(),
     }
@@ -167,6 +171,59 @@ fn a_session_that_is_not_found_is_followed_once() {
         !followed(follower, None),
         "its own is no reason for a third"
     );
+}
+
+/// Bug: a hook of a fresh task printed such words, and its prompt was run twice.
+#[test]
+fn who_resumed_nothing_misses_no_session() {
+    for plan in [SessionPlan::Fresh, SessionPlan::Chosen(session("s-1"))] {
+        let mut run = Run::running(with_session(plan));
+        run.record(told(5, ProviderError::SessionNotFound));
+        run.finish(9, code(1));
+        assert_eq!(run.verdict().1, ArchiveReason::Failed);
+        assert!(!run.task.goes_on_fresh());
+    }
+}
+
+#[test]
+fn a_session_that_went_on_was_found() {
+    for worked in [seen as fn(i64, &str) -> Record, |ms, _| output(ms)] {
+        for before in [true, false] {
+            let mut run = Run::running(resumed());
+            if before {
+                run.record(worked(4, "s-1"));
+            }
+            run.record(told(5, ProviderError::SessionNotFound));
+            if !before {
+                run.record(worked(6, "s-1"));
+            }
+            let goes_on = run.task.session_seen;
+            run.finish(9, code(1));
+            let missing = run.verdict().1 == ArchiveReason::SessionNotFound;
+            assert_eq!(missing, !goes_on, "output alone shows no conversation");
+            assert_eq!(run.task.goes_on_fresh(), missing);
+        }
+    }
+    let mut run = Run::running(resumed());
+    run.record(told(5, ProviderError::SessionNotFound));
+    run.record(Record::Result(ResultRecord {
+        usage: Usage {
+            turns: Some(1),
+            ..Usage::default()
+        },
+        ..result_of(6, false)
+    }));
+    run.finish(9, code(1));
+    assert_eq!(run.verdict().1, ArchiveReason::Failed);
+    // Such words hide nothing that explains the end.
+    let mut run = Run::running(spec());
+    run.record(told(4, ProviderError::Transient));
+    run.record(told(5, ProviderError::SessionNotFound));
+    let transient = (ProviderError::Transient, "in words".to_string());
+    assert_eq!(run.task.provider_error, Some(transient));
+    run.record(told(6, ProviderError::MissingSkill));
+    run.finish(9, code(1));
+    assert_eq!(run.verdict().1, ArchiveReason::AbortedNoSkill);
 }
 
 #[test]
@@ -260,72 +317,4 @@ fn an_impossible_id_is_an_alarm() {
         effects(vec![of_record(3, 4, alarm)], vec![ack(3)])
     );
     assert_eq!(run.task.session, None);
-}
-
-fn cumulative() -> Policy {
-    Policy {
-        cumulative_cost: true,
-        cumulative_turns: true,
-        ..Policy::default()
-    }
-}
-
-fn printed(turns: u64, output_tokens: u64, cost_usd: f64) -> Usage {
-    Usage {
-        turns: Some(turns),
-        input_tokens: None,
-        output_tokens: Some(output_tokens),
-        cost_usd: Some(cost_usd),
-    }
-}
-
-fn resumed_with(totals: Usage) -> Run {
-    Run::running(TaskSpec {
-        policy: cumulative(),
-        session: SessionPlan::Resume(row("s-1", totals)),
-        ..spec()
-    })
-}
-
-#[test]
-fn figures_over_the_whole_conversation_are_split_by_task() {
-    let mut run = resumed_with(printed(2, 100, 0.25));
-    run.record(Record::Usage {
-        at: at(5),
-        usage: printed(5, 30, 0.75),
-    });
-    run.finish(9, code(0));
-    assert_eq!(run.ending().usage, printed(3, 30, 0.5));
-    assert_eq!(of_session(&run)[1], resumable("s-1", printed(5, 30, 0.75)));
-}
-
-/// What the conversation has cost is not known behind a task that was killed
-/// before it could print it.
-#[test]
-fn figures_that_were_not_printed_again_are_not_known_any_more() {
-    let mut run = resumed_with(printed(2, 100, 0.25));
-    run.finish(9, signal(KILL));
-    assert_eq!(run.ending().usage, Usage::default());
-    assert_eq!(
-        of_session(&run)[1],
-        quarantined("s-1", "external_signal", Some(Usage::default()))
-    );
-}
-
-/// Bug: figures of a whole conversation were given to one task of it, where
-/// those before it are not known.
-#[test]
-fn figures_that_cannot_be_split_are_not_told() {
-    let mut run = resumed_with(Usage::default());
-    run.record(Record::Usage {
-        at: at(5),
-        usage: printed(5, 30, 0.75),
-    });
-    run.finish(9, code(0));
-    let own = Usage {
-        output_tokens: Some(30),
-        ..Usage::default()
-    };
-    assert_eq!(run.ending().usage, own);
-    assert_eq!(of_session(&run)[1], resumable("s-1", printed(5, 30, 0.75)));
 }

@@ -193,6 +193,9 @@ fn of_ends() -> Vec<EventBody> {
         },
         EventBody::ShimLost {},
         EventBody::OutOfMemory(oom_of(2, 1, false)),
+        EventBody::UnitSeen {
+            unit: "agents.service".to_string(),
+        },
         EventBody::HostRebooted {
             detail: "x".to_string(),
         },
@@ -265,7 +268,7 @@ fn every_event_reads_back_and_its_tag_is_its_kind() {
 #[test]
 fn the_samples_hold_every_kind() {
     let kinds: std::collections::BTreeSet<_> = every_body().iter().map(EventBody::kind).collect();
-    assert_eq!(kinds.len(), 45);
+    assert_eq!(kinds.len(), 46);
 }
 
 #[test]

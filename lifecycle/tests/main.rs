@@ -3,6 +3,7 @@
 
 mod choose;
 mod crash_loop;
+mod decide_figures;
 mod decide_hub;
 mod decide_late;
 mod decide_limits;

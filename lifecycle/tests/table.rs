@@ -14,13 +14,13 @@ use std::path::Path;
 use lifecycle::event::EventBody;
 use lifecycle::task::{Cause, Lost, Start};
 use lifecycle::verdict::{status_of, verdict};
-use lifecycle::{Policy, Task, TaskSpec, evolve};
-use protocol::shim::{ProviderError, SpawnStage};
+use lifecycle::{Policy, SessionPlan, Task, TaskSpec, evolve};
+use protocol::shim::{ProviderError, SpawnStage, Usage};
 use protocol::{ArchiveReason, Basis, Exit, StopReason};
 
 use self::oracle::{Case, FACTS, Facts, RULES, expected, expected_exit, status_by_the_book};
 use crate::support::{
-    at, code, event, oom_of, process, requested, result_of, sender, signal, spec,
+    at, code, event, oom_of, process, requested, result_of, row, sender, signal, spec,
 };
 
 /// A task with exactly these facts, whether or not a life leads there.
@@ -30,7 +30,17 @@ fn task_with(facts: &Facts) -> Task {
         promises_result: case.promises == "yes",
         ..Policy::default()
     };
-    let mut task = Task::admitted(TaskSpec { policy, ..spec() }, at(0));
+    let session = match case.session {
+        "new" => SessionPlan::Fresh,
+        _resumed => SessionPlan::Resume(row("s-1", Usage::default())),
+    };
+    let asked = TaskSpec {
+        policy,
+        session,
+        ..spec()
+    };
+    let mut task = Task::admitted(asked, at(0));
+    task.session_seen = case.session == "goes on";
     task.start = match case.start {
         "failed" => Start::Failed {
             at: at(1),

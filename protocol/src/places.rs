@@ -23,6 +23,9 @@ pub const PROVIDERS_DIR_VAR: &str = "AGENT_SUPERVISOR_PROVIDERS_DIR";
 pub const CONTROL_SOCKET: &str = "control.sock";
 /// The socket of the shims, in the runtime folder.
 pub const SHIM_SOCKET: &str = "shim.sock";
+/// Begins the name of the folder in which a provider file is tried, with all places
+/// of its supervisor.
+pub const TRIAL_PREFIX: &str = "agentctl-try-";
 /// The file in the state folder that names the runtime folder in use.
 pub const RUNTIME_DIR_FILE: &str = "runtime-dir";
 /// The ledger, in the state folder.

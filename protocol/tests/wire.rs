@@ -265,6 +265,7 @@ const fn last_record(any: &Record) -> u8 {
         | Record::Finished { .. }
         | Record::ModelSeen { .. }
         | Record::FirstOutput { .. }
-        | Record::OutOfMemory(_) => 17,
+        | Record::OutOfMemory(_)
+        | Record::UnitSeen { .. } => 18,
     }
 }

@@ -25,6 +25,11 @@ pub struct Cli {
     #[arg(long, global = true)]
     system: bool,
 
+    /// Leave with every task when stdin ends, and remove the trial's folder. For
+    /// `agentctl providers check --try`, which may be killed
+    #[arg(long, hide = true, requires = "background")]
+    pub trial: bool,
+
     /// Something else than to serve.
     #[command(subcommand)]
     pub command: Option<Command>,

@@ -82,11 +82,11 @@ steps! {
         SUP_SIGNAL = "sup.signal";
         /// The supervisor's own claim («never started»).
         SUP_CLAIM = "sup.claim";
-        /// A task's `settled` file.
+        /// A task's `settled` file, or the mark of one that is lost.
         SUP_SETTLED_WRITE = "sup.settled_write";
         /// The file that names the runtime directory.
         SUP_RUNTIME_DIR_WRITE = "sup.runtime_dir_write";
-        /// A folder that retention moves aside.
+        /// A folder that retention or a rebuild moves aside.
         SUP_PRUNE_MOVE = "sup.prune_move";
         /// The way of such moves to the disk.
         SUP_PRUNE_SYNC = "sup.prune_sync";

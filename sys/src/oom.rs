@@ -1,6 +1,7 @@
 //! How often the kernel killed a process of a task for want of memory, by the
 //! count of the task's own cgroup.
 
+use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -39,6 +40,20 @@ pub enum News {
 pub fn spare_this_process() {
     // Without the right to it, it is as likely a victim as before.
     let _ = fs::write("/proc/self/oom_score_adj", "-1000");
+}
+
+/// What a process says to be as likely a victim as any, and where it says so.
+pub(crate) const PLAIN_SCORE: (&CStr, &[u8]) = (c"/proc/self/oom_score_adj", b"0");
+
+/// Is what this process starts to be made as likely a victim as any? What spares a
+/// supervisor (`OOMScoreAdjust=` of its unit) is not meant for agents; what makes
+/// it, and them, more likely victims is its operator's choice.
+pub(crate) fn is_spared() -> bool {
+    fs::read_to_string("/proc/self/oom_score_adj").is_ok_and(|score| spares(&score))
+}
+
+fn spares(score: &str) -> bool {
+    score.trim().parse().is_ok_and(|score: i32| score < 0)
 }
 
 /// The count of one task.
@@ -104,6 +119,19 @@ mod tests {
         let second = "low 0\nhigh 0\nmax 7\noom 2\noom_kill 1\noom_group_kill 0\n";
         assert_eq!(count_in(second), Some(1));
         assert_eq!(count_in("oom_kill_disable 0\nunder_oom 0\n"), None);
+    }
+
+    #[test]
+    fn only_what_spares_is_taken_back() {
+        for (score, is_spared) in [
+            ("-1000\n", true),
+            ("-1\n", true),
+            ("0\n", false),
+            ("300\n", false),
+            ("", false),
+        ] {
+            assert_eq!(spares(score), is_spared, "{score}");
+        }
     }
 
     #[test]

@@ -213,7 +213,46 @@ fn a_stop_from_memory_is_not_lost_with_the_memory() {
     fs::remove_file(&stuck.junk).expect("the agent is gone");
     let _second = stuck.world.start();
     stuck.is_recorded();
+    let why = ["why", &stuck.filler.id, "--json"];
+    let why = stuck.world.ctl(&why).ok().json();
+    let chain = why["chain"].as_array().expect("a list");
+    let texts = |name: &str| -> Vec<String> {
+        let links = chain.iter();
+        links
+            .filter_map(|link| Some(link[name].as_str()?.to_owned()))
+            .collect()
+    };
+    // Times of one form, and in order.
+    assert!(texts("at").is_sorted(), "{why:#}");
+    let steps = texts("what");
+    assert!(steps.contains(&"adopted".to_owned()), "{why:#}");
+    let requests = steps.iter().filter(|what| *what == "stop requested");
+    assert_eq!(requests.count(), 1, "{why:#}");
     assert_eq!(stuck.world.stop(&stuck.other.id, &[]), "stopped");
+    stuck.world.check();
+}
+
+/// Nor is a task that has ended in memory one of those that a drain waits for.
+#[test]
+fn a_drain_counts_nothing_that_has_ended_in_memory() {
+    let stuck = match Stuck::reach() {
+        Ok(stuck) => stuck,
+        Err(why) => tests::skip!("{why}"),
+    };
+    stuck.force();
+    stuck.supervisor.signal(Signal::SIGTERM);
+    wait_until("the drain", GENEROUS, || {
+        stuck.world.log().contains("[shutdown] draining")
+    });
+    let log = stuck.world.log();
+    assert!(log.contains("[shutdown] draining 1 tasks"), "{log}");
+    fs::remove_file(&stuck.junk).expect("the agent is gone");
+    stuck.is_recorded();
+    stuck.supervisor.signal(Signal::SIGTERM);
+    assert!(stuck.supervisor.ended().success());
+    let _second = stuck.world.start();
+    let other = stuck.world.ended(&stuck.other.id);
+    assert_ended(&other, "interrupted", "hub_shutdown", "declared");
     stuck.world.check();
 }
 

@@ -1,6 +1,6 @@
 //! The limits of a task: how long it may run, be silent, and write.
 
-use tests::harness::World;
+use tests::harness::{GENEROUS, World, wait_until};
 use tests::scenarios::assert_ended;
 
 /// A shim tells what it hears once a second, and an agent that printed all the
@@ -85,4 +85,23 @@ fn a_limit_of_zero_is_refused() {
             "{refused:#?}"
         );
     }
+}
+
+/// Bugs: the time until its end overflowed in the shim, and the supervisor took the
+/// shim for silent after 2 s.
+#[test]
+fn a_grace_may_be_longer_than_anybody_waits() {
+    let world = World::running();
+    let late = "trap 'sleep 3; exit 7' TERM; echo up; while :; do sleep 0.1; done";
+    let task = world.run().argv(["sh", "-c", late]).detached();
+    wait_until("its trap", GENEROUS, || {
+        world.ctl(&["logs", &task.id]).stdout == "up\n"
+    });
+    let ages = format!("{}ms", u64::MAX);
+    assert_eq!(world.stop(&task.id, &["--grace", &ages]), "stopped");
+    let ended = world.show(&task.id);
+    assert_ended(&ended, "cancelled", "user", "declared");
+    assert_eq!(ended["exit"]["code"], 7, "{ended:#}");
+    assert_eq!(ended["intents"][0]["signalled_by"], "shim");
+    world.check();
 }

@@ -253,17 +253,22 @@ fn the_shim_is_not_the_next_victim_and_its_agent_is_as_likely_as_ever() {
     let shim = world.shim_of(&task.id).expect("the shim lives");
     let score = |pid: &str| fs::read_to_string(format!("/proc/{pid}/oom_score_adj"));
     let mut shell = world.command("sh");
-    shell.args([
-        "-c",
-        "echo -1000 2>/dev/null >/proc/self/oom_score_adj; cat /proc/self/oom_score_adj",
-    ]);
+    let spare = "echo -1000 2>/dev/null >/proc/self/oom_score_adj; cat /proc/self/oom_score_adj";
+    shell.args(["-c", spare]);
     let allowed = world.finish(shell).stdout;
     let shims = score(&shim.pid.to_string()).expect("it has one");
     let agents = score(&task.leader().pid.to_string()).expect("it has one");
     // `cat` inherits what the shell may have set for itself.
     assert_eq!(shims, allowed);
-    assert_eq!(agents, score("self").expect("we have one"));
-    assert_eq!(world.stop(&task.id, &[]), "stopped");
+    let ours: i32 = (score("self").expect("we have one").trim().parse()).expect("a number");
+    assert_eq!(agents.trim(), ours.max(0).to_string());
+    let status = world.ctl(&["status", "--json"]).ok().json();
+    let supervisor = format!("/proc/{}/oom_score_adj", status["pid"]);
+    fs::write(supervisor, "200").expect("anybody may be worse");
+    let worse = world.run().steps(["forever"]).detached();
+    let agents = score(&worse.leader().pid.to_string()).expect("it has one");
+    assert_eq!(agents.trim(), "200", "its operator's choice stays");
+    let _stopped = world.ctl(&["stop-session", &task.id, &worse.id]).ok();
     world.check();
 }
 

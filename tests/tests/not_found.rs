@@ -149,6 +149,44 @@ fn an_attached_run_goes_on_with_the_fresh_one() {
     world.check();
 }
 
+/// They hold the id that was theirs, and something runs on under another one.
+#[test]
+fn who_knows_the_first_id_learns_who_goes_on() {
+    let world = World::new();
+    let _session = forgotten(&world);
+    let run = world.run().provider("claude").key(KEY);
+    // No record: the one that follows has the same prompt.
+    let lost = run.prompt("forever").detached();
+    let _ended = world.ended(&lost.id);
+    let follows = after(&world, &lost.id);
+    let next = follows[0]["id"].as_str().expect("an id");
+    let goes_on = format!("task {next} goes on in a fresh session");
+    let stop = format!("agentctl stop-session {next}");
+    let waited = world.ctl(&["wait", &lost.id]).expect_code(10);
+    let stopped = world.ctl(&["stop-session", &lost.id]).ok();
+    assert!(stopped.stdout.contains("already gone"), "{stopped:#?}");
+    for output in [waited, stopped] {
+        assert!(output.stderr.contains(&goes_on), "{output:#?}");
+        assert!(output.stderr.contains(&stop), "{output:#?}");
+    }
+    let why = world.ctl(&["why", &lost.id]).ok().stdout;
+    assert!(why.contains(&goes_on) && why.contains(&stop), "{why}");
+    let shown = world.ctl(&["show", &lost.id, "--json"]).ok().json();
+    let evidence = shown["evidence"].as_array().expect("a list");
+    let last = evidence.last().expect("some")["detail"].as_str();
+    assert!(
+        last.is_some_and(|text| text.contains(&goes_on)),
+        "{shown:#}"
+    );
+    assert_eq!(world.stop(next, &[]), "stopped");
+    let waited = world.ctl(&["wait", &lost.id]).expect_code(10);
+    assert!(
+        waited.stderr.contains("and has ended (cancelled)"),
+        "{waited:#?}"
+    );
+    world.check();
+}
+
 /// The end and its follower are one transaction: whoever dies on either side of
 /// it, there is exactly one.
 #[test]

@@ -226,6 +226,100 @@ fn the_operators_word_on_a_session_is_kept() {
     world.check();
 }
 
+/// What a power cut can leave: a `spec` without its bytes, and no `settled`.
+fn lose(world: &World, id: &str) {
+    fs::write(world.task_dir(id).join("spec"), b"").expect("cut");
+    let _absent = fs::remove_file(world.task_dir(id).join("settled"));
+}
+
+fn remove_ledger(world: &World) {
+    for end in ["", "-wal", "-shm"] {
+        let path = format!("{}{end}", world.ledger().path().display());
+        let _absent = fs::remove_file(path);
+    }
+}
+
+#[test]
+fn a_lost_task_refuses_no_later_start() {
+    let world = World::new();
+    let (live, before) = populated(&world);
+    let id = before[1]["id"].as_str().expect("it has one").to_owned();
+    lose(&world, &id);
+    remove_ledger(&world);
+    let said = recover(&world).ok().stdout;
+    let kept = world.state_dir().join("tasks-lost").join(&id);
+    assert!(said.contains(&format!("task {id} is lost")), "{said}");
+    assert!(said.contains(&kept.display().to_string()), "{said}");
+    assert!(kept.join("claim").exists() && kept.join("stdout.log").exists());
+    assert!(!world.task_dir(&id).exists());
+    for _start in 0..2 {
+        world.start().kill();
+    }
+    let _next = world.start();
+    is_as_before(&world, &live, &[before[0].clone(), before[2].clone()]);
+}
+
+#[test]
+fn the_folder_of_a_lost_task_that_lives_stays_until_it_is_gone() {
+    let world = World::new();
+    let first = world.start();
+    let lives = world.run().steps(["mark:up", "forever"]).detached();
+    lives.marked("up");
+    let (shim, leader) = (world.shim_of(&lives.id).expect("it lives"), lives.leader());
+    first.kill();
+    lose(&world, &lives.id);
+    remove_ledger(&world);
+    let said = recover(&world).ok().stdout;
+    for word in [
+        format!("task {} is lost", lives.id),
+        "its agent may be alive".to_owned(),
+        format!("its shim is process {}", shim.pid),
+        format!("process {}", leader.pid),
+    ] {
+        assert!(said.contains(&word), "{word} in {said}");
+    }
+    let second = world.start();
+    let log = world.log();
+    assert!(log.contains("the folder of a lost task stays"), "{log}");
+    let other = world.run().steps(["exit:0"]).detached();
+    let _other = world.ended(&other.id);
+    assert!(
+        shim.is_alive() && leader.is_alive(),
+        "it is nobody's to end"
+    );
+    second.kill();
+    world.kill(&shim, nix::sys::signal::Signal::SIGTERM);
+    wait_until("the end of it", GENEROUS, || {
+        !shim.is_alive() && !leader.is_alive()
+    });
+    let said = recover(&world).ok().stdout;
+    let kept = world.state_dir().join("tasks-lost").join(&lives.id);
+    assert!(said.contains(&kept.display().to_string()), "{said}");
+    assert!(kept.join("journal").exists() && !world.task_dir(&lives.id).exists());
+    let _next = world.start();
+    assert_eq!(world.show(&other.id)["status"], "success");
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_loses_no_task() {
+    let world = World::new();
+    let (live, before) = populated(&world);
+    let id = before[2]["id"].as_str().expect("it has one").to_owned();
+    fs::remove_file(world.task_dir(&id).join("settled")).expect("settled");
+    let journal = world.task_dir(&id).join("journal");
+    let mut bytes = fs::read(&journal).expect("a journal");
+    // Its version, behind the magic.
+    bytes[4] = 0xff;
+    fs::write(&journal, bytes).expect("written");
+    remove_ledger(&world);
+    let said = recover(&world).ok().stdout;
+    let told = format!("task {id} is taken for one that lives");
+    assert!(said.contains(&told) && !said.contains("is lost"), "{said}");
+    let _next = world.start();
+    is_as_before(&world, &live, &before[..2]);
+    assert_eq!(world.show(&id)["id"], json!(id));
+}
+
 #[test]
 fn nothing_is_rebuilt_under_a_running_supervisor() {
     let world = World::running();

@@ -9,7 +9,7 @@ use protocol::control::{Request, Response, RunRequest, SessionChoice};
 use protocol::hello::{HELLO_LEN, Hello, Role};
 use protocol::limits::MAX_CONTROL_FRAME;
 use protocol::{Phase, TaskId, codec};
-use tests::harness::{GENEROUS, World, wait_until};
+use tests::harness::{Bins, GENEROUS, World, wait_until};
 use tests::scenarios::assert_ended;
 
 /// The answer comes while the shim still stands before its claim.
@@ -63,6 +63,58 @@ fn secrets_without_a_row_are_wiped_by_the_next_supervisor() {
     let _second = world.start();
     wait_until("a wiped spec", GENEROUS, || !has_secret());
     assert_eq!(world.ledger().tasks().len(), 0);
+    // The name is not burnt.
+    let task = world.run().id("rowless").steps(["exit:0"]).detached();
+    assert_ended(&world.ended(&task.id), "success", "completed", "observed");
+    world.check();
+}
+
+/// One that was to wait is nobody's either: a rebuild of the ledger from the folders
+/// does not start it, without its environment.
+#[test]
+fn who_was_to_wait_without_a_row_is_not_started_by_a_rebuild() {
+    let world = World::builder()
+        .config("[limits]\nmax_tasks = 1\n")
+        .hooks(["sup.commit.before"])
+        .build();
+    let first = world.start();
+    let holder = world.run().steps(["mark:up", "forever"]).detached();
+    holder.marked("up");
+    world.hooks().arm("sup.commit.before");
+    let run = world
+        .run()
+        .id("rowless")
+        .option("--env", "SECRET=for-nobody");
+    let client = run.steps(["mark:up", "exit:0"]).in_background();
+    let paused = world.hooks().reached();
+    // A client that lives on would dispatch it again.
+    client.process.signal(Signal::SIGKILL);
+    let _killed = client.output();
+    let spec = world.task_dir("rowless").join("spec");
+    let kept = || fs::read_to_string(&spec).expect("it is kept");
+    assert!(kept().contains("queued_at") && kept().contains("for-nobody"));
+    paused.die();
+    let _gone = first.ended();
+    world.hooks().disarm();
+    let second = world.start();
+    wait_until("a wiped spec", GENEROUS, || !kept().contains("for-nobody"));
+    assert_eq!(world.stop(&holder.id, &[]), "stopped");
+    assert!(second.terminate().success());
+    let mut recover = world.command(Bins::locate().supervisor());
+    recover.arg("recover");
+    let said = world.finish(recover).ok().stdout;
+    assert!(
+        said.contains("task rowless is lost: it was never committed"),
+        "{said}"
+    );
+    let _third = world.start();
+    let known: Vec<Option<String>> = world
+        .ledger()
+        .tasks()
+        .iter()
+        .map(|row| row.text("id").map(str::to_owned))
+        .collect();
+    assert_eq!(known, [Some(holder.id.clone())]);
     // The name is not burnt.
     let task = world.run().id("rowless").steps(["exit:0"]).detached();
     assert_ended(&world.ended(&task.id), "success", "completed", "observed");

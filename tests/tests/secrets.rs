@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tests::harness::{GENEROUS, Output, World, wait_for, wait_until};
+use serde_json::json;
+use tests::harness::{GENEROUS, Http, Output, World, wait_for, wait_until};
 
 /// Begins every secret of a task.
 const HUSH: &str = "hush-";
@@ -134,5 +135,62 @@ fn secrets_reach_the_agent_that_they_are_for_and_nobody_else() {
         only_printed("hush-env") && only_printed("hush-mine")
     });
     nothing_is_told(&world, &id, &output);
+    world.check();
+}
+
+/// A caller over HTTP has no environment of its own, and the supervisor's is not lent
+/// to its agents, but for what every program needs.
+#[test]
+fn over_http_nothing_of_the_supervisors_own_reaches_an_agent() {
+    let world = World::builder()
+        .config(
+            "[http]\nlisten = \"unix:{dir}/run/http.sock\"\n\
+             [env]\nbase = { FROM_BASE = \"b\", TZ = \"UTC\" }\n",
+        )
+        .variable("HUB_SECRET", "of-the-hub")
+        .variable("LC_TIME", "C")
+        .variable("TZ", "Antarctica/Troll")
+        .build();
+    let _supervisor = world.start();
+    let http = Http::on_socket(world.runtime_dir().join("http.sock"));
+    let body = json!({"cwd": "/", "argv": ["env"], "env": {"GIVEN": "g"}});
+    let id = |answer: &serde_json::Value| answer["id"].as_str().expect("an id").to_string();
+    let first = id(&http.post("/v1/tasks", &body).json());
+    let _ended = world.ended(&first);
+    let retry = format!("/v1/tasks/{first}/retry");
+    let again = id(&http.post(&retry, &json!({"env": {"GIVEN": "g"}})).json());
+    let _ended = world.ended(&again);
+    for id in [first, again] {
+        let text = fs::read_to_string(world.task_dir(&id).join("stdout.log")).expect("its output");
+        assert!(!text.contains("of-the-hub"), "{text}");
+        for line in [
+            "FROM_BASE=b",
+            "TZ=UTC",
+            "LC_TIME=C",
+            "LANG=C.UTF-8",
+            "GIVEN=g",
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line}: {text}");
+        }
+        let home = format!("HOME={}", world.path("home").display());
+        assert!(text.contains(&home) && text.contains("PATH="), "{text}");
+        let known = [
+            "FROM_BASE",
+            "GIVEN",
+            "HOME",
+            "LANG",
+            "LC_TIME",
+            "LOGNAME",
+            "PATH",
+            "SHELL",
+            "TMPDIR",
+            "TZ",
+            "USER",
+        ];
+        let names = text.lines().filter_map(|line| line.split('=').next());
+        let mut others = names.filter(|name| !known.contains(name) && !name.starts_with("AGENT_"));
+        assert_eq!(others.next(), None, "{text}");
+        assert!(!text.contains("AGENT_TEST_WORLD"), "{text}");
+    }
     world.check();
 }

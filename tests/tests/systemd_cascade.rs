@@ -132,4 +132,5 @@ fn a_signal_of_the_service_manager_without_a_stop_of_ours_is_one_from_outside() 
         shown.contains("SIGTERM reached the shim, sent by uid 0 comm systemd (pid 1"),
         "{shown}"
     );
+    assert!(shown.contains("of its unit agents.service"), "{shown}");
 }

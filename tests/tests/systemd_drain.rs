@@ -118,11 +118,13 @@ fn folders_and_group_are_made_as_the_notes_say() {
     );
     let guest = Guest::boot(&(copies + &prepared("[control]\ngroup = \"agent-operators\"", "")));
     guest.sh("systemd-sysusers agent-supervisor.conf");
+    // As the unit has it under `User=nobody`.
+    guest.sh("install -d -m 700 -o nobody /var/lib/agent-supervisor");
     guest.sh("systemd-tmpfiles --create agent-supervisor.conf");
-    let modes =
-        guest.sh("stat -c '%a %U' /var/lib/agent-supervisor /etc/agent-supervisor/providers.d");
-    assert_eq!(modes, "700 root\n755 root\n");
+    let modes = "stat -c '%a %U' /var/lib/agent-supervisor /etc/agent-supervisor/providers.d";
+    assert_eq!(guest.sh(modes), "700 nobody\n755 root\n");
     start(&guest);
+    assert_eq!(guest.sh(modes), "700 root\n755 root\n");
     let socket = guest.sh("stat -c '%a %G' /run/agent-supervisor/control.sock");
     assert_eq!(socket, "660 agent-operators\n");
 }
@@ -213,6 +215,8 @@ fn a_kill_mode_that_was_changed_since_the_start_is_the_one_that_counts() {
     for (mode, survives) in [("mixed", false), ("process", true)] {
         let task = dispatch(&guest, mode, &["forever"]);
         change_to(mode);
+        let unit = guest.ctl(&["status"])["unit"].clone();
+        assert_eq!(unit["survives_restart"], survives, "{unit:#}");
         let before = guest.main_pid(UNIT);
         guest.ok(&["systemctl", "restart", UNIT]);
         guest.restarted(UNIT, before);
@@ -225,6 +229,53 @@ fn a_kill_mode_that_was_changed_since_the_start_is_the_one_that_counts() {
             ended_as(&guest, mode, "interrupted", "hub_restart", "declared");
         }
     }
+}
+
+/// Bug: what counted was where the next agent would be put, not where the live one is.
+#[test]
+fn an_agent_outside_of_the_holder_is_drained_and_not_left_to_be_killed() {
+    if let Some(why) = Guest::impossible() {
+        tests::skip!("{why}");
+    }
+    let config = "[shutdown]\non_restart = \"keep\"\ndrain_ms = 0";
+    let guest = Guest::boot(&prepared(config, ""));
+    start(&guest);
+    guest.ok(&["systemctl", "stop", "agents.service"]);
+    let outside = dispatch(&guest, "outside", &["forever"]);
+    guest.ok(&["systemctl", "start", "agents.service"]);
+    let inside = dispatch(&guest, "inside", &["forever"]);
+    let restart = |guest: &Guest| {
+        let checks = guest.ctl(&["doctor"])["checks"].clone();
+        let checks = checks.as_array().expect("a list").clone();
+        let one = checks.into_iter().find(|check| check["name"] == "restart");
+        one.expect("it says what a restart does")
+    };
+    let told = restart(&guest);
+    assert_eq!(told["state"], "warning", "{told:#}");
+    let before = guest.main_pid(UNIT);
+    guest.ok(&["systemctl", "restart", UNIT]);
+    guest.restarted(UNIT, before);
+    guest.serves();
+    assert!(!lives(&guest, &outside) && !lives(&guest, &inside));
+    for id in ["outside", "inside"] {
+        let ended = guest.ctl(&["show", id]);
+        // The kill of the unit may be faster than the drain.
+        let seen = ["status", "archive_reason"].map(|name| ended[name].clone());
+        assert_eq!(seen, ["interrupted", "hub_restart"], "{ended:#}");
+    }
+    let said = last_words(&guest).join("\n");
+    assert!(said.contains("drained, not kept"), "{said}");
+    assert!(!said.contains("leaving"), "{said}");
+
+    // One that is in the holder is spared again, and that is said.
+    let inside = dispatch(&guest, "again", &["forever"]);
+    let told = restart(&guest);
+    assert_eq!(told["state"], "ok", "{told:#}");
+    let before = guest.main_pid(UNIT);
+    guest.ok(&["systemctl", "restart", UNIT]);
+    guest.restarted(UNIT, before);
+    guest.serves();
+    assert!(lives(&guest, &inside), "{}", guest.journal(UNIT));
 }
 
 #[test]

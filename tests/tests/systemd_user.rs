@@ -2,7 +2,7 @@
 //! service of a user's own manager.
 
 use serde_json::Value;
-use tests::harness::{GENEROUS, wait_until};
+use tests::harness::{GENEROUS, Ledger, wait_until};
 use tests::systemd::Guest;
 
 const UNIT: &str = "agent-supervisor.service";
@@ -119,7 +119,7 @@ fn a_holder_of_another_user_is_no_holder() {
 }
 
 /// What a login would have set up: the user's runtime directory, and no session.
-fn with_a_users_manager() -> String {
+fn with_a_users_manager(config: &str) -> String {
     let deploy = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/user");
     let deploy = deploy.display();
     format!(
@@ -133,7 +133,7 @@ fn with_a_users_manager() -> String {
          > \"$system/user-runtime-dir@.service.d/test.conf\"\n\
          home=\"$root/home/worker\"\n\
          mkdir -p \"$home/.local/bin\" \"$home/.config/systemd/user\" \"$home/.config/agent-supervisor\"\n\
-         printf '[shutdown]\\ndrain_ms = 100\\n' > \"$home/.config/agent-supervisor/config.toml\"\n\
+         printf '{config}' > \"$home/.config/agent-supervisor/config.toml\"\n\
          ln -s /usr/local/bin/agent-supervisor \"$home/.local/bin/\"\n\
          cp {deploy}/*.service \"$home/.config/systemd/user/\"\n\
          chown -R {UID}:{UID} \"$home\"\n",
@@ -191,7 +191,7 @@ fn a_users_own_service_keeps_its_agents_through_a_restart() {
     if let Some(why) = Guest::impossible() {
         tests::skip!("{why}");
     }
-    let guest = Guest::boot(&with_a_users_manager());
+    let guest = Guest::boot(&with_a_users_manager("[shutdown]\\ndrain_ms = 100\\n"));
     guest.ok(&["systemctl", "start", &format!("user@{UID}.service")]);
     let user = Shell(&guest);
     user.sh(&format!("systemctl --user start {UNIT}"));
@@ -228,4 +228,33 @@ fn a_users_own_service_keeps_its_agents_through_a_restart() {
     let ended = user.ctl("show one");
     assert_eq!(ended["archive_reason"], "hub_shutdown", "{ended:#}");
     assert_eq!(ended["archive_basis"], "declared", "{ended:#}");
+}
+
+/// Bug: a user's manager that stops with the machine was taken for one whose user
+/// leaves, and the machine waited for a drain of a minute.
+#[test]
+fn a_users_own_service_does_not_delay_the_end_of_the_machine() {
+    if let Some(why) = Guest::impossible() {
+        tests::skip!("{why}");
+    }
+    // The guest's files go with it; the host sees those of /host.
+    let unit = "drop=\"$home/.config/systemd/user/agent-supervisor.service.d\"\n\
+         mkdir -p \"$drop\"\n\
+         printf '[Service]\\nExecStart=\\nExecStart=%%h/.local/bin/agent-supervisor --state-dir /host/state\\n' \
+         > \"$drop/test.conf\"\n\
+         chown -R 4321:4321 \"$home\"\n";
+    let guest = Guest::boot(&(with_a_users_manager("") + unit));
+    guest.sh("install -d -m 0700 -o 4321 -g 4321 /host/state");
+    guest.ok(&["systemctl", "start", &format!("user@{UID}.service")]);
+    let user = Shell(&guest);
+    user.sh(&format!("systemctl --user start {UNIT}"));
+    user.sh(
+        "AGENT_SUPERVISOR_STATE_DIR=/host/state agentctl run -d --id one -- fake_agent forever",
+    );
+    guest.power_off();
+    let ledger = Ledger::new(guest.share().join("state/ledger.sqlite3"));
+    let row = ledger.task("one").expect("its row was there before it was");
+    let seen = ["status", "archive_reason", "archive_basis"].map(|name| row.text(name));
+    let expected = ["interrupted", "host_shutdown", "declared"].map(Some);
+    assert_eq!(seen, expected, "{row:?}");
 }

@@ -184,7 +184,7 @@ impl Ladder {
             }
             Phase::Grace { until } => {
                 self.phase = Phase::Grace {
-                    until: until.min(now + grace_ms),
+                    until: until.min(now.saturating_add(grace_ms)),
                 };
                 if grace_ms == 0 {
                     commands.extend(self.kill(now));
@@ -228,7 +228,7 @@ impl Ladder {
                     SupersededBy::Result => commands.extend(self.signal_group(grace_ms, now)),
                     SupersededBy::Zombie | SupersededBy::Exiting | SupersededBy::Exited => {
                         self.phase = Phase::Grace {
-                            until: now + grace_ms,
+                            until: now.saturating_add(grace_ms),
                         };
                     }
                 }
@@ -246,7 +246,7 @@ impl Ladder {
             }
             Phase::Grace { until } => {
                 self.phase = Phase::Grace {
-                    until: until.min(now + grace_ms),
+                    until: until.min(now.saturating_add(grace_ms)),
                 };
                 vec![]
             }
@@ -339,7 +339,7 @@ impl Ladder {
             return commands;
         }
         self.phase = Phase::Grace {
-            until: now + grace_ms,
+            until: now.saturating_add(grace_ms),
         };
         vec![Command::SignalGroup {
             signal: self.policy.stop_signal,

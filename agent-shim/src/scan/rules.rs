@@ -140,13 +140,25 @@ impl Rules {
         } else {
             TakeSession::Yes
         };
+        let error_text = self.error_text_of(&matched);
         for at in &matched {
-            self.apply_rule(*at, session);
+            self.apply_rule(*at, session, error_text);
         }
         self.matched = matched;
     }
 
-    fn apply_rule(&mut self, at: usize, session: TakeSession) {
+    /// The words of the failure, whichever of the line's rules takes them.
+    fn error_text_of(&self, matched: &[usize]) -> Option<SlotId> {
+        let taken = matched.iter().flat_map(|at| &self.rules[*at].take);
+        let mut errors = taken.filter(|(_, field)| *field == Field::ErrorText);
+        let has_text = |slot: &SlotId| {
+            let text = self.slots[*slot].text();
+            text.is_some_and(|text| !text.bytes.is_empty())
+        };
+        errors.find_map(|(slot, _)| Some(*slot).filter(has_text))
+    }
+
+    fn apply_rule(&mut self, at: usize, session: TakeSession, of_line: Option<SlotId>) {
         let rule = &self.rules[at];
         let (mut result_text, mut error_text) = (None, None);
         for (slot, field) in &rule.take {
@@ -171,6 +183,7 @@ impl Rules {
                 Field::ResultText => result_text = Some(slot_at),
                 Field::ResultTextAdd => self.spare_text.append(&text.bytes, text.extent),
                 Field::ResultTextRestart => {}
+                Field::ErrorText if text.bytes.is_empty() => {}
                 Field::ErrorText => error_text = Some(slot_at),
                 Field::Turns
                 | Field::InputTokens
@@ -183,6 +196,7 @@ impl Rules {
         }
         if let Some(error) = rule.error {
             let detail = error_text
+                .or(of_line)
                 .or(result_text)
                 .map(|at| self.slots[at].text.to_text());
             let detail = detail.unwrap_or_default();

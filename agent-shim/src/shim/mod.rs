@@ -22,8 +22,8 @@ use crate::output::BUFFER_BYTES;
 use crate::poller::{Interest, Poller, Source};
 use crate::recorder::Recorder;
 use crate::scan::Scanner;
-use crate::settle::OwnResult;
-use crate::signals::{Caught, Signals, sender};
+use crate::settle::{OwnResult, unit_of_this_process};
+use crate::signals::{Caught, Signals, is_manager, sender};
 use crate::tree;
 
 use desk::Desk;
@@ -201,6 +201,11 @@ impl Shim {
         if self.signals_seen < MAX_SIGNALS_SEEN {
             self.signals_seen += 1;
             let (at, sender) = (sys::clock::now(), sender(pid, uid));
+            if is_manager(&sender)
+                && let Some(unit) = unit_of_this_process()
+            {
+                self.desk.record(Record::UnitSeen { at, unit });
+            }
             self.desk.record(Record::SignalSeen { at, signal, sender });
         }
         task.act(Input::Signalled, &mut self.desk)

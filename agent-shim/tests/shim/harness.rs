@@ -362,6 +362,7 @@ pub(crate) fn kind(record: &Record) -> &'static str {
         Record::ModelSeen { .. } => "model",
         Record::FirstOutput { .. } => "output",
         Record::OutOfMemory(_) => "oom",
+        Record::UnitSeen { .. } => "unit",
     }
 }
 

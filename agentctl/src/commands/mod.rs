@@ -18,6 +18,7 @@ pub(crate) mod stop;
 pub(crate) mod wait;
 pub(crate) mod why;
 
+mod follower;
 mod naming;
 
 use protocol::control::Again;

@@ -1,12 +1,12 @@
 //! `stop-session ID…`: stop with an intent, and prove it.
 
-use protocol::StopReason;
 use protocol::control::{ErrorBody, ErrorCode, Request, Response, StopRequest};
 use protocol::json::{StopGoal, is_pending};
 use protocol::view::StopResult;
 use protocol::vocab::StopOutcome;
+use protocol::{ArchiveReason, StopReason};
 
-use super::{Context, naming};
+use super::{Context, follower, naming};
 use crate::client::{Client, Start, Trouble, persist};
 use crate::errors::CliError;
 use crate::exit_code::Code;
@@ -94,6 +94,9 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
         (Format::Text, _) => {
             let lines = results.iter().map(|result| service::stopped(result, goal));
             out::text(&lines.collect::<String>())?;
+            for result in results.iter().filter(|result| may_go_on(result)) {
+                follower::tell_of(&client, result.id.as_str());
+            }
         }
     }
     match record {
@@ -115,6 +118,12 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
         );
     }
     Ok(code)
+}
+
+/// It had ended before, and another task may go on for it.
+fn may_go_on(result: &StopResult) -> bool {
+    let missed = result.archive_reason == Some(ArchiveReason::SessionNotFound);
+    missed && result.outcome == StopOutcome::AlreadyGone
 }
 
 /// What became of a stop.

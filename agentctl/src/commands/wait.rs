@@ -6,7 +6,7 @@ use protocol::control::{ErrorBody, ErrorCode, Request, Response, WaitRequest};
 use protocol::view::TaskView;
 use serde_json::json;
 
-use super::{Context, naming};
+use super::{Context, follower, naming};
 use crate::client::{Client, Start, Trouble, persist};
 use crate::errors::CliError;
 use crate::exit_code::Code;
@@ -33,7 +33,10 @@ pub(super) fn execute(args: &Args, cx: &Context) -> Result<Code, CliError> {
     let tasks = until_ended(&client, &ids, deadline, Start::MustBeThere)?;
     match cx.format {
         Format::Json => out::json(&json!({ "tasks": json::value(&tasks)? }))?,
-        Format::Text => out::text(&tasks.iter().map(line).collect::<String>())?,
+        Format::Text => {
+            out::text(&tasks.iter().map(line).collect::<String>())?;
+            tasks.iter().for_each(|task| follower::tell(&client, task));
+        }
     }
     Ok(Code::first_bad(
         tasks.iter().map(|task| Code::of_verdict(task.status)),

@@ -50,6 +50,7 @@ impl EventBody {
             Self::Unarchived { .. } => "task.unarchived",
             Self::Renamed { .. } => "task.renamed",
             Self::OutOfMemory(_) => "task.oom",
+            Self::UnitSeen { .. } => "task.unit_seen",
             Self::Queued { .. } => "task.queued",
             Self::StartRefused { .. } => "task.start_refused",
             Self::KeyReleased { .. } => "key.released",

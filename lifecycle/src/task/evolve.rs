@@ -2,10 +2,11 @@
 
 use alloc::string::ToString;
 
-use protocol::shim::{OomRecord, ProviderError, ResultRecord, SupersededBy, Usage};
+use protocol::shim::{OomRecord, ProviderError, ResultRecord, SupersededBy};
 use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{Exit, SessionId, Timestamp};
 
+use super::figures::merged;
 use super::{Cause, Hub, Intent, Lost, Start, Task};
 use crate::event::{BindKind, Ending, Event, EventBody};
 use crate::spec::TaskSpec;
@@ -46,6 +47,7 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         | EventBody::ServiceShutdown { .. }
         | EventBody::Archived { .. }
         | EventBody::Unarchived { .. }
+        | EventBody::UnitSeen { .. }
         | EventBody::KeyReleased { .. } => {}
         EventBody::Renamed { name, .. } => task.spec.name = Some(name.clone()),
         EventBody::HubDraining { reason } => task.hub = Some(Hub::Draining(*reason)),
@@ -66,7 +68,7 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         EventBody::ProviderFailed { error, detail } => {
             provider_failed(&mut task, *error, detail);
         }
-        EventBody::UsageSeen { usage } => merge_usage(&mut task.usage, usage),
+        EventBody::UsageSeen { usage } => task.usage = merged(task.usage, usage),
         EventBody::StopRequested { .. } => request(&mut task, event),
         EventBody::StopJournalled { intent_id } => journalled(&mut task, *intent_id, event.at),
         EventBody::StopSuperseded { intent_id, by } => superseded(&mut task, *intent_id, *by),
@@ -130,17 +132,19 @@ fn began(task: &mut Task, event: &Event) {
 
 /// What the output tells of a session is output.
 fn result_seen(task: &mut Task, result: &ResultRecord) {
-    merge_usage(&mut task.usage, &result.usage);
+    task.usage = merged(task.usage, &result.usage);
     task.result = Some(result.clone());
     ended_unsignalled(task, SupersededBy::Result);
 }
 
 fn bound(task: &mut Task, session_id: &SessionId, how: BindKind) {
     task.session = Some(session_id.clone());
-    task.had_output |= match how {
+    let told = match how {
         BindKind::Reported | BindKind::Confirmed => true,
         BindKind::Chosen | BindKind::Resumed => false,
     };
+    task.had_output |= told;
+    task.session_seen |= told;
 }
 
 /// The first report stands here as well.
@@ -168,13 +172,19 @@ fn lost(task: &mut Task, lost: Lost) {
 }
 
 /// The first failure explains the later ones, but one that may pass by itself
-/// does not explain one that cannot.
+/// does not explain one that cannot. A session that cannot be missing explains
+/// nothing.
 fn provider_failed(task: &mut Task, error: ProviderError, detail: &str) {
+    let can_be = match error {
+        ProviderError::SessionNotFound => task.may_miss_its_session(),
+        ProviderError::Transient | ProviderError::MissingSkill => true,
+    };
     let explains = match &task.provider_error {
         None | Some((ProviderError::Transient, _)) => true,
-        Some((ProviderError::SessionNotFound | ProviderError::MissingSkill, _)) => false,
+        Some((ProviderError::SessionNotFound, _)) => !task.may_miss_its_session(),
+        Some((ProviderError::MissingSkill, _)) => false,
     };
-    if explains {
+    if can_be && explains {
         task.provider_error = Some((error, detail.to_string()));
     }
 }
@@ -188,14 +198,6 @@ fn ended_unsignalled(task: &mut Task, by: SupersededBy) {
         Some(Cause::Intent(id)) if !signalled => superseded(task, id, by),
         Some(Cause::Intent(_) | Cause::ShimSignalled { .. }) | None => {}
     }
-}
-
-/// Newer figures replace older ones; what was not printed again stays.
-fn merge_usage(known: &mut Usage, newer: &Usage) {
-    known.turns = newer.turns.or(known.turns);
-    known.input_tokens = newer.input_tokens.or(known.input_tokens);
-    known.output_tokens = newer.output_tokens.or(known.output_tokens);
-    known.cost_usd = newer.cost_usd.or(known.cost_usd);
 }
 
 fn request(task: &mut Task, event: &Event) {

@@ -215,6 +215,7 @@ fn session_end(task: &Task, verdict: &Verdict, at: Timestamp) -> Vec<Event> {
         return Vec::new();
     };
     let (key, provider) = (task.spec.key.clone(), task.spec.provider.clone());
+    let totals = task.totals();
     let body = if task.provably_never_execd() {
         match &task.spec.session {
             SessionPlan::Resume(row) => EventBody::SessionRestored { row: row.clone() },
@@ -231,7 +232,7 @@ fn session_end(task: &Task, verdict: &Verdict, at: Timestamp) -> Vec<Event> {
             key,
             provider,
             session_id,
-            totals: task.usage,
+            totals,
         }
     } else {
         EventBody::SessionQuarantined {
@@ -239,7 +240,7 @@ fn session_end(task: &Task, verdict: &Verdict, at: Timestamp) -> Vec<Event> {
             provider,
             session_id,
             reason: quarantine_reason(task, verdict),
-            totals: Some(task.usage),
+            totals: Some(totals),
         }
     };
     vec![task.event(at, body)]

@@ -55,6 +55,8 @@ pub struct Task {
     pub model: Option<String>,
     /// Something was printed: output, or a session id in it.
     pub had_output: bool,
+    /// The output told a session id: a conversation goes on.
+    pub session_seen: bool,
     /// The provider's own result.
     pub result: Option<ResultRecord>,
     /// The provider's failure.
@@ -234,6 +236,7 @@ impl Task {
             session,
             model: None,
             had_output: false,
+            session_seen: false,
             result: None,
             provider_error: None,
             usage: Usage::default(),
@@ -361,6 +364,18 @@ impl Task {
     #[must_use]
     pub const fn shows_life(&self) -> bool {
         self.had_output || self.result.is_some()
+    }
+
+    /// Its provider can have failed to find the session: it was to resume one,
+    /// and nothing shows that a conversation went on. Elsewhere such words are
+    /// somebody else's (a hook's, a tool's).
+    #[must_use]
+    pub fn may_miss_its_session(&self) -> bool {
+        let had_turns = self
+            .result
+            .as_ref()
+            .is_some_and(|result| result.usage.turns.is_some_and(|turns| turns > 0));
+        self.spec.session.resumed().is_some() && !self.session_seen && !had_turns
     }
 
     /// The intent with this id.

@@ -30,12 +30,10 @@ pub(super) fn reported(
         };
     }
     let finished = matches!(record, Record::Finished { .. });
-    let unknown = unknown_intent(task, &record);
     let mut events = translate(task, number, record);
     if let Some(gap) = events.first().and_then(|event| gap(task, number, event.at)) {
         events.insert(0, gap);
     }
-    events.splice(0..0, unknown);
     let mut actions = timers_after(task, &events, now);
     actions.push(acknowledge);
     let costs = |event: &Event| matches!(event.body, EventBody::UsageSeen { .. });
@@ -113,6 +111,7 @@ fn timers_after(task: &Task, events: &[Event], now: Now) -> Vec<Action> {
             | EventBody::Unarchived { .. }
             | EventBody::Renamed { .. }
             | EventBody::OutOfMemory(_)
+            | EventBody::UnitSeen { .. }
             | EventBody::Queued { .. }
             | EventBody::StartRefused { .. }
             | EventBody::Draining { .. }
@@ -140,32 +139,6 @@ fn gap(task: &Task, number: u64, at: Timestamp) -> Option<Event> {
             },
         )
     })
-}
-
-/// An intent that the ledger has lost: it was rebuilt, or an older one was put
-/// back. The journal keeps what the shim had to know of it.
-fn unknown_intent(task: &Task, record: &Record) -> Option<Event> {
-    let Record::Intent(intent) = record else {
-        return None;
-    };
-    let body = EventBody::StopRequested {
-        intent_id: intent.intent_id,
-        reason: intent.reason,
-        requested_by: Requester {
-            uid: None,
-            pid: None,
-            comm: None,
-            via: Via::Supervisor,
-            ancestry: Vec::new(),
-            tty: None,
-            from_task: None,
-        },
-        note: Some("who asked was lost with the ledger".into()),
-        grace_ms: intent.grace_ms,
-        joined: intent.joined,
-    };
-    let is_unknown = task.intent(intent.intent_id).is_none();
-    is_unknown.then(|| task.event(intent.at, body))
 }
 
 /// Every record becomes at least one event, so that its number is durable.
@@ -229,6 +202,7 @@ fn translate(task: &Task, number: u64, record: Record) -> Vec<Event> {
         Record::ModelSeen { at, model } => (at, EventBody::ModelSeen { model }),
         Record::FirstOutput { at } => (at, EventBody::FirstOutput {}),
         Record::OutOfMemory(oom) => (oom.at, EventBody::OutOfMemory(oom)),
+        Record::UnitSeen { at, unit } => (at, EventBody::UnitSeen { unit }),
     };
     vec![Event {
         record: Some(number),

@@ -4,10 +4,10 @@
 use protocol::{ArchiveReason, Basis, Status, StopReason};
 
 /// One combination, each fact by its place in [`FACTS`].
-pub(super) type Facts = [&'static str; 7];
+pub(super) type Facts = [&'static str; 8];
 
 /// Every fact that a verdict looks at, with its values.
-pub(super) const FACTS: [(&str, &[&str]); 7] = [
+pub(super) const FACTS: [(&str, &[&str]); 8] = [
     ("start", &["pending", "exec'd", "failed", "never"]),
     ("cause", &["none", "intent", "signal at the shim"]),
     ("result", &["none", "success", "failure"]),
@@ -20,6 +20,7 @@ pub(super) const FACTS: [(&str, &[&str]); 7] = [
     ),
     ("lost", &["no", "shim", "host"]),
     ("promises a result", &["no", "yes"]),
+    ("session", &["new", "resumed", "goes on"]),
 ];
 
 /// When is this the reason, known on this basis?
@@ -51,7 +52,7 @@ pub(super) const RULES: [Rule; 15] = [
     }),
     (ArchiveReason::SessionNotFound, Basis::Observed, |case| {
         case.undisturbed()
-            && case.error == "not found"
+            && case.session_is_missing()
             && case.shows_own_end()
             && case.result != "success"
     }),
@@ -95,11 +96,12 @@ pub(super) struct Case {
     pub(super) exit: &'static str,
     pub(super) lost: &'static str,
     pub(super) promises: &'static str,
+    pub(super) session: &'static str,
 }
 
 impl Case {
     pub(super) const fn new(facts: &Facts) -> Self {
-        let [start, cause, result, error, exit, lost, promises] = *facts;
+        let [start, cause, result, error, exit, lost, promises, session] = *facts;
         Self {
             start,
             cause,
@@ -108,6 +110,7 @@ impl Case {
             exit,
             lost,
             promises,
+            session,
         }
     }
 
@@ -123,8 +126,12 @@ impl Case {
         self.result != "none" || ["0", "3", "143", "unknown"].contains(&self.exit)
     }
 
+    fn session_is_missing(&self) -> bool {
+        self.error == "not found" && self.session == "resumed"
+    }
+
     fn error_is_no_reason(&self) -> bool {
-        ["none", "transient"].contains(&self.error)
+        self.error != "no skill" && !self.session_is_missing()
     }
 
     fn left_no_trace(&self) -> bool {

@@ -141,6 +141,14 @@ pub enum Record {
     },
     /// The kernel killed processes of the task for want of memory.
     OutOfMemory(OomRecord),
+    /// A service manager signalled the shim: of this unit it is. Stands before the
+    /// `SignalSeen` that it belongs to.
+    UnitSeen {
+        /// When.
+        at: Timestamp,
+        /// The name of the unit.
+        unit: String,
+    },
 }
 
 /// A process, identified for ever.

@@ -351,6 +351,13 @@ fn of_the_end() -> Vec<Named<Record>> {
     vec![
         ("out_of_memory", oom(false)),
         ("out_of_memory_of_a_child", oom(true)),
+        (
+            "unit_seen",
+            Record::UnitSeen {
+                at: AT,
+                unit: "agents.service".to_string(),
+            },
+        ),
         ("exited_code", exited(Exit::Exited { code: 143 })),
         ("exited_signal", exited(core)),
         ("exited_unknown", exited(unknown)),

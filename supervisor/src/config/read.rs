@@ -179,9 +179,9 @@ fn defaults(section: &mut Section<'_>) -> Defaults {
         model: section
             .text("model")
             .and_then(|model| not_empty(section, model)),
-        timeout_ms: limit_ms(section, "timeout"),
-        idle_timeout_ms: limit_ms(section, "idle_timeout"),
-        start_timeout_ms: limit_ms(section, "start_timeout"),
+        timeout_ms: section.limit_ms("timeout"),
+        idle_timeout_ms: section.limit_ms("idle_timeout"),
+        start_timeout_ms: section.limit_ms("start_timeout"),
         grace_ms: section.duration_ms("grace").map(|grace| grace.value),
     }
 }
@@ -191,19 +191,6 @@ fn retention(section: &mut Section<'_>) -> Retention {
         max_age_ms: section.duration_ms("max_age").map(|age| age.value),
         max_tasks: section.number("max_tasks", 0..=u64::MAX),
     }
-}
-
-/// A limit that ends tasks: zero would end every one at once.
-fn limit_ms(section: &mut Section<'_>, key: &'static str) -> Option<u64> {
-    let limit = section.duration_ms(key)?;
-    if limit.value == 0 {
-        section.complain_about(
-            &limit,
-            "zero would end every task at once; leave the key out",
-        );
-        return None;
-    }
-    Some(limit.value)
 }
 
 fn provider_name(section: &Section<'_>, name: &Value<String>) -> Option<ProviderName> {

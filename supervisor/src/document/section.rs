@@ -172,6 +172,19 @@ impl<'d> Section<'d> {
         }
     }
 
+    /// A limit that ends tasks, in milliseconds: zero would end every one at once.
+    pub fn limit_ms(&mut self, key: &'static str) -> Option<u64> {
+        let limit = self.duration_ms(key)?;
+        if limit.value == 0 {
+            self.complain_about(
+                &limit,
+                "zero would end every task at once; leave the key out",
+            );
+            return None;
+        }
+        Some(limit.value)
+    }
+
     /// A size as text (`"64M"`) or as a number of bytes.
     pub fn size_bytes(&mut self, key: &'static str) -> Option<u64> {
         let found =

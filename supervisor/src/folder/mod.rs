@@ -8,11 +8,13 @@
 //! | `stdout.log`, `stderr.log`, `journal` | shim | |
 //! | `settled` | supervisor, after the end | what the ledger says of it |
 //!
-//! Retention moves the folder aside (`<id>.pruned`) before its row goes.
+//! Retention moves the folder aside (`<id>.pruned`) before its row goes. A folder that
+//! no rebuild of the ledger understands is moved aside or marked ([`lost`]).
 //!
 //! None of the supervisor's files is synced, but for the `spec` of a task that
 //! waits: the ledger is what counts, and both matter only together with it.
 
+mod lost;
 mod pruned;
 mod settled;
 mod spec;
@@ -198,6 +200,15 @@ impl Folders {
     /// [`FolderError`].
     pub fn wipe_env(&self, id: &TaskId) -> Result<(), FolderError> {
         SpecFile::wipe_env(&self.task_dir(id).join(SPEC))
+    }
+
+    /// The ledger has no row of it, and no start was decided: its environment is
+    /// not kept, and a rebuild does not begin it.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn wipe_rowless(&self, id: &TaskId) -> Result<(), FolderError> {
+        SpecFile::wipe_rowless(&self.task_dir(id).join(SPEC))
     }
 
     /// Keeps what the ledger says of a task that has ended, so that a lost

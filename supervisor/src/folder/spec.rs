@@ -68,6 +68,10 @@ pub struct SpecFile {
     /// The agent's whole environment; gone once the task has ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<(String, String)>,
+    /// Its environment is gone because the ledger of a later supervisor had no row
+    /// of it: it is not to be started any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rowless: bool,
 }
 
 /// By what shim, processes and a repeated dispatch are known, for a rebuild of
@@ -157,6 +161,7 @@ impl SpecFile {
             chosen_env: request.env.clone(),
             client_env: request.client_env.clone(),
             env: start.env.clone(),
+            rowless: false,
         }
     }
 
@@ -216,6 +221,15 @@ impl SpecFile {
 
     /// Takes the environment out of the file, which stands at its end.
     pub(super) fn wipe_env(path: &Path) -> Result<(), FolderError> {
+        Self::wipe(path, false)
+    }
+
+    /// The same, and keeps that no ledger had it.
+    pub(super) fn wipe_rowless(path: &Path) -> Result<(), FolderError> {
+        Self::wipe(path, true)
+    }
+
+    fn wipe(path: &Path, rowless: bool) -> Result<(), FolderError> {
         let Some(Contents {
             spec,
             bytes,
@@ -224,8 +238,9 @@ impl SpecFile {
         else {
             return Ok(());
         };
-        let (at, ending) = if spec.has_env() {
-            let wiped = spec.without_env();
+        let (at, ending) = if spec.has_env() || (rowless && !spec.rowless) {
+            let mut wiped = spec.without_env();
+            wiped.rowless |= rowless;
             let new = serde_json::to_vec(&wiped).map_err(FolderError::form(path))?;
             let same = bytes.iter().zip(&new).take_while(|(old, new)| old == new);
             let at = same.count();

@@ -295,8 +295,9 @@ mod tests {
         let sending = tokio::spawn(produce(String::from("hello"), received, wanted, pieces));
         let others = tokio::spawn(async move {
             let other = || Answer::Event(event("task.ended", Some("b")));
+            let mut turns = tokio::time::interval(HEARTBEAT / 3);
             while events.send(other()).await.is_ok() {
-                tokio::time::sleep(HEARTBEAT / 3).await;
+                turns.tick().await;
             }
         });
         assert_eq!(sent.recv().await.as_deref(), Some(&b"hello"[..]));

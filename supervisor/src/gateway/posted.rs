@@ -117,6 +117,13 @@ impl RunBody {
 
     /// The same for a task that is done again: what is left out is as it was.
     pub(super) fn into_changes(self, key: Option<TaskId>) -> Result<RunRequest, HttpError> {
+        if let Some(cwd) = self.cwd.as_deref()
+            && !cwd.starts_with('/')
+        {
+            return Err(HttpError::usage(format!(
+                "cwd: `{cwd}`: a caller over HTTP stands in no folder; begin it with `/`"
+            )));
+        }
         let id = match (self.id, key) {
             (Some(id), Some(key)) if id != key => {
                 return Err(HttpError::usage(format!(
@@ -278,6 +285,8 @@ mod tests {
         for (text, words) in [
             (r#"{"cwd":"/","colour":"red"}"#, "unknown field `colour`"),
             (r#"{"argv":["true"]}"#, "`cwd` is missing"),
+            (r#"{"cwd":"work"}"#, "cwd: `work`: a caller"),
+            (r#"{"cwd":""}"#, "cwd: ``: a caller"),
             (r#"{"cwd":"/","timeout":"0s"}"#, "zero would end"),
             (
                 r#"{"cwd":"/","timeout":"5"}"#,

@@ -306,10 +306,8 @@ fn stop_signal(section: &Section<'_>, name: &Value<String>) -> Option<i32> {
 
 fn limits(section: &mut Section<'_>) -> LimitRules {
     LimitRules {
-        idle_timeout_ms: section.duration_ms("idle_timeout").map(|limit| limit.value),
-        start_timeout_ms: section
-            .duration_ms("start_timeout")
-            .map(|limit| limit.value),
+        idle_timeout_ms: section.limit_ms("idle_timeout"),
+        start_timeout_ms: section.limit_ms("start_timeout"),
         grace_ms: section.duration_ms("grace").map(|limit| limit.value),
     }
 }

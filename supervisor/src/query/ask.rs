@@ -1,14 +1,14 @@
 //! The views, straight from a ledger.
 
-use lifecycle::Event;
-use protocol::TaskId;
+use lifecycle::{Event, EventBody};
 use protocol::control::ListFilter;
-use protocol::view::{ChainLink, TaskDetail, TaskView};
+use protocol::view::{ChainLink, EvidenceView, TaskDetail, TaskView};
+use protocol::{ArchiveReason, TaskId, Timestamp};
 
 use super::list::{fits, newest_first, wants_ended};
 use super::live::recorded_view;
 use super::row::row_view;
-use super::{chain, evidence};
+use super::{chain, evidence, step};
 use crate::folder::Folders;
 use crate::ledger::{LedgerError, Reader};
 
@@ -78,7 +78,11 @@ pub fn detail(
     task: TaskView,
 ) -> Result<TaskDetail, LedgerError> {
     let (events, search_path) = story(reader, folders, &task.id)?;
-    let evidence = evidence::evidence(&events, search_path.as_deref());
+    let mut evidence = evidence::evidence(&events, search_path.as_deref());
+    if let Some((at, detail)) = goes_on(reader, &task.id, &events)? {
+        let kind = "supervisor".to_owned();
+        evidence.push(EvidenceView { kind, at, detail });
+    }
     let intents = reader.intents(&task.id)?;
     Ok(TaskDetail {
         task,
@@ -97,7 +101,51 @@ pub fn why(
     id: &TaskId,
 ) -> Result<Vec<ChainLink>, LedgerError> {
     let (events, search_path) = story(reader, folders, id)?;
-    Ok(chain::chain(&events, search_path.as_deref()))
+    let mut chain = chain::chain(&events, search_path.as_deref());
+    if let Some((at, detail)) = goes_on(reader, id, &events)? {
+        let (what, who) = ("goes on".to_owned(), step::SUPERVISOR.to_owned());
+        chain.push(ChainLink {
+            at,
+            what,
+            who,
+            detail,
+        });
+    }
+    Ok(chain)
+}
+
+/// Since when another task goes on for one whose session was not found, and which
+/// one, in words. It is known by its own row: the one before has ended.
+fn goes_on(
+    reader: &Reader<'_>,
+    id: &TaskId,
+    events: &[Event],
+) -> Result<Option<(Timestamp, String)>, LedgerError> {
+    if !events.iter().any(|event| is_not_found(&event.body)) {
+        return Ok(None);
+    }
+    let Some(next) = reader.fresh_after(id)? else {
+        return Ok(None);
+    };
+    let Some(next) = reader.task_row(&next)? else {
+        return Ok(None);
+    };
+    let at = next.queued_at.or(next.started_at);
+    let words = match next.status.is_terminal() {
+        true => format!("task {} went on in a fresh session, and has ended", next.id),
+        false => format!(
+            "task {0} goes on in a fresh session (`agentctl stop-session {0}` stops it)",
+            next.id
+        ),
+    };
+    Ok(at.map(|at| (at, words)))
+}
+
+fn is_not_found(body: &EventBody) -> bool {
+    if let EventBody::Ended(ending) = body {
+        return ending.reason == ArchiveReason::SessionNotFound;
+    }
+    false
 }
 
 /// Everything that happened, and where the command was searched.

@@ -118,11 +118,13 @@ fn failed(task: &Task, ending: &Ending) -> String {
 }
 
 fn provider_says(task: &Task, what: &str) -> String {
-    match &task.provider_error {
-        Some((_, detail)) if !detail.is_empty() => {
-            format!("its output says that {what}: “{}”", quote(detail))
-        }
-        Some(_) | None => format!("its output says that {what}"),
+    let detail = task
+        .provider_error
+        .as_ref()
+        .map(|(_, detail)| quote(detail));
+    match detail.filter(|text| !text.is_empty()) {
+        Some(text) => format!("its output says that {what}: “{text}”"),
+        None => format!("its output says that {what}"),
     }
 }
 

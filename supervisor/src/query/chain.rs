@@ -1,5 +1,7 @@
 //! `why`: what happened to a task, in order, in plain words.
 
+use std::collections::BTreeSet;
+
 use lifecycle::event::Ending;
 use lifecycle::{Event, EventBody, EventBody as E, Task, TaskSpec};
 use protocol::StopReason;
@@ -35,7 +37,21 @@ pub(super) fn chain(events: &[Event], search_path: Option<&str>) -> Vec<ChainLin
             detail,
         })
     };
-    events.iter().filter_map(link).collect()
+    let mut links: Vec<ChainLink> = told_once(events).filter_map(link).collect();
+    // What a shim tells after an adoption happened before it.
+    links.sort_by_key(|link| link.at);
+    links
+}
+
+/// A request that was recorded more than once is told by its first record.
+fn told_once(events: &[Event]) -> impl Iterator<Item = &Event> {
+    let mut requested = BTreeSet::new();
+    events.iter().filter(move |event| {
+        let E::StopRequested { intent_id, .. } = &event.body else {
+            return true;
+        };
+        requested.insert(*intent_id)
+    })
 }
 
 struct Context<'a> {
@@ -91,6 +107,7 @@ impl Context<'_> {
             } => step::signalled(*intent_id, *signal, *target, *by),
             E::SignalSeen { signal, sender } => step::signal_seen(*signal, sender),
             E::OutOfMemory(oom) => step::out_of_memory(oom),
+            E::UnitSeen { unit } => step::unit_seen(unit),
             E::Exited { exit } => step::exited(exit),
             E::Swept { sweep, by } => step::swept(sweep, *by),
             E::ExitLearned { exit } => step::exit_learned(exit),

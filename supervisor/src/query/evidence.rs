@@ -41,6 +41,7 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
     use EventBody as E;
     match body {
         E::OutOfMemory(oom) => Some(("oom", facts::out_of_memory(oom))),
+        E::UnitSeen { unit } => Some(("signal", facts::unit_seen(unit))),
         E::Exited { exit } => exited(exit),
         E::Result(result) => Some((
             "result",

@@ -43,7 +43,10 @@ pub(super) fn provider_error(error: ProviderError, detail: &str) -> String {
         ProviderError::Transient => "the provider failed for now",
         ProviderError::MissingSkill => "a skill was missing",
     };
-    format!("{what}: “{}”", quote(detail))
+    match quote(detail) {
+        text if text.is_empty() => what.to_owned(),
+        text => format!("{what}: “{text}”"),
+    }
 }
 
 pub(super) fn signalled(signal: i32, target: Target, intent: Option<u64>) -> String {
@@ -79,6 +82,11 @@ pub(super) fn out_of_memory(oom: &OomRecord) -> String {
         ""
     };
     format!("the kernel killed {count} for want of memory{leader}")
+}
+
+pub(super) fn unit_seen(unit: &str) -> String {
+    let unit = quote(unit);
+    format!("a service manager signals the shim, which is of its unit {unit}")
 }
 
 pub(super) fn exit_learned(exit: &Exit) -> String {

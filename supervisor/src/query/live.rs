@@ -1,7 +1,7 @@
 //! The task object of a task that is known by its events.
 
 use lifecycle::event::Ending;
-use lifecycle::{Event, Presence, SessionPlan, Task};
+use lifecycle::{Event, Presence, Task};
 use protocol::shim::{ResultRecord, Usage};
 use protocol::view::{ProgressView, ResultView, TaskView};
 use protocol::{Exit, Phase, Status, Timestamp};
@@ -136,13 +136,6 @@ fn usage(task: &Task, presence: &Presence) -> Usage {
     if let Some(ending) = &task.ending {
         return ending.usage;
     }
-    let before = match &task.spec.session {
-        SessionPlan::Resume(row) if task.session.as_ref() == Some(&row.session_id) => row.totals,
-        SessionPlan::Resume(_)
-        | SessionPlan::Chosen(_)
-        | SessionPlan::Fresh
-        | SessionPlan::Undecided => Usage::default(),
-    };
     let (newest, durable) = (&presence.usage, &task.usage);
     let printed = Usage {
         turns: newest.turns.or(durable.turns),
@@ -150,5 +143,5 @@ fn usage(task: &Task, presence: &Presence) -> Usage {
         output_tokens: newest.output_tokens.or(durable.output_tokens),
         cost_usd: newest.cost_usd.or(durable.cost_usd),
     };
-    task.spec.policy.own_usage(&printed, &before)
+    task.own_usage_of(&printed)
 }

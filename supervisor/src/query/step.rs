@@ -256,6 +256,10 @@ pub(super) fn out_of_memory(oom: &OomRecord) -> Option<Step> {
     step("out of memory", KERNEL, facts::out_of_memory(oom))
 }
 
+pub(super) fn unit_seen(unit: &str) -> Option<Step> {
+    step("unit", SHIM, facts::unit_seen(unit))
+}
+
 pub(super) fn exited(exit: &Exit) -> Option<Step> {
     step("exit", AGENT, quote(&exit.to_string()))
 }

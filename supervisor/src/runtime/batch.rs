@@ -7,9 +7,11 @@ use lifecycle::{Action, Effects, Event, EventBody};
 use protocol::control::{ErrorBody, Response};
 use protocol::view::StopResult;
 use protocol::{Key, TaskId};
+use tokio::sync::oneshot;
 
 use crate::control::ReplySender;
 use crate::ledger::TaskSecret;
+use crate::reply;
 
 /// Work that must not begin before a commit.
 pub(super) type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -41,10 +43,50 @@ pub(super) enum Urgency {
 
 /// What a stop is answered with once it is durable.
 pub(super) enum Durable {
-    /// With this.
-    Answer(Response),
+    /// With what is known now.
+    Answer(Vec<StopResult>),
     /// When the tasks have ended.
     Wait(Job),
+}
+
+/// A caller whom a job answers, or, where nothing can be recorded, somebody before.
+pub(super) struct Promised {
+    /// The task that it is about.
+    pub(super) id: TaskId,
+    /// Who asks.
+    pub(super) reply: ReplySender,
+    /// Tells the job that its caller has an answer.
+    pub(super) given: oneshot::Sender<()>,
+}
+
+/// The answer that a job owes.
+pub(super) struct Owed {
+    /// Who asks; nobody, once it was given.
+    pub(super) reply: ReplySender,
+    given: oneshot::Receiver<()>,
+}
+
+impl Owed {
+    /// Waits for `told`. A caller who has the answer before is let go of.
+    pub(super) async fn wait<T>(&mut self, mut told: oneshot::Receiver<T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            Ok(()) = &mut self.given => self.reply = reply::channel().0,
+            told = &mut told => return told.ok(),
+        }
+        told.await.ok()
+    }
+
+    /// The same, for a job that only answers: none where nobody waits for that.
+    pub(super) async fn only<T>(mut self, told: oneshot::Receiver<T>) -> Option<(T, ReplySender)> {
+        let told = tokio::select! {
+            biased;
+            Ok(()) = &mut self.given => return None,
+            told = told => told.ok()?,
+            () = self.reply.closed() => return None,
+        };
+        Some((told, self.reply))
+    }
 }
 
 /// Everything that one turn of the loop collects before its commit.
@@ -62,6 +104,8 @@ pub(super) struct Batch {
     pub(super) jobs: Vec<Job>,
     /// To answer afterwards, or, where they are forced, to act on at once.
     pub(super) stops: Vec<Stop>,
+    /// Whom a job answers when what is committed here has come about.
+    pub(super) promised: Vec<Promised>,
     /// Keys whose sessions these events change.
     touched: HashSet<Key>,
 }
@@ -97,6 +141,17 @@ impl Batch {
         self.jobs.push(Box::pin(job));
     }
 
+    /// What a job is to answer about task `id`.
+    pub(super) fn owe(&mut self, id: &TaskId, reply: ReplySender) -> Owed {
+        let (given, told) = oneshot::channel();
+        self.promised.push(Promised {
+            id: id.clone(),
+            reply: reply.clone(),
+            given,
+        });
+        Owed { reply, given: told }
+    }
+
     /// Would the ledger's session rows of `key` be out of date?
     pub(super) fn touches(&self, key: &Key) -> bool {
         self.touched.contains(key)
@@ -109,6 +164,7 @@ impl Batch {
             && self.replies.is_empty()
             && self.jobs.is_empty()
             && self.stops.is_empty()
+            && self.promised.is_empty()
     }
 
     /// This, and then `next`.
@@ -119,8 +175,37 @@ impl Batch {
         self.replies.extend(next.replies);
         self.jobs.extend(next.jobs);
         self.stops.extend(next.stops);
+        self.promised.extend(next.promised);
         self.touched.extend(next.touched);
         self
+    }
+}
+
+/// Does this answer say that something is on disk?
+pub(super) fn promises(response: &Response) -> bool {
+    match response {
+        Response::Task { .. }
+        | Response::Stopped { .. }
+        | Response::StoppedFromMemory { .. }
+        | Response::Pruned(_) => true,
+        // Answered behind its own commit.
+        Response::Kept { .. }
+        | Response::Error(_)
+        | Response::Tasks(_)
+        | Response::Detail(_)
+        | Response::Why { .. }
+        | Response::Log(_)
+        | Response::LogEnd { .. }
+        | Response::Event(_)
+        | Response::EventsEnd { .. }
+        | Response::Sessions(_)
+        | Response::Status(_)
+        | Response::StatusWith(..)
+        | Response::Providers(_)
+        | Response::ProviderChecked { .. }
+        | Response::Orphans(_)
+        | Response::OrphansPartly { .. }
+        | Response::Conflict { .. } => false,
     }
 }
 
@@ -166,6 +251,7 @@ fn touched_key(body: &EventBody) -> Option<Key> {
         | EventBody::Unarchived { .. }
         | EventBody::Renamed { .. }
         | EventBody::OutOfMemory(_)
+        | EventBody::UnitSeen { .. }
         | EventBody::StartRefused { .. }
         | EventBody::Draining { .. }
         | EventBody::Drained { .. }

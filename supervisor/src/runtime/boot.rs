@@ -9,25 +9,23 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::boot_error::BootError;
 use super::clock;
 use super::core_loop::{Core, LoopEnd};
 use super::doors::{Doors, Ready};
 use super::input::CoreInput;
-use super::rebuild::RebuildError;
 use super::service::Service;
 use super::signals::Signals;
-use super::{background, damage, managed, offline};
+use super::{background, damage, managed, offline, trial};
 use crate::cli::{self, Cli, Command};
-use crate::config::{Config, ConfigError, ConfigFile};
-use crate::folder::{FolderError, Folders};
+use crate::config::{Config, ConfigFile};
+use crate::folder::Folders;
 use crate::fswatch;
-use crate::gateway::TokenError;
-use crate::ledger::{self, Before, Ledger, OpenError, OpenOptions};
-use crate::places::{self, Held, Mode, Places, PlacesError};
+use crate::ledger::{self, Before, Ledger, OpenOptions};
+use crate::places::{self, Held, Mode, Places};
 use crate::provider::Registry;
-use crate::shim::{ProgramError, ShimProgram};
-use crate::socket::BindError;
-use crate::telemetry::{self, LogTarget, TelemetryError};
+use crate::shim::ShimProgram;
+use crate::telemetry::{self, LogTarget};
 use crate::text::in_words;
 
 /// Inputs that wait for the loop. A sender that finds it full waits: a shim's
@@ -40,83 +38,14 @@ const LOG_FILE: &str = "supervisor.log";
 /// The folder of the task folders, in the state folder.
 pub(super) const TASKS_DIR: &str = "tasks";
 
-/// Why a supervisor did not start, or stopped serving.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum BootError {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error("there is no group {0:?}, which `[control] group` names")]
-    NoGroup(String),
-    #[error(transparent)]
-    Places(#[from] PlacesError),
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
-    #[error(transparent)]
-    Program(#[from] ProgramError),
-    #[error("{0}; {hint}", hint = .0.hint())]
-    Ledger(#[from] OpenError),
-    #[error(
-        "the ledger {} is older than the tasks: it knows nothing of {folder} and {count} folders \
-         in all, whose agents may live; `agent-supervisor recover` rebuilds it from the folders",
-        path.display()
-    )]
-    RolledBack {
-        path: PathBuf,
-        folder: protocol::TaskId,
-        count: usize,
-    },
-    #[error("the ledger was not rebuilt, and is as it was")]
-    Rebuild(#[from] RebuildError),
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    #[error("`[http] listen` names {}, {what}: name another path, or take that away", path.display())]
-    Taken { path: PathBuf, what: &'static str },
-    #[error("{operation}")]
-    System {
-        operation: &'static str,
-        source: std::io::Error,
-    },
-    #[error(
-        "the ledger failed: agents go on under their shims, and the next supervisor adopts them"
-    )]
-    LedgerFailed(#[source] ledger::LedgerError),
-}
-
-impl BootError {
-    const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Config(_) | Self::NoGroup(_) | Self::Token(_) | Self::Taken { .. } => {
-                cli::EXIT_USAGE
-            }
-            Self::Telemetry(error) => match error {
-                TelemetryError::Level { .. } => cli::EXIT_USAGE,
-                TelemetryError::File { .. } | TelemetryError::Twice => cli::EXIT_ERROR,
-            },
-            Self::Places(error) => error.exit_code(),
-            // With room again another start goes well.
-            Self::Ledger(OpenError::Full { .. }) => cli::EXIT_ERROR,
-            Self::Ledger(_) | Self::RolledBack { .. } | Self::Rebuild(_) => cli::EXIT_LEDGER,
-            Self::Program(_)
-            | Self::Folder(_)
-            | Self::Bind(_)
-            | Self::System { .. }
-            | Self::LedgerFailed(_) => cli::EXIT_ERROR,
-        }
-    }
-
-    pub(super) fn system(operation: &'static str) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::System { operation, source }
-    }
-}
-
 /// The whole program.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::from_arguments();
+    if cli.background {
+        // Whoever starts the first task may hold a lock or somebody's pipe.
+        sys::descriptors::close_inherited();
+    }
     let ran = match cli.command {
         Some(Command::Offline) => offline::run(&cli),
         Some(Command::Recover) => damage::recover(&cli),
@@ -154,8 +83,9 @@ fn serve(cli: &Cli) -> Result<(), BootError> {
         background::detach().map_err(BootError::system("leave the caller's session"))?;
     }
     let (places, mode, config) = configured(cli)?;
+    let state_dir = PathBuf::from(&places.state_dir);
     let held = Held::take(places)?;
-    let log_file = Path::new(&held.places().state_dir).join(LOG_FILE);
+    let log_file = state_dir.join(LOG_FILE);
     let readiness = if cli.background {
         telemetry::init(&LogTarget::File(log_file.clone()))?;
         Readiness::ToldTo(log_file)
@@ -174,10 +104,14 @@ fn serve(cli: &Cli) -> Result<(), BootError> {
         config,
         nofile_soft,
         readiness,
+        trial: cli.trial,
     };
     let served = runtime.block_on(start.serve());
     // A sweep may wait for a process to end: the next supervisor sweeps again.
     runtime.shutdown_background();
+    if cli.trial {
+        trial::remove_folder(&state_dir);
+    }
     served
 }
 
@@ -208,18 +142,20 @@ struct Start {
     config: Config,
     nofile_soft: u64,
     readiness: Readiness,
+    trial: bool,
 }
 
 impl Start {
     async fn serve(self) -> Result<(), BootError> {
-        let signals = Signals::listen()?;
         let Self {
             held,
             mode,
             config,
             nofile_soft,
             readiness,
+            trial,
         } = self;
+        let signals = Signals::listen(trial)?;
         let places = held.places().clone();
         let folders = Folders::new(&Path::new(&places.state_dir).join(TASKS_DIR));
         let here = sys::process::here().map_err(BootError::system("read /proc"))?;

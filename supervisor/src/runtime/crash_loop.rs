@@ -1,6 +1,8 @@
 //! A key rests when its tasks end as soon as they have begun: a dispatch is
 //! refused, and what waits in the queue waits on.
 
+use std::time::{Duration, Instant};
+
 use lifecycle::crash_loop::{self, CrashLoop};
 use lifecycle::{Event, EventBody};
 use protocol::Key;
@@ -46,7 +48,11 @@ impl Core {
     pub(super) fn lets_rest(&mut self, key: &Key, facts: &AdmissionFacts) -> Option<CrashLoop> {
         let (limit, now) = (self.service.config.limits.crash_loop, clock::now());
         let found = crash_loop::find(limit, &facts.past, now)?;
-        self.queue.let_rest(key.clone(), found.until);
+        let left = Duration::from_millis(found.until.since_ms(now));
+        // A clock that is set back makes it no longer.
+        if let Some(until) = Instant::now().checked_add(left) {
+            self.queue.let_rest(key.clone(), until);
+        }
         tracing::warn!(%key, "{}", found.in_words(key, limit, now));
         Some(found)
     }
@@ -65,6 +71,8 @@ impl Core {
         let past = past.await?;
         let (limit, now) = (self.service.config.limits.crash_loop, clock::now());
         let Some(found) = crash_loop::find(limit, &past, now) else {
+            // What waits for it may have begun to before the clock was set.
+            self.queue.wake(&key);
             return Ok(if past.is_empty() {
                 Word::NoSuchKey
             } else {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use protocol::TaskId;
 
-use super::boot::{BootError, TASKS_DIR, configured};
+use super::boot::{TASKS_DIR, configured};
+use super::boot_error::BootError;
 use super::rebuild::{self, Rebuilt};
 use crate::cli::Cli;
 use crate::config::OnDamage;
@@ -67,6 +68,17 @@ async fn unknown_to(
     let known = opened.handle.task_ids().await;
     let known = known.map_err(BootError::LedgerFailed)?;
     unknown.retain(|id| !known.contains(id));
+    // A rebuild could make nothing of these, and no other one will.
+    let (lost, unknown): (Vec<TaskId>, Vec<TaskId>) =
+        unknown.into_iter().partition(|id| folders.is_lost(id));
+    for id in lost {
+        tracing::warn!(
+            task = %id,
+            "[recovery] the folder of a lost task stays in {}: its agent may be alive, or a \
+             newer program reads it; `agent-supervisor recover` looks again and tells more",
+            folders.tasks_dir().display()
+        );
+    }
     let count = unknown.len();
     Ok(unknown.into_iter().min().map(|first| (first, count)))
 }

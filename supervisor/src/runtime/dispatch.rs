@@ -287,12 +287,9 @@ impl Core {
         };
         let (tell, told) = oneshot::channel();
         live.tell_start(tell);
+        let owed = self.batch.owe(id, reply);
         self.jobs.spawn(async move {
-            let told = tokio::select! {
-                told = told => told,
-                () = reply.closed() => return,
-            };
-            if let Ok(task) = told {
+            if let Some((task, reply)) = owed.only(told).await {
                 reply.send(Response::Task {
                     task: Box::new(task),
                     existing,

@@ -9,7 +9,7 @@ use protocol::places::{CONTROL_SOCKET, SHIM_SOCKET};
 use tokio::net::{TcpListener, UnixStream};
 use tokio::time::timeout;
 
-use super::boot::BootError;
+use super::boot_error::BootError;
 use crate::config::{Config, Http, Listen};
 use crate::control::ControlServer;
 use crate::fswatch;

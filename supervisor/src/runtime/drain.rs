@@ -55,6 +55,11 @@ impl Drains {
         }
     }
 
+    /// Why the drain under way was begun.
+    pub(super) fn reason(&self) -> Option<StopReason> {
+        self.fleet.drain().map(|drain| drain.order.reason)
+    }
+
     /// What follows the drain under way.
     pub(super) fn then(&self) -> Option<Then> {
         self.fleet.drain().map(|drain| drain.order.then)
@@ -90,6 +95,8 @@ impl Core {
         asker: Asker,
         reply: ReplySender,
     ) -> Result<(), LedgerError> {
+        // Where nothing can be recorded, nothing is begun and nothing called off.
+        self.flush().await?;
         match request {
             DrainRequest::Begin {
                 deadline_ms,
@@ -102,10 +109,15 @@ impl Core {
                     then: Then::Stay,
                     requested_by: asker.look_up(),
                 };
+                let before = self.drains.waiters.len();
                 if !no_wait {
                     self.drains.waiters.push(reply.clone());
                 }
-                self.step_fleet(FleetInput::Begin(order)).await?;
+                self.decide_fleet(FleetInput::Begin(order)).await?;
+                if !self.flush_for(&reply).await? {
+                    self.drains.waiters.truncate(before);
+                    return Ok(());
+                }
                 if no_wait {
                     self.tell_status(reply).await?;
                 }
@@ -119,7 +131,10 @@ impl Core {
                 Ok(())
             }
             DrainRequest::Cancel => {
-                self.step_fleet(FleetInput::Cancel).await?;
+                self.decide_fleet(FleetInput::Cancel).await?;
+                if !self.flush_for(&reply).await? {
+                    return Ok(());
+                }
                 self.tell_status(reply).await
             }
         }
@@ -140,6 +155,12 @@ impl Core {
     /// Every step is durable, done and published before the next one: who is
     /// to hear of a drain hears of it before anything is stopped.
     pub(super) async fn step_fleet(&mut self, input: FleetInput) -> Result<(), LedgerError> {
+        self.decide_fleet(input).await?;
+        self.flush().await
+    }
+
+    /// The step, without its commit.
+    async fn decide_fleet(&mut self, input: FleetInput) -> Result<(), LedgerError> {
         if let (FleetInput::Begin(order), Some(drain)) = (&input, self.drains.fleet.drain()) {
             let (reason, first) = (order.reason, drain.order.reason);
             tracing::info!(%reason, %first, "a drain joined the one under way");
@@ -151,7 +172,7 @@ impl Core {
         for action in actions {
             self.act_on_fleet(action, drain.as_ref()).await?;
         }
-        self.flush().await
+        Ok(())
     }
 
     async fn act_on_fleet(
@@ -263,6 +284,7 @@ impl Core {
     async fn tell_status(&mut self, reply: ReplySender) -> Result<(), LedgerError> {
         let info = self.ledger.info().await?;
         let mut status = self.status_so_far();
+        status.unit = self.service.managed.view(&self.shims()).await;
         status.tasks.ended = info.tasks.ended;
         status.ledger = info.view;
         status.ledger_id = info.ledger_id;
@@ -273,7 +295,7 @@ impl Core {
         Ok(())
     }
 
-    /// `status`, less what only the ledger knows.
+    /// `status`, less what only the ledger and the service manager know.
     pub(super) fn status_so_far(&self) -> StatusView {
         let mut status = self.service.facts().status();
         status.tasks.running = self.running() as u64;

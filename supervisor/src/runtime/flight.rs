@@ -14,6 +14,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use protocol::Key;
+use protocol::control::Response;
 use protocol::view::EventView;
 
 use super::batch::{Batch, Durable};
@@ -171,7 +172,10 @@ impl Core {
         }
         for stop in batch.stops {
             match stop.durable {
-                Durable::Answer(response) => drop(stop.reply.send(response)),
+                Durable::Answer(results) => {
+                    let failed = stop.failed;
+                    stop.reply.send(Response::Stopped { results, failed });
+                }
                 Durable::Wait(job) => drop(self.jobs.spawn(job)),
             }
         }

@@ -99,7 +99,8 @@ impl Core {
     }
 
     /// A caller over HTTP has no environment of its own: agents of a user's own
-    /// supervisor get that of the supervisor, which the user started.
+    /// supervisor begin as those of a service do. What else the supervisor has in
+    /// its environment (the hub's secrets, say) is not theirs.
     fn lend_environment(&self, request: &mut Request) {
         if self.service.mode != Mode::User {
             return;
@@ -108,7 +109,11 @@ impl Core {
             let readable = |(name, value): (OsString, OsString)| {
                 Some((name.into_string().ok()?, value.into_string().ok()?))
             };
-            run.client_env = std::env::vars_os().filter_map(readable).collect();
+            let own = std::env::vars_os().filter_map(readable);
+            let configured = self.service.config.env.base.iter().cloned();
+            let account = self.service.account.iter().cloned();
+            let lent = account.chain(own.filter(|(name, _)| is_lent(name)));
+            run.client_env = lent.chain(configured).collect();
         }
     }
 
@@ -168,6 +173,12 @@ impl Core {
             self.measures.stops.observe(since(intent.requested_at));
         }
     }
+}
+
+/// Who the user is, where programs are, what it speaks and when it lives.
+fn is_lent(name: &str) -> bool {
+    const LENT: [&str; 7] = ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TZ", "USER"];
+    LENT.contains(&name) || name.starts_with("LC_")
 }
 
 fn since(at: Timestamp) -> Duration {

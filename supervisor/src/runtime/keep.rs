@@ -89,12 +89,14 @@ impl Core {
         let (tell, told) = oneshot::channel();
         live.tell_end(tell);
         let (id, inputs) = (id.clone(), self.inputs.clone());
+        let mut owed = self.batch.owe(&id, reply);
         self.batch.later(async move {
             // Not told: the supervisor leaves. The stop is durable, and the
             // caller asks again.
-            let Ok(End { tree, view }) = told.await else {
+            let Some(End { tree, view }) = owed.wait(told).await else {
                 return;
             };
+            let reply = owed.reply;
             match tree {
                 TreeEnd::Gone => {
                     let aside = Box::new(Aside { id, by, reply });
@@ -167,7 +169,9 @@ impl Core {
         }
         if self.is_live(id) {
             self.step(id, Input::Command(Command::Rename { name, by }));
-            self.flush().await?;
+            if !self.flush_for(&reply).await? {
+                return Ok(());
+            }
             return self.answer_kept(id, true, reply).await;
         }
         self.note(id, reply, |_| Some(EventBody::Renamed { name, by }))
@@ -198,7 +202,9 @@ impl Core {
             });
             // Its folder keeps the operator's word as well.
             self.unsettled.push(id.clone());
-            self.flush().await?;
+            if !self.flush_for(&reply).await? {
+                return Ok(());
+            }
         }
         self.answer_kept(id, changed, reply).await
     }

@@ -9,6 +9,7 @@ use protocol::vocab::Via;
 
 use super::clock;
 use super::core_loop::Core;
+use super::live::Live;
 use crate::config::AgentsAtEnd;
 use crate::ledger::LedgerError;
 use crate::shim::ShimMessage;
@@ -85,13 +86,18 @@ impl Core {
             Job::HostShutdown => (StopReason::HostShutdown, AgentsAtEnd::Drain),
         };
         let may_kill = agents == AgentsAtEnd::Keep && job != Job::None;
-        if may_kill && self.service.managed.kills_agents().await {
+        if may_kill && self.service.managed.kills_agents(&self.shims()).await {
             tracing::warn!(
                 "[shutdown] this unit's stop kills the agents: they are drained, not kept"
             );
             return (reason, AgentsAtEnd::Drain);
         }
         (reason, agents)
+    }
+
+    /// The live shims' processes, as far as they are known.
+    pub(super) fn shims(&self) -> Vec<i32> {
+        self.tasks.values().filter_map(Live::shim).collect()
     }
 
     fn order(&self, reason: StopReason) -> DrainOrder {

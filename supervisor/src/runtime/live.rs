@@ -130,13 +130,17 @@ impl Live {
         }
     }
 
+    /// The shim's process, as far as it is known.
+    pub(super) fn shim(&self) -> Option<i32> {
+        self.shim_pid
+            .or(self.task.shim.as_ref().map(|shim| shim.pid))
+    }
+
     /// The task object as it is now.
     pub(super) fn view(&self) -> TaskView {
         let processes = query::Processes {
             supervisor: i32::try_from(std::process::id()).ok(),
-            shim: self
-                .shim_pid
-                .or(self.task.shim.as_ref().map(|shim| shim.pid)),
+            shim: self.shim(),
         };
         query::live_view(&self.task, &self.presence, &self.shown, processes)
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use protocol::view::UnitView;
 
 use crate::cgroup::{Base, Memory, place};
-use crate::systemd::{Holder, Job, Manager, Scope, Unit};
+use crate::systemd::{Holder, Job, Manager, Scope, Unit, group_of};
 
 /// Found out at the start.
 pub(super) struct Managed {
@@ -18,7 +18,6 @@ pub(super) struct Managed {
     pub(super) mover: Mover,
     /// Who runs us, if a service manager does.
     pub(super) manager: Option<Manager>,
-    fate: Fate,
 }
 
 /// Who moves a shim into its task's cgroup.
@@ -65,13 +64,11 @@ pub(super) async fn find(state_dir: &Path) -> Managed {
     if let Some(base) = &cgroups {
         tracing::info!(cgroup = %base.path().display(), "each task gets a cgroup of its own");
     }
-    let fate = manager.as_ref().map_or(Fate::Spared, |manager| {
-        let fate = fate(manager.unit(), cgroups.as_ref());
-        if fate == Fate::Killed {
-            warn_of(manager.unit());
-        }
-        fate
-    });
+    if let Some(manager) = &manager
+        && fate(manager.unit(), cgroups.as_ref(), &[]) == Fate::Killed
+    {
+        warn_of(manager.unit());
+    }
     match &memory {
         Memory::Unified | Memory::Separate(_) => {}
         Memory::Missing(why) => tracing::debug!(why, "no task can have a limit of memory here"),
@@ -81,7 +78,6 @@ pub(super) async fn find(state_dir: &Path) -> Managed {
         memory,
         mover,
         manager,
-        fate,
     }
 }
 
@@ -91,21 +87,27 @@ impl Managed {
         self.cgroups.iter().chain(self.memory.base())
     }
 
-    /// Does a stop of our unit end the agents? What was true at the start counts
-    /// only where it cannot be asked for now.
-    pub(super) async fn kills_agents(&self) -> bool {
-        let Some(manager) = &self.manager else {
-            return self.fate == Fate::Killed;
-        };
-        let now = match manager.unit_now().await {
-            Ok(Some(unit)) => fate(&unit, self.cgroups.as_ref()),
-            Ok(None) => self.fate,
+    /// Does a stop of our unit end the agents, whose shims live now? What was true
+    /// at the start counts only where it cannot be asked for now.
+    pub(super) async fn kills_agents(&self, shims: &[i32]) -> bool {
+        self.now(shims)
+            .await
+            .is_some_and(|(_, fate)| fate == Fate::Killed)
+    }
+
+    /// Our unit, and what its stop would do, as of now.
+    async fn now(&self, shims: &[i32]) -> Option<(Unit, Fate)> {
+        let manager = self.manager.as_ref()?;
+        let unit = match manager.unit_now().await {
+            Ok(Some(unit)) => unit,
+            Ok(None) => manager.unit().clone(),
             Err(error) => {
                 tracing::warn!(error = %in_full(&error), "systemd cannot be asked for our unit");
-                self.fate
+                manager.unit().clone()
             }
         };
-        now == Fate::Killed
+        let fate = fate(&unit, self.cgroups.as_ref(), &groups_of(shims));
+        Some((unit, fate))
     }
 
     /// Why we are told to stop. Where nobody can be asked, somebody has
@@ -134,12 +136,13 @@ impl Managed {
         }
     }
 
-    /// For `status`.
-    pub(super) fn view(&self) -> Option<UnitView> {
-        self.manager.as_ref().map(|manager| UnitView {
-            name: manager.unit().name.clone(),
-            kill_mode: manager.unit().kill_mode.as_str().to_string(),
-            survives_restart: self.fate == Fate::Spared,
+    /// For `status`, with the shims that live now.
+    pub(super) async fn view(&self, shims: &[i32]) -> Option<UnitView> {
+        let (unit, fate) = self.now(shims).await?;
+        Some(UnitView {
+            name: unit.name,
+            kill_mode: unit.kill_mode.as_str().to_string(),
+            survives_restart: fate == Fate::Spared,
         })
     }
 }
@@ -191,17 +194,36 @@ async fn mover(manager: &Manager, holder: &Holder) -> Option<Mover> {
     }
 }
 
-/// A process outside of the unit's cgroup is none of the unit's.
-fn fate(unit: &Unit, cgroups: Option<&Base>) -> Fate {
+/// A process outside of the unit's cgroup is none of the unit's. Where the next
+/// tasks are put is one thing, where each of the live ones is another: a holder
+/// that came later does not take in what runs already.
+fn fate(unit: &Unit, cgroups: Option<&Base>, shims: &[String]) -> Fate {
+    if unit.kill_mode.spares_others() {
+        return Fate::Spared;
+    }
+    let group = &unit.control_group;
     let below_the_unit = |base: &Base| {
-        let group = format!("{}/", unit.control_group);
+        let group = format!("{group}/");
         base.path().to_string_lossy().contains(&group)
     };
-    if unit.kill_mode.spares_others() || cgroups.is_some_and(|base| !below_the_unit(base)) {
-        Fate::Spared
-    } else {
+    let in_the_unit = |shim: &String| {
+        let rest = shim.strip_prefix(group.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if cgroups.is_none_or(below_the_unit) || shims.iter().any(in_the_unit) {
         Fate::Killed
+    } else {
+        Fate::Spared
     }
+}
+
+/// The cgroups of those that live, as systemd calls them.
+fn groups_of(shims: &[i32]) -> Vec<String> {
+    let group = |pid: &i32| {
+        let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        group_of(&cgroups).map(str::to_owned)
+    };
+    shims.iter().filter_map(group).collect()
 }
 
 fn warn_of(unit: &Unit) {
@@ -233,8 +255,8 @@ mod tests {
     fn only_a_process_in_the_units_cgroup_dies_with_it() {
         let unit = |kill_mode| Unit::for_tests("a.service", kill_mode, "/system.slice/a.service");
         let killing = unit(KillMode::ControlGroup);
-        assert_eq!(fate(&killing, None), Fate::Killed);
-        assert_eq!(fate(&unit(KillMode::Mixed), None), Fate::Killed);
-        assert_eq!(fate(&unit(KillMode::Process), None), Fate::Spared);
+        assert_eq!(fate(&killing, None, &[]), Fate::Killed);
+        assert_eq!(fate(&unit(KillMode::Mixed), None, &[]), Fate::Killed);
+        assert_eq!(fate(&unit(KillMode::Process), None, &[]), Fate::Spared);
     }
 }

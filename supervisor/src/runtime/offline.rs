@@ -17,7 +17,8 @@ use protocol::limits::MAX_CONTROL_FRAME;
 use protocol::vocab::Stream;
 use protocol::{TaskId, Timestamp};
 
-use super::boot::{BootError, TASKS_DIR, configured};
+use super::boot::{TASKS_DIR, configured};
+use super::boot_error::BootError;
 use super::naming::{self, no_such_task};
 use super::requests::{known_sessions, storage_error};
 use super::service::{self, Facts};
@@ -54,7 +55,6 @@ pub(super) fn run(cli: &Cli) -> Result<(), BootError> {
             started_at: Timestamp(0),
             runtime_dir: places.runtime_dir,
             mode,
-            unit: None,
         },
     };
     let socket = io::stdin()

@@ -50,8 +50,11 @@ impl Core {
             Action::EndWithoutShim => self.end_without_shim(id),
             Action::Arm { timer, due } => {
                 let wait = Duration::from_millis(due.since_ms(clock::now()));
+                // One that was armed for something sooner must not stay.
                 if wait < MAX_WAIT {
                     self.timers.arm(id, timer, Instant::now() + wait);
+                } else {
+                    self.timers.disarm(id, timer);
                 }
             }
             Action::Disarm(timer) => self.timers.disarm(id, timer),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lifecycle::TaskSpec;
 use protocol::control::{ErrorBody, ErrorCode};
 use protocol::view::Requester;
-use protocol::{Key, TaskId, Timestamp};
+use protocol::{Key, TaskId};
 
 use super::clock;
 use super::core_loop::Core;
@@ -28,8 +28,10 @@ pub(super) struct Queue {
     /// Tasks that are stopped so that another one takes their place.
     promised: BTreeSet<TaskId>,
     /// Keys that rest, and until when: their tasks failed as soon as they had
-    /// begun.
-    resting: BTreeMap<Key, Timestamp>,
+    /// begun. By a clock that nobody sets.
+    resting: BTreeMap<Key, Instant>,
+    /// Tasks whose own folder is in their way, and until when others go before them.
+    put_off: BTreeMap<TaskId, Instant>,
     /// When the loop has to look whose turn it is.
     due: Option<Instant>,
 }
@@ -85,11 +87,24 @@ impl Queue {
     /// It waits no longer, if it did.
     pub(super) fn remove(&mut self, id: &TaskId) {
         self.waiting.retain(|waiting| waiting != id);
+        self.put_off.remove(id);
+    }
+
+    /// It keeps its place, and others go before it for a while.
+    pub(super) fn put_off(&mut self, id: &TaskId) {
+        if let Some(until) = Instant::now().checked_add(LOOK_AGAIN) {
+            self.put_off.insert(id.clone(), until);
+        }
     }
 
     /// No task of `key` has its turn before this.
-    pub(super) fn let_rest(&mut self, key: Key, until: Timestamp) {
+    pub(super) fn let_rest(&mut self, key: Key, until: Instant) {
         self.resting.insert(key, until);
+    }
+
+    /// Whether it rests still is asked of the ledger at its turn.
+    fn rests(&self, key: &Key, now: Instant) -> bool {
+        self.resting.get(key).is_some_and(|until| now < *until)
     }
 
     /// The tasks of `key` may have their turn.
@@ -125,10 +140,12 @@ impl Core {
         self.tasks.len().saturating_sub(self.queue.len())
     }
 
-    /// The same, by name.
+    /// The same, by name, less those that have ended in memory and only wait for
+    /// room on the disk: no drain waits for their agents, or stops them.
     pub(super) fn running_ids(&self) -> Vec<TaskId> {
         let started = |(id, live): (&TaskId, &super::live::Live)| {
-            live.task.started_at.is_some().then(|| id.clone())
+            let runs = live.task.started_at.is_some() && live.task.ending.is_none();
+            runs.then(|| id.clone())
         };
         self.tasks.iter().filter_map(started).collect()
     }
@@ -203,17 +220,18 @@ impl Core {
             if self.live_keys.contains_key(key) {
                 continue;
             }
+            let put_off = self.queue.put_off.get(&id);
+            if put_off.is_some_and(|until| Instant::now() < *until) {
+                self.queue.look_again();
+                continue;
+            }
             if self.held.of_key(key).is_some() {
                 self.queue.look_again();
                 continue;
             }
-            match self.queue.resting.get(key) {
-                Some(until) if clock::now() < *until => {
-                    self.queue.look_again();
-                    continue;
-                }
-                // Whether it rests still is asked of the ledger at its turn.
-                Some(_) | None => {}
+            if self.queue.rests(key, Instant::now()) {
+                self.queue.look_again();
+                continue;
             }
             return Some(id);
         }
@@ -290,4 +308,23 @@ fn key_is_busy(key: &Key, holder: &TaskId, how: &str) -> ErrorBody {
         "wait for it (`agentctl wait {holder}`, or `--on-conflict queue`) or stop it \
          (`agentctl stop-session {holder}`)"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_ends_when_its_time_has_passed_or_it_is_woken() {
+        let key = Key::new("k").expect("a key");
+        let start = Instant::now();
+        let until = start + Duration::from_secs(60);
+        let mut queue = Queue::default();
+        assert!(!queue.rests(&key, start));
+        queue.let_rest(key.clone(), until);
+        assert!(queue.rests(&key, start));
+        assert!(!queue.rests(&key, until));
+        queue.wake(&key);
+        assert!(!queue.rests(&key, start));
+    }
 }

@@ -6,7 +6,9 @@
 //! | `spec` and a journal to its end | concluded anew from its records |
 //! | `spec` that says so, and no start was decided | queued: it waits again |
 //! | `spec`, and no end in the journal | live: the next start adopts or concludes it |
-//! | neither `settled` nor `spec` that can be read | lost, and told |
+//! | `spec`, and a journal that cannot be read | live: the next start holds or concludes it |
+//! | `spec` that says that the ledger had no row, and no start was decided | lost, and told |
+//! | neither `settled` nor `spec` that can be read | lost: told, and put out of the way |
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -17,8 +19,10 @@ use protocol::vocab::{SessionState, Via};
 use protocol::{Status, TaskId, Timestamp};
 
 use super::clock;
+use super::lost::{self, Lost, Why};
 use crate::folder::{FolderError, Folders, Settled, SpecFile};
 use crate::ledger::{self, LedgerError, LedgerHandle, OpenError, OpenOptions, TaskSecret};
+use crate::text::in_words;
 
 /// Tasks in one transaction.
 const AT_ONCE: usize = 256;
@@ -33,6 +37,10 @@ pub(super) enum RebuildError {
     #[error("the new ledger could not be written")]
     Write(#[from] LedgerError),
 }
+
+/// Of a task that was written down, and whose environment is wiped.
+const NEVER_COMMITTED: &str = "it was never committed, as far as the ledger of a later supervisor \
+                               knew, and is not begun without its environment";
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -53,6 +61,8 @@ struct Found {
     secret: TaskSecret,
     settled: Option<Settled>,
     status: Option<Status>,
+    /// Why its journal told nothing, if it did not.
+    unread: Option<String>,
 }
 
 impl Found {
@@ -79,11 +89,17 @@ pub(super) async fn rebuild(
     boot_id: &str,
 ) -> Result<Rebuilt, RebuildError> {
     let mut report = Rebuilt::default();
-    let mut found = Vec::new();
+    let (mut found, mut lost) = (Vec::new(), Vec::new());
     for id in folders.all()? {
         match look_at(folders, &id) {
-            Ok(task) => found.push(task),
-            Err(why) => report.differences.push(format!("task {id} is lost: {why}")),
+            Ok(task) => {
+                let unread = task.unread.as_ref();
+                report.differences.extend(
+                    unread.map(|why| format!("task {id} is taken for one that lives: {why}")),
+                );
+                found.push(task);
+            }
+            Err(why) => lost.push(Lost { id, why }),
         }
     }
     // Who waits, waits in this order: ids that are UUIDv7s keep it within a
@@ -105,6 +121,9 @@ pub(super) async fn rebuild(
     // What a shim was told before may reach it, and us, only now.
     ledger::seal_rebuilt(&new, first_unused(&found, clock::now()))?;
     report.kept = ledger::replace(path, &new, clock::now())?;
+    // Not before: a rebuild that fails leaves everything as it was.
+    let put_aside = lost::put_aside(folders, &lost);
+    report.differences.splice(0..0, put_aside);
     report.ended = found.iter().filter(|task| task.status.is_some()).count();
     report.live = found.len() - report.ended;
     Ok(report)
@@ -184,10 +203,10 @@ async fn operator_words(ledger: &LedgerHandle, found: &[Found]) -> Result<Vec<Ev
 }
 
 /// # Errors
-/// In words.
-fn look_at(folders: &Folders, id: &TaskId) -> Result<Found, String> {
-    let settled = folders.settled(id).map_err(in_words)?;
-    let spec = folders.spec(id).map_err(in_words);
+/// Why it is lost.
+fn look_at(folders: &Folders, id: &TaskId) -> Result<Found, Why> {
+    let settled = folders.settled(id)?;
+    let spec = folders.spec(id);
     let known = spec
         .as_ref()
         .ok()
@@ -210,17 +229,23 @@ fn look_at(folders: &Folders, id: &TaskId) -> Result<Found, String> {
             events: settled.events.clone(),
             secret,
             settled: Some(settled),
+            unread: None,
         });
     }
-    let spec = spec?.ok_or("it has no spec")?;
-    let written_at = folders.written_at(id).map_err(in_words)?;
-    let events = replayed(folders, id, begun(folders, &spec, written_at))?;
-    let task = Task::fold(&events).ok_or("its events make no task")?;
+    let no_task = |words: &str| Why::ForGood(words.to_owned());
+    let spec = spec?.ok_or_else(|| no_task("it has no spec"))?;
+    if spec.rowless && !folders.is_decided(id) {
+        return Err(no_task(NEVER_COMMITTED));
+    }
+    let written_at = folders.written_at(id)?;
+    let (events, unread) = replayed(folders, id, begun(folders, &spec, written_at));
+    let task = Task::fold(&events).ok_or_else(|| no_task("its events make no task"))?;
     Ok(Found {
         status: task.ending.map(|ending| ending.status),
         events,
         secret,
         settled: None,
+        unread,
     })
 }
 
@@ -245,17 +270,18 @@ fn begun(folders: &Folders, spec: &SpecFile, written_at: Timestamp) -> Vec<Event
     events
 }
 
-/// What the shim wrote down, as if it were told now.
-fn replayed(folders: &Folders, id: &TaskId, begun: Vec<Event>) -> Result<Vec<Event>, String> {
+/// What the shim wrote down, as if it were told now, or why that cannot be read (a
+/// newer program wrote it, or a power cut left nothing): no reason to lose the task.
+fn replayed(folders: &Folders, id: &TaskId, begun: Vec<Event>) -> (Vec<Event>, Option<String>) {
     let mut events = begun;
     let path = folders.journal(id);
-    let entries = match sys::journal::read_from(&path, 0) {
-        Ok(replay) => replay.entries,
-        Err(_) if !path.exists() => Vec::new(),
-        Err(error) => return Err(in_words(error)),
+    let (entries, unread) = match sys::journal::read_from(&path, 0) {
+        Ok(replay) => (replay.entries, None),
+        Err(_) if !path.exists() => (Vec::new(), None),
+        Err(error) => (Vec::new(), Some(in_words(&error))),
     };
     let Some(mut task) = Task::fold(&events) else {
-        return Err("its spec makes no task".to_string());
+        return (events, unread);
     };
     for entry in entries {
         let Some(record) = entry.record else { continue };
@@ -273,7 +299,7 @@ fn replayed(folders: &Folders, id: &TaskId, begun: Vec<Event>) -> Result<Vec<Eve
         }
         events.extend(effects.events);
     }
-    Ok(events)
+    (events, unread)
 }
 
 fn nobody_known() -> Requester {
@@ -360,15 +386,4 @@ fn differences(path: &Path, found: &[Found], report: &mut Rebuilt) {
             .differences
             .push(format!("task {id} was not in the old ledger"));
     }
-}
-
-fn in_words(error: impl std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        words.push_str(": ");
-        words.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    words
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lifecycle::{Fact, Input, Task};
 use protocol::shim::ProcessId;
-use protocol::{Status, TaskId};
+use protocol::{Key, Status, TaskId};
 use sys::claim::ClaimedBy;
 use sys::hook::SUP_SIGNAL;
 use sys::process;
@@ -255,9 +255,14 @@ pub(super) fn log_end(task: &Task) {
             .started_at
             .map(|from| ending.finished_at.since_ms(from));
         let ran_s = ran_ms.unwrap_or(0) / 1000;
+        let again = if task.spec.key == Key::from(id) {
+            format!("`agentctl retry {id}` does it again")
+        } else {
+            "dispatch the key again to start fresh".to_owned()
+        };
         tracing::warn!(
             "[recovery] task {id} (key {}, provider {}) was interrupted after {ran_s} s: {}; \
-             `agentctl why {id}` tells more; dispatch the key again to start fresh",
+             `agentctl why {id}` tells more; {again}",
             task.spec.key,
             task.spec.provider,
             ending.reason.label(),

@@ -220,11 +220,19 @@ impl Core {
         let (tell, told) = oneshot::channel();
         live.tell_end(tell);
         let inputs = self.inputs.clone();
+        let next = replacing.dispatch.request.id.clone();
+        let mut owed = self.batch.owe(&next, replacing.reply);
+        let (holder, dispatch) = (replacing.holder, replacing.dispatch);
         self.batch.later(async move {
             // Not told: the supervisor leaves. The stop is durable, and the caller
             // asks the next one again. What lives on keeps the key busy, which the
             // dispatch will say.
-            if told.await.is_ok() {
+            if owed.wait(told).await.is_some() {
+                let replacing = Replacing {
+                    holder,
+                    dispatch,
+                    reply: owed.reply,
+                };
                 drop(inputs.send(CoreInput::Replace(Box::new(replacing))).await);
             }
         });

@@ -208,7 +208,9 @@ impl Core {
                 | (SessionAct::ReleaseKey, Word::NoSuchKey)
                 | (SessionAct::Quarantine, _) => Response::Error(no_such_session(&change)),
             };
-            self.batch.answer(reply, response);
+            if self.flush_for(&reply).await? {
+                self.batch.answer(reply, response);
+            }
             return Ok(());
         };
         match lifecycle::session::operator_change(row, change.act, by) {
@@ -227,7 +229,9 @@ impl Core {
                         record: None,
                         body,
                     });
-                    self.flush().await?;
+                }
+                if !self.flush_for(&reply).await? {
+                    return Ok(());
                 }
                 let id = row.session_id.clone();
                 let mut views = self.ledger.sessions(Some(change.key)).await?;
@@ -242,7 +246,9 @@ impl Core {
         let ledger = self.ledger.clone();
         let mut status = self.status_so_far();
         let drains = self.refuse_while_draining().err();
+        let (service, shims) = (self.service.clone(), self.shims());
         self.batch.later(async move {
+            status.unit = service.managed.view(&shims).await;
             let asked = async {
                 let info = ledger.info().await?;
                 status.tasks.ended = info.tasks.ended;

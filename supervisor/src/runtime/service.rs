@@ -8,7 +8,7 @@ use protocol::control::{
 };
 use protocol::hello;
 use protocol::shim::ProcessId;
-use protocol::view::{LedgerView, ProtocolRange, StatusView, TaskCounts, UnitView};
+use protocol::view::{LedgerView, ProtocolRange, StatusView, TaskCounts};
 use protocol::{ProviderName, Timestamp};
 
 use super::managed::Managed;
@@ -55,7 +55,6 @@ impl Service {
             started_at: self.started_at,
             runtime_dir: self.places.runtime_dir.clone(),
             mode: self.mode,
-            unit: self.managed.view(),
         }
     }
 
@@ -154,11 +153,10 @@ pub(super) struct Facts {
     pub(super) started_at: Timestamp,
     pub(super) runtime_dir: String,
     pub(super) mode: Mode,
-    pub(super) unit: Option<UnitView>,
 }
 
 impl Facts {
-    /// `status`, less what only loop and ledger know.
+    /// `status`, less what only loop, ledger and service manager know.
     pub(super) fn status(&self) -> StatusView {
         StatusView {
             version: env!("CARGO_PKG_VERSION").to_string(),
@@ -172,7 +170,7 @@ impl Facts {
             tasks: TaskCounts::default(),
             adopted: 0,
             phase: "admitting".to_string(),
-            unit: self.unit.clone(),
+            unit: None,
             ledger: LedgerView {
                 path: String::new(),
                 schema: 0,

@@ -112,14 +112,16 @@ impl Core {
         });
     }
 
-    /// Wipes the environment from what was written for tasks that have no row.
+    /// Wipes the environment from what was written for tasks that have no row, and
+    /// keeps that there was none: a rebuild would start who waits. The rest stays: the
+    /// row may have been in a ledger that this one is an older copy of.
     /// Done by the loop, which alone knows of dispatches under way.
     pub(super) async fn wipe_rowless(&mut self, ids: &[TaskId]) -> Result<(), LedgerError> {
         for id in ids {
             if self.tasks.contains_key(id) || self.ledger.task_row(id.clone()).await?.is_some() {
                 continue;
             }
-            match self.service.folders.wipe_env(id) {
+            match self.service.folders.wipe_rowless(id) {
                 Ok(()) => {
                     tracing::debug!(task = %id, "a dispatch without a row: its secrets are wiped")
                 }

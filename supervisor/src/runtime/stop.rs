@@ -83,10 +83,7 @@ impl Core {
         };
         let durable = if request.no_wait {
             let results = watched.iter().filter_map(|task| self.so_far(task));
-            Durable::Answer(Response::Stopped {
-                results: results.collect(),
-                failed: failed.clone(),
-            })
+            Durable::Answer(results.collect())
         } else {
             let (reply, failed) = (reply.clone(), failed.clone());
             Durable::Wait(Box::pin(async move {

@@ -2,6 +2,8 @@
 //! Everything that may have changed while it waited is decided now: its session
 //! (R6), its provider's file, the room on the disk.
 
+use std::io::ErrorKind;
+
 use lifecycle::{Command, Fact, Input, TaskSpec};
 use protocol::control::{ErrorBody, RunRequest, SessionChoice};
 use protocol::{TaskId, Timestamp};
@@ -16,6 +18,7 @@ use super::run_as;
 use crate::folder::{FolderError, Shown, SpecFile};
 use crate::ledger::{AdmissionFacts, LedgerError, Room, TaskSecret};
 use crate::provider::Provider;
+use crate::text::in_words;
 
 /// Most starts before the loop looks at its other inputs again.
 const STARTS_AT_ONCE: usize = 64;
@@ -25,7 +28,7 @@ const STARTS_AT_ONCE: usize = 64;
 enum Taken {
     /// It starts, or it never can.
     Done,
-    /// It keeps its place, and is tried again before any other.
+    /// It keeps its place, and is tried again before any other: nobody could start.
     NotNow,
     /// It keeps its place, and others go before it.
     Rests,
@@ -33,8 +36,10 @@ enum Taken {
 
 /// Why a turn was not taken.
 enum Missed {
-    /// What is in the way may go away.
+    /// What is in everybody's way may go away.
     NotNow(String),
+    /// What is in its own way may go away.
+    NotThisOne(String),
     /// It never can be.
     Never(String),
     /// The tasks of its key end as soon as they have begun.
@@ -47,6 +52,31 @@ impl From<ErrorBody> for Missed {
             Some(hint) => format!("{} ({hint})", refusal.message),
             None => refusal.message,
         })
+    }
+}
+
+/// Only a full disk is in everybody's way. What comes from a folder that somebody
+/// has changed does not go away by itself.
+fn missed(error: &FolderError) -> Missed {
+    let why = in_words(error);
+    let kind = match error {
+        FolderError::Io { source, .. } => source.kind(),
+        FolderError::Form { .. } | FolderError::Taken(_) | FolderError::Version { .. } => {
+            return Missed::Never(why);
+        }
+    };
+    let for_ever = [
+        ErrorKind::IsADirectory,
+        ErrorKind::NotADirectory,
+        ErrorKind::NotFound,
+        ErrorKind::PermissionDenied,
+    ];
+    if [ErrorKind::StorageFull, ErrorKind::QuotaExceeded].contains(&kind) {
+        Missed::NotNow(why)
+    } else if for_ever.contains(&kind) {
+        Missed::Never(why)
+    } else {
+        Missed::NotThisOne(why)
     }
 }
 
@@ -120,6 +150,11 @@ impl Core {
                 tracing::warn!(task = %id, why, "its turn has come, and it cannot be started now");
                 Ok(Taken::NotNow)
             }
+            Err(Missed::NotThisOne(why)) => {
+                tracing::warn!(task = %id, why, "its turn has come, and it cannot be started now: others go before it");
+                self.queue.put_off(id);
+                Ok(Taken::Rests)
+            }
             Err(Missed::Rests) => Ok(Taken::Rests),
             Err(Missed::Never(detail)) => {
                 tracing::warn!(task = %id, why = detail, "its turn has come, and it cannot be started any more");
@@ -159,16 +194,19 @@ impl Core {
     fn kept_of(&self, id: &TaskId) -> Result<(SpecFile, std::sync::Arc<Provider>), Missed> {
         let lost = |why: &str| Missed::Never(format!("what was asked for is lost: {why}"));
         let file = match self.service.folders.spec(id) {
-            Ok(Some(file)) => file,
+            Ok(Some(file)) if !file.rowless => file,
             Ok(None) => return Err(lost("its spec is gone")),
-            Err(error @ FolderError::Io { .. }) => {
-                return Err(Missed::NotNow(error.to_string()));
+            Ok(Some(_)) => {
+                return Err(lost(
+                    "its environment was wiped while a ledger without it was in use",
+                ));
             }
-            Err(
-                error @ (FolderError::Form { .. }
-                | FolderError::Taken(_)
-                | FolderError::Version { .. }),
-            ) => return Err(lost(&error.to_string())),
+            Err(error) => {
+                return Err(match missed(&error) {
+                    Missed::Never(why) => lost(&why),
+                    it @ (Missed::NotNow(_) | Missed::NotThisOne(_) | Missed::Rests) => it,
+                });
+            }
         };
         let provider = self.service.provider_of(&file.request())?;
         Ok((file, provider))
@@ -182,7 +220,7 @@ impl Core {
         facts: &AdmissionFacts,
     ) -> Result<Prepared, Missed> {
         let Some(live) = self.tasks.get(id) else {
-            return Err(Missed::NotNow("it is gone".to_string()));
+            return Err(Missed::NotThisOne("it is gone".to_string()));
         };
         let (kept, queued_at) = (live.task.spec.clone(), live.task.queued_at);
         let digest = live.secret.spec_digest.clone();
@@ -209,12 +247,7 @@ impl Core {
         let written = folders.create(id, &prepared.file);
         match written.and_then(|()| folders.sync_spec(id)) {
             Ok(()) => Ok(prepared),
-            Err(error @ FolderError::Io { .. }) => Err(Missed::NotNow(error.to_string())),
-            Err(
-                error @ (FolderError::Form { .. }
-                | FolderError::Taken(_)
-                | FolderError::Version { .. }),
-            ) => Err(Missed::Never(error.to_string())),
+            Err(error) => Err(missed(&error)),
         }
     }
 

@@ -57,7 +57,8 @@ impl Core {
             | Record::Finished { .. }
             | Record::ModelSeen { .. }
             | Record::FirstOutput { .. }
-            | Record::OutOfMemory(_) => record,
+            | Record::OutOfMemory(_)
+            | Record::UnitSeen { .. } => record,
         }
     }
 }

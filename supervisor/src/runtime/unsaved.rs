@@ -7,14 +7,14 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use lifecycle::{Action, Fact, Input};
-use protocol::TaskId;
 use protocol::control::{ErrorBody, ErrorCode, Response};
 use protocol::view::StopResult;
+use protocol::{StopReason, TaskId};
 use tokio::sync::oneshot;
 
-use super::batch::{Batch, Stop, Urgency};
+use super::batch::{Batch, Durable, Promised, Stop, Urgency, promises};
 use super::core_loop::Core;
-use super::live::End;
+use super::live::{End, ShimEnd};
 use super::stop;
 use crate::control::ReplySender;
 use crate::ledger::LedgerError;
@@ -25,6 +25,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// How long the supervisor, told to go, waits for room: less than a service manager
 /// waits for its end.
 const LAST_WAIT: Duration = Duration::from_secs(20);
+
+/// The same when the machine goes down, which is not delayed for this.
+const LAST_WAIT_OF_THE_MACHINE: Duration = Duration::from_secs(2);
 
 /// Most events that wait for room: some ten thousand tasks that end meanwhile, in a
 /// few dozen MB. Beyond that the supervisor leaves: shims and journals have it all.
@@ -40,6 +43,8 @@ pub(super) struct Unsaved {
     why: Why,
     /// Tasks that are stopped from memory.
     forced: BTreeSet<TaskId>,
+    /// Those of them whose shims were sent a stop.
+    sent: BTreeSet<TaskId>,
     callers: Vec<Caller>,
     /// What the start would have looked over, had it been recorded.
     pub(super) sessions: Sessions,
@@ -130,11 +135,21 @@ impl Core {
     pub(super) fn keep_unsaved(&mut self, batch: Batch) {
         let mut batch = std::mem::take(&mut self.unsaved.batch).followed_by(batch);
         for (reply, response) in batch.replies.drain(..) {
+            let new = if let Response::Task { task, .. } = &response {
+                Some(&task.id)
+            } else {
+                None
+            };
             reply.send(if promises(&response) {
-                Response::Error(self.not_recorded())
+                Response::Error(self.recorded_later(new))
             } else {
                 response
             });
+        }
+        for Promised { id, reply, given } in batch.promised.drain(..) {
+            reply.send(Response::Error(self.recorded_later(Some(&id))));
+            // The job may have ended.
+            let _ = given.send(());
         }
         // They read, or wait for what a commit will tell.
         for job in batch.jobs.drain(..) {
@@ -149,6 +164,7 @@ impl Core {
                 Urgency::Forced => self.force_from_memory(stop),
             }
         }
+        self.keep_from_starting(&mut batch);
         let (now, later) = batch.actions.into_iter().partition(|(task, action)| {
             self.unsaved.forced.contains(task) && belongs_to_a_stop(action)
         });
@@ -156,9 +172,46 @@ impl Core {
         self.unsaved.batch = batch;
         let now: Vec<(TaskId, Action)> = now;
         for (task, action) in now {
-            self.perform(&task, action);
+            self.perform_from_memory(&task, action);
         }
         self.tell_forced();
+    }
+
+    /// A task that is to stop before its start was recorded is not started: nobody
+    /// has spawned its shim, and the claim keeps everybody from doing so.
+    fn keep_from_starting(&mut self, batch: &mut Batch) {
+        let tasks = &self.tasks;
+        let is_to_stop = |id: &TaskId| {
+            let live = tasks.get(id);
+            live.is_some_and(|live| !live.task.intents.is_empty())
+        };
+        let starts = batch.actions.extract_if(.., |(id, action)| {
+            *action == Action::SpawnShim && is_to_stop(id)
+        });
+        let starts: Vec<TaskId> = starts.map(|(id, _)| id).collect();
+        for id in starts {
+            tracing::info!(task = %id, "to be stopped before its start is recorded: it is not started");
+            if let Some(live) = self.tasks.get_mut(&id) {
+                live.start = None;
+                live.shim_end = ShimEnd::Seen;
+            }
+            let detail = "it was to be stopped before its start was recorded".to_string();
+            self.claim_against_shims(&id, detail);
+        }
+    }
+
+    /// What a shim was sent before it is recorded is on record as that.
+    fn perform_from_memory(&mut self, id: &TaskId, action: Action) {
+        let is_stop = matches!(action, Action::SendStop(_));
+        self.perform(id, action);
+        let has_link = self.tasks.get(id).is_some_and(|live| live.link.is_some());
+        if is_stop && has_link && self.unsaved.sent.insert(id.clone()) {
+            let detail = format!(
+                "{}: the forced stop was sent to the shim before it was recorded",
+                self.unsaved.why.in_words()
+            );
+            self.step(id, Input::Fact(Fact::NotDurable { detail }));
+        }
     }
 
     fn force_from_memory(&mut self, stop: Stop) {
@@ -167,18 +220,20 @@ impl Core {
                 continue;
             }
             tracing::warn!(task = %id, "a forced stop is not recorded: it is sent from memory");
-            let detail = format!(
-                "{}: the forced stop was sent to the shim before it was recorded",
-                self.unsaved.why.in_words()
-            );
-            self.step(id, Input::Fact(Fact::NotDurable { detail }));
         }
-        self.unsaved.callers.push(Caller {
-            ids: stop.ids,
-            results: stop.known,
-            failed: stop.failed,
-            reply: stop.reply,
-        });
+        let failed = stop.failed;
+        match stop.durable {
+            Durable::Answer(results) => {
+                let response = Response::StoppedFromMemory { results, failed };
+                stop.reply.send(response);
+            }
+            Durable::Wait(_) => self.unsaved.callers.push(Caller {
+                ids: stop.ids,
+                results: stop.known,
+                failed,
+                reply: stop.reply,
+            }),
+        }
     }
 
     /// Answers those whose tasks have all ended, as far as memory knows.
@@ -207,7 +262,7 @@ impl Core {
     pub(super) fn hurry_unsaved(&mut self) {
         let now = Instant::now();
         self.unsaved.give_up_at = match self.unsaved.give_up_at {
-            None => now.checked_add(LAST_WAIT),
+            None => now.checked_add(last_wait(self.drains.reason())),
             Some(_) => Some(now),
         };
     }
@@ -237,6 +292,29 @@ impl Core {
         )
     }
 
+    /// A request that was taken and cannot be recorded yet.
+    pub(super) fn recorded_later(&self, id: Option<&TaskId>) -> ErrorBody {
+        let why = self.unsaved.why.in_words();
+        let of = id.map_or_else(String::new, |id| format!(" of task {id}"));
+        let what = format!("{why}: what was asked{of} is not recorded yet");
+        ErrorBody::new(ErrorCode::Storage, what).with_hint(
+            "it is carried out as soon as it can be recorded; `agentctl list`, `show`, `why` and \
+             `stop-session --force` work meanwhile",
+        )
+    }
+
+    /// Commits what was just taken for `reply`, and says whether that is done. Where
+    /// it has to wait, the caller is told, and answered.
+    pub(super) async fn flush_for(&mut self, reply: &ReplySender) -> Result<bool, LedgerError> {
+        match self.flush().await {
+            Err(error) if error.passes() => {
+                reply.send(Response::Error(self.recorded_later(None)));
+                Ok(false)
+            }
+            flushed => flushed.map(|()| true),
+        }
+    }
+
     /// There is room again: those who still wait are told what is durable.
     pub(super) fn end_of_full_disk(&mut self) {
         self.tell_forced();
@@ -245,6 +323,7 @@ impl Core {
         }
         self.unsaved.give_up_at = None;
         self.unsaved.forced.clear();
+        self.unsaved.sent.clear();
         for caller in std::mem::take(&mut self.unsaved.callers) {
             let mut ends: Vec<oneshot::Receiver<End>> = Vec::new();
             for id in &caller.ids {
@@ -267,30 +346,12 @@ impl Core {
     }
 }
 
-/// Does this answer say that something is on disk?
-fn promises(response: &Response) -> bool {
-    match response {
-        Response::Task { .. }
-        | Response::Stopped { .. }
-        | Response::StoppedFromMemory { .. }
-        | Response::Kept { .. }
-        | Response::Pruned(_) => true,
-        Response::Error(_)
-        | Response::Tasks(_)
-        | Response::Detail(_)
-        | Response::Why { .. }
-        | Response::Log(_)
-        | Response::LogEnd { .. }
-        | Response::Event(_)
-        | Response::EventsEnd { .. }
-        | Response::Sessions(_)
-        | Response::Status(_)
-        | Response::StatusWith(..)
-        | Response::Providers(_)
-        | Response::ProviderChecked { .. }
-        | Response::Orphans(_)
-        | Response::OrphansPartly { .. }
-        | Response::Conflict { .. } => false,
+/// How long is waited for room at the end, whatever it is the end of.
+const fn last_wait(reason: Option<StopReason>) -> Duration {
+    if matches!(reason, Some(StopReason::HostShutdown)) {
+        LAST_WAIT_OF_THE_MACHINE
+    } else {
+        LAST_WAIT
     }
 }
 
@@ -317,4 +378,21 @@ fn stop_not_recorded(why: Why, stop: &Stop) -> Response {
         "it is carried out as soon as it can be recorded; `agentctl stop-session --force {names}` \
          stops now, from memory"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_goes_down_is_not_delayed_for_want_of_room() {
+        assert!(last_wait(Some(StopReason::HostShutdown)) <= Duration::from_secs(2));
+        for other in [
+            None,
+            Some(StopReason::HubRestart),
+            Some(StopReason::HubShutdown),
+        ] {
+            assert_eq!(last_wait(other), LAST_WAIT);
+        }
+    }
 }

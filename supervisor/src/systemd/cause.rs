@@ -2,7 +2,7 @@
 
 use zbus::OwnedObjectPath;
 
-use super::bus::{BusError, MANAGER, MANAGER_PATH};
+use super::bus::{Bus, BusError, MANAGER, MANAGER_PATH};
 use super::{Manager, Scope};
 
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
@@ -27,14 +27,10 @@ impl Manager {
     /// # Errors
     /// [`BusError`].
     pub async fn job(&self) -> Result<Job, BusError> {
-        let state: String = self
-            .bus
-            .property(MANAGER_PATH, MANAGER, "SystemState")
-            .await?;
-        // A user's manager stops when its user leaves; the machine may go on.
-        if state == "stopping" && self.scope == Scope::System {
+        if self.machine_stops().await {
             return Ok(Job::HostShutdown);
         }
+        let state = system_state(&self.bus).await?;
         let (id, path): (u32, OwnedObjectPath) =
             self.bus.property(&self.unit.path, UNIT, "Job").await?;
         if id == 0 {
@@ -52,4 +48,26 @@ impl Manager {
             _ => Job::None,
         })
     }
+
+    /// A user's manager also stops when its user leaves, and its bus may be gone
+    /// before we are: the machine's own is asked, which everybody may.
+    async fn machine_stops(&self) -> bool {
+        let asked = async {
+            match self.scope {
+                Scope::System => system_state(&self.bus).await,
+                Scope::User => system_state(&Bus::open(Scope::System).await?).await,
+            }
+        };
+        match asked.await {
+            Ok(state) => state == "stopping",
+            Err(error) => {
+                tracing::warn!(%error, "systemd cannot be asked whether the machine stops");
+                false
+            }
+        }
+    }
+}
+
+async fn system_state(bus: &Bus) -> Result<String, BusError> {
+    bus.property(MANAGER_PATH, MANAGER, "SystemState").await
 }

@@ -72,19 +72,25 @@ impl Manager {
     }
 }
 
-/// Who manages the unit that a process of this `/proc/<pid>/cgroup` is in; none
-/// if it is in no service.
-fn scope_of(cgroups: &str) -> Option<Scope> {
+/// The cgroup, as systemd calls it, of a process of this `/proc/<pid>/cgroup`.
+#[must_use]
+pub fn group_of(cgroups: &str) -> Option<&str> {
     let unified = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
     // Beside version 1 systemd has a tree of its own.
     let named = cgroups
         .lines()
         .find_map(|line| line.split_once(":name=systemd:"));
-    let path = match (unified, named) {
-        (Some(path), _) if path != "/" => path,
-        (_, Some((_, path))) => path,
-        (_, None) => return None,
-    };
+    match (unified, named) {
+        (Some(path), _) if path != "/" => Some(path),
+        (_, Some((_, path))) => Some(path),
+        (_, None) => None,
+    }
+}
+
+/// Who manages the unit that a process of this `/proc/<pid>/cgroup` is in; none
+/// if it is in no service.
+fn scope_of(cgroups: &str) -> Option<Scope> {
+    let path = group_of(cgroups)?;
     let unit = path.split('/').rfind(|part| part.ends_with(".service"))?;
     let is_managers_own = unit.starts_with("user@");
     let below_a_user = path.split('/').any(|part| part.starts_with("user@"));

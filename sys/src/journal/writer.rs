@@ -267,7 +267,8 @@ fn room(record: &Record) -> Room {
         | Record::Usage { .. }
         | Record::ModelSeen { .. }
         | Record::FirstOutput { .. }
-        | Record::OutOfMemory(_) => Room::Common,
+        | Record::OutOfMemory(_)
+        | Record::UnitSeen { .. } => Room::Common,
     }
 }
 

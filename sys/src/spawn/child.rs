@@ -32,6 +32,8 @@ pub(super) struct Prepared {
     stdio: [OwnedFd; 3],
     nofile: Option<libc::rlimit>,
     user: Option<AgentUser>,
+    /// It inherits that the kernel spares it.
+    pub(super) is_spared: bool,
     parent: libc::pid_t,
     report: Report,
 }
@@ -93,6 +95,7 @@ impl Prepared {
                 rlim_max: hard,
             }),
             user: plan.user.cloned(),
+            is_spared: crate::oom::is_spared(),
             parent: nix::unistd::getpid().as_raw(),
             report: Report::default(),
         })
@@ -152,6 +155,9 @@ impl Prepared {
     fn run(&self) -> Result<(), i32> {
         self.begin_session().map_err(|()| AT_SESSION)?;
         self.take_stdio().map_err(|()| AT_STDIO)?;
+        if self.is_spared {
+            be_plain_victim();
+        }
         if let Some(user) = &self.user {
             become_user(user).map_err(|()| AT_USER)?;
         }
@@ -241,6 +247,18 @@ fn leave_session_keyring() -> Result<(), ()> {
         return Err(());
     }
     Ok(())
+}
+
+/// Anybody may become more likely a victim; without `/proc` it stays as it is. The
+/// kernel leaves the caller alone, on whose memory the child still is.
+fn be_plain_victim() {
+    let (path, score) = crate::oom::PLAIN_SCORE;
+    // SAFETY: a valid string; bytes and their length; the descriptor just opened.
+    unsafe {
+        let file = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        libc::write(file, score.as_ptr().cast(), score.len());
+        libc::close(file);
+    }
 }
 
 extern "C" fn run_child(argument: *mut c_void) -> c_int {

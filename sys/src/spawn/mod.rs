@@ -105,7 +105,14 @@ impl SpawnError {
 pub fn spawn(plan: &Plan<'_>, step: &Step) -> Result<Spawned, SpawnError> {
     check_cwd(plan.cwd)?;
     let candidates = search::candidates(plan)?;
-    let prepared = child::Prepared::new(plan, &candidates)?;
+    start(&child::Prepared::new(plan, &candidates)?, &candidates, step)
+}
+
+fn start(
+    prepared: &child::Prepared,
+    candidates: &[PathBuf],
+    step: &Step,
+) -> Result<Spawned, SpawnError> {
     step.run(|| {
         let (pid, pidfd) = prepared.start()?;
         let started = prepared.outcome().and_then(|at| {

@@ -100,6 +100,43 @@ fn it_leads_its_own_session_with_default_signals() {
     );
 }
 
+/// To be spared takes a right that a test may not have: the other way round, this
+/// process is more likely a victim for a while.
+#[test]
+fn what_spares_the_caller_is_not_handed_down() {
+    const OWN: &str = "/proc/self/oom_score_adj";
+    let before = fs::read_to_string(OWN).expect("we have one");
+    fs::write(OWN, "300").expect("anybody may be worse");
+    let script = format!("test $(cat {OWN}) = 300");
+    let argv = ["sh", "-c", &script].map(str::to_owned);
+    let env = [("PATH".to_owned(), "/usr/bin:/bin".to_owned())];
+    let null = fs::File::open("/dev/null").expect("there");
+    let plan = Plan {
+        argv: &argv,
+        env: &env,
+        cwd: Path::new("/"),
+        stdio: [null.as_fd(), null.as_fd(), null.as_fd()],
+        nofile_soft: 0,
+        user: None,
+    };
+    let is_worse = |is_spared: bool| {
+        let candidates = search::candidates(&plan).expect("there");
+        let mut prepared = child::Prepared::new(&plan, &candidates).expect("it can be");
+        assert!(!prepared.is_spared, "a worse score stays");
+        prepared.is_spared = is_spared;
+        let spawned = start(&prepared, &candidates, &SHIM_EXEC).expect("started");
+        let ended = spawned.pidfd.wait_ended(Duration::from_secs(20));
+        assert!(ended.expect("poll"));
+        let exit = spawned.pidfd.reap(&SHIM_REAP).expect("ours");
+        exit == Some(Exit::Exited { code: 0 })
+    };
+    assert!(is_worse(false), "it is inherited");
+    assert!(!is_worse(true), "it is plain");
+    let own = fs::read_to_string(OWN).expect("we have one");
+    assert_eq!(own.trim(), "300", "ours is our own");
+    fs::write(OWN, before.trim()).expect("it was so");
+}
+
 #[test]
 fn environment_folder_and_limits_are_those_of_the_plan() {
     let script = "pwd; ulimit -Sn; env; ls /proc/self/fd | tr '\\n' ' '";

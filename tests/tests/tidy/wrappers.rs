@@ -38,7 +38,7 @@ const CALLS: [&str; 24] = [
 const CRATES: [&str; 3] = ["sys/src/", "supervisor/src/", "agent-shim/src/"];
 
 /// The files that may call them, each with its reason.
-const WRAPPERS: [(&str, &str); 21] = [
+const WRAPPERS: [(&str, &str); 22] = [
     (
         "sys/src/atomic_file.rs",
         "write, sync and rename of small files; the callers' hooks are around it",
@@ -69,6 +69,10 @@ const WRAPPERS: [(&str, &str); 21] = [
     (
         "supervisor/src/folder/pruned.rs",
         "moves the folders that retention takes, between its hooks",
+    ),
+    (
+        "supervisor/src/folder/lost.rs",
+        "moves the folders of which a rebuild makes no task, between hooks",
     ),
     (
         "supervisor/src/shim/spawn.rs",

@@ -172,6 +172,50 @@ fn an_unknown_session_is_an_error_and_its_echo_is_not_believed() {
     assert_eq!(findings, [result(false, None, Usage::default()), error]);
 }
 
+/// Bug: one rule said what kind of failure it is, another one of the same line took
+/// its words, and they were lost.
+#[test]
+fn the_words_of_a_failure_are_those_of_its_line() {
+    let spec = ScanSpec {
+        rules: vec![
+            ScanRule {
+                error: Some(ProviderError::Transient),
+                ..rule(
+                    vec![is("code", "529")],
+                    vec![take("hint", Field::ErrorText)],
+                )
+            },
+            ScanRule {
+                is_result: true,
+                ..rule(vec![], vec![take("message", Field::ErrorText)])
+            },
+        ],
+        ..spec()
+    };
+    let said = |line: &str| {
+        let mut scanner = Scanner::new(&spec);
+        scanner.feed(Stream::Stdout, format!("{line}\n").as_bytes());
+        let findings = scanner.take_findings();
+        findings.into_iter().find_map(|finding| match finding {
+            Finding::Error { detail, .. } => Some(detail),
+            Finding::Session { .. }
+            | Finding::TooManySessions
+            | Finding::Model(_)
+            | Finding::Result { .. } => None,
+        })
+    };
+    let words = |text: &str| Some(text.to_owned());
+    let both = r#"{"message":"overloaded","hint":"wait","code":"529"}"#;
+    assert_eq!(said(both), words("wait"), "its own words go first");
+    for other in [
+        r#"{"message":"overloaded","code":"529"}"#,
+        r#"{"message":"overloaded","hint":"","code":"529"}"#,
+    ] {
+        assert_eq!(said(other), words("overloaded"));
+    }
+    assert_eq!(said(r#"{"code":"529"}"#), words(""));
+}
+
 #[test]
 fn what_is_no_json_object_is_passed_over() {
     let unfinished = &RESULT[..RESULT.len() - 1];

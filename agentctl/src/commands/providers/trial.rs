@@ -8,9 +8,11 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use protocol::control::{ErrorCode, ProvidersRequest, Request, Response, StopRequest, WaitRequest};
-use protocol::places::PlaceFlags;
+use protocol::places::{PlaceFlags, TRIAL_PREFIX};
 use protocol::view::{ProgressView, TaskView};
 use protocol::{ArchiveReason, StopReason};
 use serde_json::json;
@@ -32,6 +34,13 @@ const PROMPT: &str = "Reply with the one word: ready. Use no tools and change no
 const LIMIT_MS: u64 = 120_000;
 /// Between two looks at what the agent is doing; it is told once a second.
 const LOOK_MS: u64 = 200;
+/// Most time that its supervisor may take to leave.
+const LEAVE_LIMIT: Duration = Duration::from_secs(10);
+/// Between two looks whether it has left.
+const LEAVE_PAUSE: Duration = Duration::from_millis(2);
+/// Nothing outlives a trial.
+const CONFIG: &str = "[shutdown]\non_restart = \"drain\"\non_stop = \"drain\"\n\
+                      drain_ms = 0\ngrace_ms = 0\n";
 /// Columns of a text that are shown.
 const SHOWN: usize = 160;
 
@@ -73,16 +82,19 @@ impl Args {
 
 pub(super) fn execute(file: &str, args: &Args, cx: &Context) -> Result<Code, CliError> {
     let text = super::text_of(file)?;
+    // Before the folder, so that no signal leaves it behind.
+    let signals = run::Signals::take()?;
     let apart =
         Apart::make(&text).map_err(|error| CliError::io("make a folder to try it", error))?;
     let client = Arc::new(Client::new(&apart.places())?);
+    let attempt = run::Attempt::new(&client, signals)?;
     let _ends_with_it = Supervisor(start::start_apart(&client)?);
     let problems = super::problems_in(client.ask(&super::check_request(file, &text))?)?;
     if !problems.is_empty() {
         return super::tell(file, &problems, cx.format);
     }
     let name = name_of(&client, &apart)?;
-    let started = start(args, &name, &client)?;
+    let started = start(args, &name, &attempt)?;
     let watched = watch(&client, &started);
     if watched.is_err() {
         // Whatever it is, an agent must not outlive its trial.
@@ -107,9 +119,8 @@ pub(super) fn execute(file: &str, args: &Args, cx: &Context) -> Result<Code, Cli
 const TAKES_NO_PROMPT: &str = "takes no prompt";
 
 /// A provider may take no prompt; then the one that nobody asked for is left out.
-fn start(args: &Args, name: &str, client: &Arc<Client>) -> Result<Box<TaskView>, CliError> {
+fn start(args: &Args, name: &str, attempt: &run::Attempt) -> Result<Box<TaskView>, CliError> {
     let words = |prompt| args.words(name.to_owned(), prompt);
-    let attempt = run::Attempt::new(client)?;
     let prompt = args.prompt.as_deref().unwrap_or(PROMPT);
     match attempt.start(&words(Some(prompt))) {
         Err(CliError::Refused(refusal))
@@ -224,13 +235,13 @@ struct Apart(PathBuf);
 
 impl Apart {
     fn make(text: &str) -> io::Result<Self> {
-        let dir = std::env::temp_dir().join(format!("agentctl-try-{}", Uuid::new_v4().simple()));
+        let dir = std::env::temp_dir().join(format!("{TRIAL_PREFIX}{}", Uuid::new_v4().simple()));
         DirBuilder::new().mode(0o700).create(&dir)?;
         let apart = Self(dir);
         fs::create_dir(apart.0.join("providers.d"))?;
         fs::write(apart.file(), text)?;
         // Not the user's own: it may open a port or keep agents at its end.
-        fs::write(apart.0.join("config.toml"), "")?;
+        fs::write(apart.0.join("config.toml"), CONFIG)?;
         Ok(apart)
     }
 
@@ -251,11 +262,14 @@ impl Apart {
 
 impl Drop for Apart {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            out::say(&format!(
+        match fs::remove_dir_all(&self.0) {
+            Ok(()) => {}
+            // Its supervisor did.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => out::say(&format!(
                 "agentctl: cannot remove {}: {error}",
                 show(&self.0)
-            ));
+            )),
         }
     }
 }
@@ -264,11 +278,21 @@ fn show(path: &Path) -> String {
     clean(&path.display().to_string())
 }
 
-/// The supervisor of the trial, which has no task left, ended with this value.
+/// The supervisor of the trial; it leaves with this value, and ends what is left of
+/// its task.
 struct Supervisor(Child);
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
+        // It leaves when this is closed.
+        drop(self.0.stdin.take());
+        let began = Instant::now();
+        while began.elapsed() < LEAVE_LIMIT {
+            match self.0.try_wait() {
+                Ok(None) => thread::sleep(LEAVE_PAUSE),
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
         let _ended_already = self.0.kill();
         let _status = self.0.wait();
     }

@@ -9,15 +9,15 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use protocol::control::{EventsRequest, ListFilter, LogChunk, Request, Response};
+use protocol::control::{EventsRequest, LogChunk};
 use protocol::view::TaskView;
 use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, TaskId};
 
-use super::interrupt::Signals;
+use super::interrupt::{Left, Signals};
 use super::{Asked, Dispatched, clock, dispatch, hint, tell_spawn_failure, warn};
 use crate::client::{Client, Start};
-use crate::commands::wait;
+use crate::commands::{follower, wait};
 use crate::errors::CliError;
 use crate::exit_code::Code;
 use crate::follow::{EventFollower, LogFollower};
@@ -43,7 +43,7 @@ pub(super) fn run(
     let client = Arc::new(client);
     let id = asked.id.clone();
     // Before the dispatch, so that Ctrl-C can never miss the task.
-    let target = Signals::take()?.watch(Arc::clone(&client), id);
+    let target = Signals::take()?.watch(Arc::clone(&client), id, Left::Alone);
     let mut dispatched = dispatch(&client, asked, permission)?;
     target.is(&dispatched.task.id);
     warn(&dispatched);
@@ -54,7 +54,7 @@ pub(super) fn run(
         let Some(ended) = follow(&client, &dispatched.task, format)? else {
             return Ok(Code::OK);
         };
-        let Some(next) = follower(&client, &ended) else {
+        let Some(next) = follower::of(&client, &ended) else {
             return conclude(&client, &ended, format);
         };
         out::say(&format!(
@@ -68,23 +68,6 @@ pub(super) fn run(
             existing: false,
         };
     }
-}
-
-/// The task that goes on in a fresh session for one whose own was not found.
-fn follower(client: &Client, ended: &TaskView) -> Option<Box<TaskView>> {
-    if ended.archive_reason != Some(ArchiveReason::SessionNotFound) {
-        return None;
-    }
-    let of_key = ListFilter {
-        all: true,
-        key: Some(ended.key.to_string()),
-        ..ListFilter::default()
-    };
-    let Ok(Response::Tasks(tasks)) = client.ask_or_read(&Request::List(of_key)) else {
-        return None;
-    };
-    let follows = |task: &TaskView| task.links.fresh_after.as_ref() == Some(&ended.id);
-    tasks.into_iter().find(follows).map(Box::new)
 }
 
 /// The task when it has ended and everything was shown; `None` if nobody

@@ -5,6 +5,8 @@
 //! SIGINT ─▶ stop (user) ─SIGINT─▶ stop, no grace ─SIGINT─▶ leave
 //! SIGHUP, SIGTERM ─▶ leave: nothing changes for the task
 //! ```
+//!
+//! A trial is nobody's task any more when its caller leaves: there all three stop.
 
 use std::fs;
 use std::io;
@@ -36,6 +38,15 @@ enum Wish {
     Stop,
     /// Without.
     Force,
+}
+
+/// What becomes of the task without its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It goes on.
+    Alone,
+    /// Its supervisor ends it, and leaves.
+    Ended,
 }
 
 /// The task that is meant by them; another one may follow it.
@@ -96,7 +107,7 @@ impl Aim {
 
 /// Signals that this process takes by itself from now on.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(in crate::commands) struct Signals {
     set: SigSet,
 }
 
@@ -106,7 +117,7 @@ impl Signals {
     ///
     /// # Errors
     /// Of the kernel.
-    pub(super) fn take() -> Result<Self, CliError> {
+    pub(in crate::commands) fn take() -> Result<Self, CliError> {
         let ignored = ignored_signals(&fs::read_to_string("/proc/self/status").unwrap_or_default());
         let set: SigSet = [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM]
             .into_iter()
@@ -118,22 +129,26 @@ impl Signals {
     }
 
     /// Answers them from now on, in a thread of their own.
-    pub(super) fn watch(self, client: Arc<Client>, id: TaskId) -> Target {
+    pub(super) fn watch(self, client: Arc<Client>, id: TaskId, left: Left) -> Target {
         let target = Target(Arc::new(Mutex::new(Aim::Asked(id))));
-        let (stopped, left) = (target.clone(), target.clone());
+        let (stopped, meant) = (target.clone(), target.clone());
         thread::spawn(move || {
             let mut hand_over = HandOver::NotYet(client, stopped);
             let mut pressed = 0_u8;
             // An empty set would wait for ever, which is right.
             while let Ok(signal) = self.set.wait() {
-                if signal != Signal::SIGINT {
-                    leave(signal, &left, &self.set);
+                let words = match left {
+                    Left::Alone => meant.aim().left(),
+                    Left::Ended => "left; what was tried is being ended and removed".to_owned(),
+                };
+                if signal != Signal::SIGINT && left == Left::Alone {
+                    leave(signal, &words, &self.set);
                 }
                 pressed += 1;
                 let wish = match pressed {
                     1 => Wish::Stop,
                     2 => Wish::Force,
-                    _ => leave(signal, &left, &self.set),
+                    _ => leave(signal, &words, &self.set),
                 };
                 out::say(match wish {
                     Wish::Stop => "agentctl: stopping the task; Ctrl-C again forces it",
@@ -179,10 +194,10 @@ fn ignored_signals(status: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Ends this process as the signal would have, which changes nothing for the
+/// Ends this process as the signal would have; `words` say what that means for the
 /// task.
-fn leave(signal: Signal, target: &Target, set: &SigSet) -> ! {
-    out::say(&format!("agentctl: {}", target.aim().left()));
+fn leave(signal: Signal, words: &str, set: &SigSet) -> ! {
+    out::say(&format!("agentctl: {words}"));
     let killed = set.thread_unblock().and_then(|()| raise(signal));
     // Only where the default action was not to end us.
     process::exit(match killed {

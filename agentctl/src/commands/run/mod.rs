@@ -13,9 +13,10 @@ use protocol::control::{Again, AgainRequest, Request, Response, RunOption, RunRe
 use protocol::view::TaskView;
 use protocol::{ArchiveReason, Phase, TaskId};
 
-use interrupt::{Signals, Target};
+use interrupt::{Left, Target};
 
 pub(crate) use args::Args;
+pub(super) use interrupt::Signals;
 
 use super::{Context, naming};
 use crate::client::{Client, Connection, Start, Trouble, accept, persist};
@@ -89,7 +90,8 @@ pub(super) fn again(args: AgainArgs, how: Again, cx: &Context) -> Result<Code, C
     dispatch_and_follow(run, What::Again(id, how), cx)
 }
 
-/// Dispatches of another verb to a supervisor of its own. Ctrl-C stops the newest.
+/// Dispatches of another verb to a supervisor of its own, which ends with this
+/// process. Signals stop the newest.
 pub(super) struct Attempt {
     client: Arc<Client>,
     target: Target,
@@ -97,11 +99,11 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// # Errors
-    /// Signals cannot be taken.
-    pub(super) fn new(client: &Arc<Client>) -> Result<Self, CliError> {
+    /// There is no id for a task.
+    pub(super) fn new(client: &Arc<Client>, signals: Signals) -> Result<Self, CliError> {
         let none_yet = request::new_id()?;
         Ok(Self {
-            target: Signals::take()?.watch(Arc::clone(client), none_yet),
+            target: signals.watch(Arc::clone(client), none_yet, Left::Ended),
             client: Arc::clone(client),
         })
     }
@@ -161,10 +163,17 @@ fn dispatch_and_follow(args: Args, kind: What, cx: &Context) -> Result<Code, Cli
 fn detached(client: &Client, dispatched: &Dispatched, format: Format) -> Result<Code, CliError> {
     let task = &dispatched.task;
     warn(dispatched);
-    match format {
-        Format::Json => out::json(&json::value(task)?)?,
-        Format::Text => out::text(&format!("{}\n", task.id))?,
+    let told = match format {
+        Format::Json => json::value(task).and_then(|task| out::json(&task)),
+        Format::Text => out::text(&format!("{}\n", task.id)),
+    };
+    if told.is_err() {
+        out::say(&format!(
+            "agentctl: its id could not be printed; the task goes on: {}",
+            hint(&task.id)
+        ));
     }
+    told?;
     if task.archive_reason == Some(ArchiveReason::SpawnFailed) {
         if format == Format::Text {
             tell_spawn_failure(client, task);

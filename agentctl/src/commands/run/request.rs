@@ -148,7 +148,12 @@ fn own_environment() -> Vec<(String, String)> {
                     ));
                     None
                 }
-                (Err(_), _) => None,
+                (Err(name), _) => {
+                    out::say(&format!(
+                        "agentctl: warning: the variable {name:?} is not UTF-8 and is not passed on"
+                    ));
+                    None
+                }
             },
         )
         .filter(|(name, _)| !is_task_marker(name))

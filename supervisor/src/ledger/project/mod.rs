@@ -70,6 +70,7 @@ pub(super) fn apply(
         | EventBody::SupervisorStarted { .. }
         | EventBody::SupervisorStopped { .. }
         | EventBody::OutOfMemory(_)
+        | EventBody::UnitSeen { .. }
         | EventBody::HubDraining { .. }
         | EventBody::HubGone { .. }
         | EventBody::HubAdmitting {}

@@ -6,6 +6,7 @@ mod boots;
 mod events;
 pub(super) mod fields;
 mod find;
+mod follower;
 mod info;
 mod intents;
 mod list;

@@ -22,6 +22,7 @@ pub(in crate::ledger) const FREQUENT: &[(&str, usize, &str)] = &[
     (super::find::BY_SESSION, 1, "agent_sessions_by_id"),
     (super::find::LIVE_OF_KEY, 1, "task_history_live"),
     (super::find::NEWEST_OF_KEY, 1, "task_history_by_key"),
+    (super::follower::FRESH_AFTER, 1, "task_history_by_key"),
     (super::past::OF_KEY, 2, "task_history_by_key"),
     (super::find::LIVE_OF_NAME, 1, "task_history_live"),
     (super::find::NEWEST_OF_NAME, 1, "task_history_by_name"),

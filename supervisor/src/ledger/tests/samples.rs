@@ -241,6 +241,9 @@ fn of_the_stop(values: &Values) -> Vec<EventBody> {
             target: Target::Tree(3),
             by: SignalledBy::Shim,
         },
+        EventBody::UnitSeen {
+            unit: values.text.clone(),
+        },
         EventBody::SignalSeen {
             signal: 15,
             sender: SenderRecord {

@@ -173,6 +173,8 @@ leftovers = "kill"
 cumulative = ["costs"]
 [limits]
 grace = "5"
+idle_timeout = "0s"
+start_timeout = "0s"
 [env]
 set = { "A=B" = "x" }
 strip = ["*"]
@@ -192,11 +194,15 @@ files = ["auth.json"]
             "test.toml:9: counters.cumulative[0]: `costs` is not one of `turns`, `tokens`, `cost`",
             "test.toml:11: limits.grace: `5` is not a duration: expected a number with a unit, \
              e.g. `90s`, `10m`, `1h30m`, `500ms`",
-            "test.toml:13: env.set.A=B: `A=B` is not a variable's name",
-            "test.toml:14: env.strip[0]: `*` is not a variable's name",
-            "test.toml:15: env.allow[0]: `A=B` is not a variable's name",
-            "test.toml:16: env.require[0]: `X_*` is not a variable's name",
-            "test.toml:18: login.files[0]: `auth.json` is neither absolute nor below `~/`",
+            "test.toml:12: limits.idle_timeout: zero would end every task at once; leave the key \
+             out",
+            "test.toml:13: limits.start_timeout: zero would end every task at once; leave the key \
+             out",
+            "test.toml:15: env.set.A=B: `A=B` is not a variable's name",
+            "test.toml:16: env.strip[0]: `*` is not a variable's name",
+            "test.toml:17: env.allow[0]: `A=B` is not a variable's name",
+            "test.toml:18: env.require[0]: `X_*` is not a variable's name",
+            "test.toml:20: login.files[0]: `auth.json` is neither absolute nor below `~/`",
         ]
     );
 }

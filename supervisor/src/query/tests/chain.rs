@@ -2,10 +2,10 @@
 
 use lifecycle::{Event, EventBody, SessionPlan};
 use protocol::Exit;
-use protocol::shim::ProviderError;
+use protocol::shim::{ProviderError, Usage};
 
 use super::story::{self, Story};
-use crate::ledger::tests::support::spec;
+use crate::ledger::tests::support::{at, spec};
 use crate::query::chain::chain;
 
 fn told(events: &[Event]) -> String {
@@ -68,6 +68,37 @@ fn a_request_that_came_too_late_is_said_to_have() {
 7 exit [the agent] exited with code 0
 8 tree [the shim] tree proven empty
 9 concluded [the supervisor] success, Session completed (completed), observed, because its own result says success"
+    );
+}
+
+#[test]
+fn what_an_adoption_brought_stands_where_it_happened() {
+    let mut events = story::stopped();
+    let shim = protocol::shim::ProcessId {
+        boot_id: "b".into(),
+        pid_ns: 1,
+        pid: 100,
+        start_time: 1,
+    };
+    let in_order = told(&events);
+    // The request, told again, and all of it only after the adoption.
+    let is_request = |event: &Event| matches!(event.body, EventBody::StopRequested { .. });
+    let first = events.iter().position(is_request).expect("it was stopped");
+    events.insert(first, events[first].clone());
+    let last = events.last().expect("it ended").at;
+    let adopted = at(Some("t1"), last.0, EventBody::Adopted { shim });
+    events.insert(first, adopted);
+    let lines = told(&events);
+    let (adopted, rest): (Vec<&str>, Vec<&str>) =
+        lines.lines().partition(|line| line.contains("adopted"));
+    assert_eq!(rest.join("\n"), in_order);
+    assert_eq!(adopted.len(), 1);
+    assert!(
+        lines
+            .lines()
+            .rev()
+            .take(2)
+            .any(|line| line.contains("adopted"))
     );
 }
 
@@ -187,17 +218,28 @@ fn ends_by_itself_have_their_reasons() {
         )),
         "failure, Agent failed (failed), observed, because its own result says that it failed"
     );
-    let missing = EventBody::ProviderFailed {
-        error: ProviderError::SessionNotFound,
-        detail: "No conversation found\n".into(),
+    let nothing_said = EventBody::ProviderFailed {
+        error: ProviderError::Transient,
+        detail: " \n".into(),
+    };
+    let words = told(&Story::started().tell(nothing_said).events());
+    let last = words.lines().last();
+    let said = "3 provider error [the agent] the provider failed for now";
+    assert_eq!(last, Some(said), "without quotes around nothing");
+    let missing = |plan: SessionPlan| {
+        let mut story = Story::started_with(plan);
+        story.tell(EventBody::ProviderFailed {
+            error: ProviderError::SessionNotFound,
+            detail: "No conversation found\n".into(),
+        });
+        conclusion(&story.exited(Exit::Exited { code: 1 }).ended())
     };
     assert_eq!(
-        ended(&move |story| drop(
-            story
-                .tell(missing.clone())
-                .exited(Exit::Exited { code: 1 })
-                .events()
-        )),
+        missing(SessionPlan::Fresh),
+        "failure, Agent failed (failed), observed, because it exited with code 1"
+    );
+    assert_eq!(
+        missing(SessionPlan::Resume(story::row("s0", Usage::default()))),
         "failure, Session not found (session_not_found), observed, because its output says that \
          the session that it was to resume does not exist: “No conversation found”"
     );

@@ -2,15 +2,29 @@
 
 use lifecycle::event::{BindKind, Ending};
 use lifecycle::verdict::verdict;
-use lifecycle::{Event, EventBody, SessionPlan, Task};
+use lifecycle::{Event, EventBody, SessionPlan, SessionRow, Task};
 use protocol::shim::{
     ProcessId, ResultRecord, SenderRecord, SpawnStage, SupersededBy, SweepRecord, Target, Usage,
 };
 use protocol::view::Survivor;
-use protocol::vocab::{IntentOutcome, SignalledBy};
+use protocol::vocab::{IntentOutcome, SessionState, SignalledBy};
 use protocol::{Exit, FinishedBasis, StopReason, Timestamp};
 
-use crate::ledger::tests::support::{at, key, provider, requester, session, spec};
+use crate::ledger::tests::support::{at, id, key, provider, requester, session, spec};
+
+/// A session that may be resumed.
+pub(super) fn row(session_id: &str, totals: Usage) -> SessionRow {
+    SessionRow {
+        key: key("k"),
+        provider: provider("claude"),
+        session_id: session(session_id),
+        task_id: id("t0"),
+        state: SessionState::Resumable,
+        quarantine_reason: None,
+        last_used_at: Timestamp(0),
+        totals,
+    }
+}
 
 /// The events of one task, in the order of their telling.
 pub(super) struct Story {
@@ -44,7 +58,12 @@ impl Story {
 
     /// Claimed and started.
     pub(super) fn started() -> Self {
-        let mut story = Self::of(SessionPlan::Fresh);
+        Self::started_with(SessionPlan::Fresh)
+    }
+
+    /// The same, in this session.
+    pub(super) fn started_with(plan: SessionPlan) -> Self {
+        let mut story = Self::of(plan);
         story.tell(EventBody::Claimed { shim: process(100) });
         story.tell(EventBody::Started {
             agent: process(101),

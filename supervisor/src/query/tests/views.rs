@@ -1,16 +1,15 @@
 //! Task objects.
 
-use lifecycle::{Event, EventBody, Presence, SessionPlan, SessionRow, Task};
+use lifecycle::{Event, EventBody, Presence, SessionPlan, Task};
 use protocol::control::ListFilter;
 use protocol::shim::Usage;
 use protocol::view::TaskView;
-use protocol::vocab::SessionState;
 use protocol::{ArchiveReason, Phase, Status, Timestamp};
 
 use super::story::{self, Story};
 use crate::folder::{Folders, Shown};
 use crate::ledger::tests::support::{
-    Place, admitted, at, commit, ended, id, key, provider, requester, session, spec, wait,
+    Place, admitted, at, commit, ended, id, requester, session, spec, wait,
 };
 use crate::query::{Processes, detail, list, live_view, live_views, settle, unsettled, view};
 
@@ -78,20 +77,11 @@ fn an_ended_task_looks_the_same_from_its_events_and_from_its_row() {
 
 #[test]
 fn a_live_task_shows_what_is_known_now() {
-    let row = SessionRow {
-        key: key("k"),
-        provider: provider("claude"),
-        session_id: session("s1"),
-        task_id: id("t0"),
-        state: SessionState::Resumable,
-        quarantine_reason: None,
-        last_used_at: Timestamp(0),
-        totals: Usage {
-            turns: Some(10),
-            ..Usage::default()
-        },
+    let before = Usage {
+        turns: Some(10),
+        ..Usage::default()
     };
-    let mut story = Story::of(SessionPlan::Resume(row));
+    let mut story = Story::of(SessionPlan::Resume(story::row("s1", before)));
     story.tell(EventBody::UsageSeen {
         usage: Usage {
             turns: Some(11),

@@ -1,0 +1,220 @@
+//! Another program holds the ledger, so that nothing can be recorded: whoever asks
+//! for something is told at once, in words that are true.
+
+use nix::sys::signal::Signal;
+use rusqlite::Connection;
+use tests::harness::{Dispatched, GENEROUS, World, wait_until};
+use tests::scenarios::assert_ended;
+
+/// A ledger to which nobody else can write, until this goes.
+struct Lock(Connection);
+
+impl Lock {
+    fn take(world: &World) -> Self {
+        let sql = Connection::open(world.ledger().path()).expect("opens");
+        sql.busy_timeout(GENEROUS).expect("set");
+        sql.execute_batch("BEGIN IMMEDIATE").expect("locked");
+        Self(sql)
+    }
+
+    /// Until what had waited is recorded.
+    fn release(self, world: &World) {
+        let recorded = || world.log().matches("what had waited is recorded").count();
+        let before = recorded();
+        self.0.execute_batch("ROLLBACK").expect("it was locked");
+        wait_until("the record of what had waited", GENEROUS, || {
+            recorded() > before
+        });
+    }
+}
+
+fn up(world: &World, key: &str) -> Dispatched {
+    let task = world
+        .run()
+        .id(&format!("locked-{key}"))
+        .key(key)
+        .steps(["mark:up", "forever"])
+        .detached();
+    task.marked("up");
+    task
+}
+
+/// The first request that finds the ledger locked was taken.
+#[track_caller]
+fn is_taken(world: &World, words: &[&str]) {
+    says_later(&world.ctl(words).expect_code(1).stderr);
+}
+
+#[track_caller]
+fn says_later(said: &str) {
+    assert!(said.contains("another program has locked"), "{said}");
+    assert!(said.contains("is not recorded yet"), "{said}");
+    assert!(said.contains("as soon as it can be recorded"), "{said}");
+}
+
+/// A later one was not.
+#[track_caller]
+fn is_refused(world: &World, words: &[&str]) {
+    let said = world.ctl(words).expect_code(1).stderr;
+    assert!(said.contains("and so it is not done"), "{said}");
+}
+
+fn phase(world: &World) -> String {
+    let status = world.ctl(&["status", "--json"]).ok().json();
+    status["phase"].as_str().expect("a word").to_owned()
+}
+
+#[test]
+fn a_drain_that_is_not_recorded_is_not_begun_or_carried_out_later() {
+    let world = World::new();
+    let _supervisor = world.start();
+    let one = up(&world, "one");
+    let lock = Lock::take(&world);
+    is_taken(&world, &["rename", &one.id, "first"]);
+    is_refused(&world, &["drain", "--no-wait"]);
+    is_refused(&world, &["drain"]);
+    assert_eq!(phase(&world), "admitting");
+    lock.release(&world);
+    assert_eq!(world.show(&one.id)["name"], "first");
+    assert_eq!(phase(&world), "admitting");
+
+    let lock = Lock::take(&world);
+    is_taken(&world, &["drain"]);
+    is_refused(&world, &["drain", "--cancel"]);
+    lock.release(&world);
+    assert_eq!(phase(&world), "draining");
+    let _called_off = world.ctl(&["drain", "--cancel"]).ok();
+    assert_eq!(world.stop(&one.id, &[]), "stopped");
+    world.check();
+}
+
+#[test]
+fn a_word_on_a_task_that_is_not_recorded_is_carried_out_later_if_it_was_taken() {
+    let world = World::new();
+    let _supervisor = world.start();
+    let live = up(&world, "live");
+    let done = world.run().id("done").steps(["exit:0"]).detached();
+    let _ended = world.ended(&done.id);
+    let _aside = world.ctl(&["archive", &done.id]).ok();
+    let lock = Lock::take(&world);
+    is_taken(&world, &["unarchive", &done.id]);
+    is_refused(&world, &["rename", &live.id, "never"]);
+    lock.release(&world);
+    assert_eq!(world.show(&done.id)["archived"], false);
+    assert_ne!(world.show(&live.id)["name"], "never");
+    assert_eq!(world.stop(&live.id, &[]), "stopped");
+    world.check();
+}
+
+/// Bug: these hung without a word, as their answers wait for what a commit brings.
+#[test]
+fn whoever_waits_for_more_than_a_commit_is_told_as_well() {
+    let world = World::new();
+    let _supervisor = world.start();
+    let aside = up(&world, "aside");
+    let lock = Lock::take(&world);
+    is_taken(&world, &["archive", &aside.id]);
+    lock.release(&world);
+    wait_until("it is put aside", GENEROUS, || {
+        world.show(&aside.id)["archived"] == true
+    });
+
+    let before = up(&world, "before");
+    let lock = Lock::take(&world);
+    let next = world
+        .run()
+        .id("next")
+        .key("before")
+        .option("--on-conflict", "replace")
+        .steps(["exit:0"])
+        .try_detached();
+    says_later(&next.expect_code(1).stderr);
+    lock.release(&world);
+    assert_ended(
+        &world.ended(&before.id),
+        "cancelled",
+        "superseded_by_task",
+        "declared",
+    );
+    wait_until("its row", GENEROUS, || {
+        world.ledger().task("next").is_some()
+    });
+    assert_ended(&world.ended("next"), "success", "completed", "observed");
+
+    let lock = Lock::take(&world);
+    let new = world.run().id("new").steps(["exit:0"]).try_detached();
+    let said = new.expect_code(1).stderr;
+    says_later(&said);
+    assert!(said.contains("of task new"), "{said}");
+    lock.release(&world);
+    assert_ended(&world.ended("new"), "success", "completed", "observed");
+    world.check();
+}
+
+/// Bug: its evidence told of a shim that there was not, and its agent was started
+/// when the stop was recorded.
+#[test]
+fn a_task_that_is_stopped_before_its_start_is_recorded_is_not_started() {
+    let world = World::new();
+    let _supervisor = world.start();
+    // What the start tells is recorded before.
+    let other = up(&world, "other");
+    for force in [true, false] {
+        let id = format!("force-{force}");
+        let lock = Lock::take(&world);
+        let run = world.run().id(&id).steps(["mark:up", "forever"]);
+        says_later(&run.try_detached().expect_code(1).stderr);
+        if force {
+            let words = ["stop-session", &id, "--force", "--json"];
+            let stopped = world.ctl(&words).ok().json();
+            assert_eq!(stopped["results"][0]["outcome"], "stopped", "{stopped:#}");
+        } else {
+            let refused = world.ctl(&["stop-session", &id]).expect_code(1);
+            assert!(
+                refused.stderr.contains("nothing is signalled"),
+                "{}",
+                refused.stderr
+            );
+        }
+        lock.release(&world);
+        wait_until("the record of its end", GENEROUS, || {
+            let kinds = world.ledger().event_types(&id);
+            kinds.contains(&"task.ended".to_owned())
+        });
+        let ended = world.ended(&id);
+        let seen = ["status", "archive_reason"].map(|name| ended[name].clone());
+        assert_eq!(seen, ["interrupted", "spawn_failed"], "{ended:#}");
+        let evidence = ended["evidence"].to_string();
+        assert!(evidence.contains("to be stopped before"), "{ended:#}");
+        let kinds = world.ledger().event_types(&id);
+        assert!(
+            kinds.contains(&"task.never_started".to_owned()),
+            "{kinds:?}"
+        );
+        assert!(!kinds.contains(&"task.started".to_owned()), "{kinds:?}");
+        assert!(!evidence.contains("not_durable"), "{ended:#}");
+    }
+    assert_eq!(world.stop(&other.id, &[]), "stopped");
+    world.check();
+}
+
+/// Bug: whoever did not want to wait waited.
+#[test]
+fn a_forced_stop_from_memory_is_not_waited_for_by_whoever_does_not_want_to() {
+    let world = World::new();
+    let _supervisor = world.start();
+    let one = up(&world, "one");
+    let shim = world.shim_of(&one.id).expect("it has one");
+    world.kill(&shim, Signal::SIGSTOP);
+    let lock = Lock::take(&world);
+    is_taken(&world, &["rename", &one.id, "first"]);
+    let words = ["stop-session", &one.id, "--force", "--no-wait", "--json"];
+    let told = world.ctl(&words);
+    let told = told.json();
+    assert_eq!(told["results"][0]["outcome"], "still_alive", "{told:#}");
+    assert_eq!(told["not_durable"], true, "{told:#}");
+    world.kill(&shim, Signal::SIGCONT);
+    lock.release(&world);
+    assert_ended(&world.ended(&one.id), "cancelled", "user", "declared");
+    world.check();
+}
