@@ -375,3 +375,25 @@ fn stopped(
     }
     Ok(object)
 }
+
+#[cfg(test)]
+#[test]
+fn what_lives_on_is_an_error_beside_the_results() {
+    let alive = || StopResult {
+        id: protocol::TaskId::new("a").expect("valid"),
+        outcome: StopOutcome::StillAlive,
+        status: protocol::Status::Cancelled,
+        archive_reason: None,
+        survivors: Vec::new(),
+    };
+    for (patience, code) in [(Patience::Waits, 409), (Patience::DoesNotWait, 202)] {
+        let mut status = StatusCode::ACCEPTED;
+        let told = stopped(vec![alive()], Vec::new(), patience, &mut status).expect("told");
+        assert_eq!(told["results"][0]["outcome"], "still_alive");
+        let error = (code == 409).then_some("not_gone");
+        assert_eq!(
+            (status.as_u16(), told["error"]["code"].as_str()),
+            (code, error)
+        );
+    }
+}
