@@ -294,7 +294,7 @@ fn a_new_supervisor_says_it_again_to_the_shim_that_it_adopts() {
 #[test]
 fn an_intent_of_the_shims_journal_alone_declares_and_is_told_of() {
     let mut run = Run::running(spec());
-    let told = run.record(intent(11, 9));
+    let told = run.record(intent(11, 1));
     let kinds: Vec<&str> = told.events.iter().map(|event| event.body.kind()).collect();
     assert_eq!(
         kinds,
@@ -310,7 +310,7 @@ fn an_intent_of_the_shims_journal_alone_declares_and_is_told_of() {
         )
     };
     assert!(told.events.iter().any(not_durable), "{told:?}");
-    run.record(signalled(12, 9, TERM));
+    run.record(signalled(12, 1, TERM));
     run.finish(13, signal(TERM));
     assert_eq!(run.verdict(), CANCELLED);
     assert_eq!(run.outcomes(), [IntentOutcome::Effective]);

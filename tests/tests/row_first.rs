@@ -145,8 +145,10 @@ fn a_dispatch_is_taken_beside_the_commit_of_another() {
     assert_eq!(rows(), 1);
     assert!(!has("second", "claim"), "nothing is spawned before its row");
     commit_of_second.go();
-    for client in [first, second] {
-        let _success = client.output().ok();
+    // They say that their task was started.
+    for (client, id) in [(first, "first"), (second, "second")] {
+        let _started = client.output().ok();
+        assert_ended(&world.ended(id), "success", "completed", "observed");
     }
     world.check();
 }

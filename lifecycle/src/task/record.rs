@@ -232,7 +232,7 @@ fn journalled(task: &Task, number: u64, intent: &IntentRecord) -> Vec<Event> {
             requested_by,
             note: None,
             grace_ms: intent.grace_ms,
-            joined: !task.intents.is_empty(),
+            joined: intent.joined,
         };
         events.push(task.event(at, body));
         let detail = format!(

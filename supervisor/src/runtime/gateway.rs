@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::clock;
 use super::core_loop::{Core, LoopEnd};
 use super::input::CoreInput;
+use crate::config::Config;
 use crate::control::{ControlCall, Peer};
 use crate::gateway::{Figures, GatewayServer, HttpCall, LastWord};
 use crate::ledger::{LedgerError, Reader};
@@ -110,9 +111,13 @@ impl Core {
                 Some((name.into_string().ok()?, value.into_string().ok()?))
             };
             let own = std::env::vars_os().filter_map(readable);
-            let configured = self.service.config.env.base.iter().cloned();
+            // What nobody configured must not hide where the user has programs.
+            let usual = Config::default().env.base;
+            let configured = self.service.config.env.base.iter();
+            let configured = configured.filter(|pair| !usual.contains(pair)).cloned();
             let account = self.service.account.iter().cloned();
-            let lent = account.chain(own.filter(|(name, _)| is_lent(name)));
+            let lent = account.chain(usual.clone());
+            let lent = lent.chain(own.filter(|(name, _)| is_lent(name)));
             run.client_env = lent.chain(configured).collect();
         }
     }
