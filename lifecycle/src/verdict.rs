@@ -111,7 +111,7 @@ fn of_the_queue(task: &Task) -> Verdict {
         status: status_of(reason, basis),
         reason,
         basis,
-        ended_by: intent.map(|intent| name_of(&intent.requested_by)),
+        ended_by: intent.and_then(|intent| asker(&intent.requested_by)),
         exit: None,
         by_intent: intent.map(|intent| intent.id),
     }
@@ -126,7 +126,7 @@ fn of_a_process(task: &Task) -> Verdict {
         (_, Some(intent)) => (
             ArchiveReason::from(intent.reason),
             Basis::Declared,
-            Some(name_of(&intent.requested_by)),
+            asker(&intent.requested_by),
         ),
         (Some(Cause::ShimSignalled { sender, .. }), None) => {
             let reason = match task.hub {
@@ -246,6 +246,10 @@ fn by_exit(task: &Task, exit: &Exit) -> (ArchiveReason, Basis, Option<String>) {
         Exit::Signaled { .. } => (ArchiveReason::ExternalSignal, Basis::Observed, None),
         Exit::Unknown { .. } => (ArchiveReason::Unknown, Basis::Inferred, None),
     }
+}
+
+fn asker(requester: &Requester) -> Option<String> {
+    requester.is_known().then(|| name_of(requester))
 }
 
 /// Who asked, as `ended_by` and `archived_by` say it.

@@ -314,6 +314,7 @@ fn an_intent_of_the_shims_journal_alone_declares_and_is_told_of() {
     run.finish(13, signal(TERM));
     assert_eq!(run.verdict(), CANCELLED);
     assert_eq!(run.outcomes(), [IntentOutcome::Effective]);
+    assert_eq!(run.ending().ended_by, None, "nobody knows who had asked");
 }
 
 /// What was recorded is not told again.

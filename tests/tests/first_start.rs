@@ -66,6 +66,12 @@ fn what_the_caller_of_a_first_run_has_open_is_not_kept() {
     let status = world.ctl(&["status", "--json"]).ok().json();
     let pid = status["pid"].as_i64().expect("it serves");
     let supervisor = Process::now(i32::try_from(pid).expect("a pid")).expect("it stays");
+    let folder = std::fs::read_link(format!("/proc/{pid}/cwd")).expect("readable");
+    assert_eq!(
+        folder,
+        std::path::Path::new("/"),
+        "a mount of the caller's is not kept busy"
+    );
     supervisor.signal(Signal::SIGTERM);
     wait_until("the supervisor's end", GENEROUS, || !supervisor.is_alive());
     world.check();

@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use nix::sys::signal::Signal;
 use serde_json::json;
 use tests::harness::{Background, GENEROUS, World, wait_for, wait_until};
-use tests::scenarios::{assert_ended, exit_code_of};
+use tests::scenarios::{assert_ended, ended_unheard, exit_code_of, next_tells_it};
 
 #[test]
 fn an_agent_lives_through_the_death_of_its_supervisor() {
@@ -47,46 +47,16 @@ fn an_agent_lives_through_the_death_of_its_supervisor() {
 #[test]
 fn an_end_in_the_supervisors_absence_is_told_afterwards() {
     let world = World::new();
-    let first = world.start();
-    let gate = world.gate("end");
-    let task = world
-        .run()
-        .steps([gate.step().as_str(), "exit:7"])
-        .detached();
-    let leader = task.leader();
-    first.kill();
-    gate.open();
-    wait_until("the agent's end", GENEROUS, || !leader.is_alive());
-    let _second = world.start();
-    let ended = world.ended(&task.id);
-    assert_ended(&ended, "failure", "failed", "observed");
-    assert_eq!(exit_code_of(&ended), Some(7));
-    world.check();
+    let (task, _shim) = ended_unheard(&world);
+    next_tells_it(&world, &task);
 }
 
 #[test]
 fn the_journal_tells_it_when_both_are_gone() {
     let world = World::new();
-    let first = world.start();
-    let gate = world.gate("end");
-    let task = world
-        .run()
-        .steps([gate.step().as_str(), "exit:7"])
-        .detached();
-    let leader = task.leader();
-    let shim = world.shim_of(&task.id).expect("the shim lives");
-    first.kill();
-    gate.open();
-    // The exit is in the journal before the zombie is reaped.
-    wait_until("the reaping of the agent", GENEROUS, || {
-        leader.state().is_none()
-    });
+    let (task, shim) = ended_unheard(&world);
     world.kill(&shim, Signal::SIGKILL);
-    let _second = world.start();
-    let ended = world.ended(&task.id);
-    assert_ended(&ended, "failure", "failed", "observed");
-    assert_eq!(exit_code_of(&ended), Some(7));
-    world.check();
+    next_tells_it(&world, &task);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use nix::sys::signal::Signal;
 use serde_json::json;
 use tests::harness::{Dispatched, GENEROUS, Gate, World, wait_until};
-use tests::scenarios::{assert_ended, exit_code_of, signal_of};
+use tests::scenarios::{assert_ended, ended_unheard, exit_code_of, next_tells_it, signal_of};
 
 /// An agent under a released shim that differs from the release by `plan`, after
 /// its supervisor was killed and replaced.
@@ -78,46 +78,18 @@ fn a_shim_of_the_release_before_tells_the_true_exit() {
 #[test]
 fn a_shim_of_the_release_before_tells_later_what_nobody_heard() {
     let world = World::builder().released_shim("").build();
-    let first = world.start();
-    let gate = world.gate("end");
-    let task = world
-        .run()
-        .steps([gate.step().as_str(), "exit:7"])
-        .detached();
-    let (leader, shim) = (task.leader(), world.shim_of(&task.id).expect("it lives"));
-    first.kill();
-    gate.open();
-    wait_until("the reaping of the agent", GENEROUS, || {
-        leader.state().is_none()
-    });
+    let (task, shim) = ended_unheard(&world);
     assert!(shim.is_alive(), "it waits for whoever comes");
-    let _second = world.start();
-    assert_eq!(exit_code_of(&world.ended(&task.id)), Some(7));
-    world.check();
+    next_tells_it(&world, &task);
 }
 
 /// And where that one is gone as well, its journal tells.
 #[test]
 fn the_journal_of_the_release_before_is_read() {
     let world = World::builder().released_shim("").build();
-    let first = world.start();
-    let gate = world.gate("end");
-    let task = world
-        .run()
-        .steps([gate.step().as_str(), "exit:7"])
-        .detached();
-    let (leader, shim) = (task.leader(), world.shim_of(&task.id).expect("it lives"));
-    first.kill();
-    gate.open();
-    wait_until("the reaping of the agent", GENEROUS, || {
-        leader.state().is_none()
-    });
+    let (task, shim) = ended_unheard(&world);
     world.kill(&shim, Signal::SIGKILL);
-    let _second = world.start();
-    let ended = world.ended(&task.id);
-    assert_ended(&ended, "failure", "failed", "observed");
-    assert_eq!(exit_code_of(&ended), Some(7));
-    world.check();
+    next_tells_it(&world, &task);
 }
 
 #[test]

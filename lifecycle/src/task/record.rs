@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use protocol::shim::{AlarmKind, IntentRecord, Record};
 use protocol::view::Requester;
 use protocol::vocab::{SignalledBy, Via};
-use protocol::{SessionId, Timestamp};
+use protocol::{SessionId, StopReason, Timestamp};
 
 use super::{Presence, Task, evolve, finish, silence, stop};
 use crate::effect::{Action, Effects};
@@ -217,15 +217,7 @@ fn journalled(task: &Task, number: u64, intent: &IntentRecord) -> Vec<Event> {
     let (at, intent_id) = (intent.at, intent.intent_id);
     let mut events = Vec::new();
     if task.intents.iter().all(|known| known.id != intent_id) {
-        let requested_by = Requester {
-            uid: None,
-            pid: None,
-            comm: None,
-            via: Via::Supervisor,
-            ancestry: Vec::new(),
-            tty: None,
-            from_task: None,
-        };
+        let requested_by = Requester::through(door_of(intent.reason));
         let body = EventBody::StopRequested {
             intent_id,
             reason: intent.reason,
@@ -247,6 +239,22 @@ fn journalled(task: &Task, number: u64, intent: &IntentRecord) -> Vec<Event> {
         ..task.event(at, EventBody::StopJournalled { intent_id })
     });
     events
+}
+
+/// People and programs of theirs stop for two reasons: which of them it was is lost,
+/// and the supervisor did not do it. The rest it does itself.
+const fn door_of(reason: StopReason) -> Via {
+    match reason {
+        StopReason::User | StopReason::RunnerStop => Via::Control,
+        StopReason::HubRestart
+        | StopReason::HubShutdown
+        | StopReason::HostShutdown
+        | StopReason::StartTimeout
+        | StopReason::Timeout
+        | StopReason::IdleTimeout
+        | StopReason::Budget
+        | StopReason::SupersededByTask => Via::Supervisor,
+    }
 }
 
 /// The output told a session id. A new one takes the key over; the one before

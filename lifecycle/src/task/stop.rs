@@ -128,18 +128,9 @@ pub(super) fn budget_used_up(task: &Task, printed: &Usage, now: Now) -> Effects 
 }
 
 fn limit(task: &Task, reason: StopReason, now: Now) -> Effects {
-    let supervisor = Requester {
-        uid: None,
-        pid: None,
-        comm: None,
-        via: Via::Supervisor,
-        ancestry: Vec::new(),
-        tty: None,
-        from_task: None,
-    };
     let request = Request {
         reason,
-        requested_by: supervisor,
+        requested_by: Requester::through(Via::Supervisor),
         note: None,
         grace_ms: None,
     };

@@ -211,15 +211,7 @@ pub(crate) fn person() -> Requester {
 
 /// The supervisor itself, for a limit.
 pub(crate) fn supervisor() -> Requester {
-    Requester {
-        uid: None,
-        pid: None,
-        comm: None,
-        via: Via::Supervisor,
-        ancestry: Vec::new(),
-        tty: None,
-        from_task: None,
-    }
+    Requester::through(Via::Supervisor)
 }
 
 pub(crate) fn sender() -> SenderRecord {

@@ -182,6 +182,32 @@ pub struct Requester {
     pub from_task: Option<TaskId>,
 }
 
+impl Requester {
+    /// Somebody of whom only the door is known.
+    #[must_use]
+    pub const fn through(via: Via) -> Self {
+        Self {
+            uid: None,
+            pid: None,
+            comm: None,
+            via,
+            ancestry: Vec::new(),
+            tty: None,
+            from_task: None,
+        }
+    }
+
+    /// Is there a word on who it was? None is left where a ledger lost a stop that a
+    /// shim's journal still has.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        match self.via {
+            Via::Supervisor | Via::Http => true,
+            Via::Control | Via::Signal => self.uid.is_some(),
+        }
+    }
+}
+
 /// One parent of a requester.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ancestor {

@@ -11,6 +11,9 @@ const MAX_NAME: usize = 64;
 
 /// `uid 0 comm agentctl (pid 4242, under bash ← sshd, on pts/3)`.
 pub(super) fn requester(who: &Requester) -> String {
+    if !who.is_known() {
+        return "somebody of whom no record is left".to_owned();
+    }
     let uid = match (who.via, who.uid) {
         (Via::Supervisor, _) => return "the supervisor".to_owned(),
         (Via::Http, None) => return "a client of the gateway (over HTTP)".to_owned(),

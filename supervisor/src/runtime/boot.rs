@@ -87,6 +87,8 @@ fn serve(cli: &Cli) -> Result<(), BootError> {
     let held = Held::take(places)?;
     let log_file = state_dir.join(LOG_FILE);
     let readiness = if cli.background {
+        // All places are absolute: the caller's file system need not stay for us.
+        std::env::set_current_dir("/").map_err(BootError::system("enter /"))?;
         telemetry::init(&LogTarget::File(log_file.clone()))?;
         Readiness::ToldTo(log_file)
     } else {

@@ -10,11 +10,12 @@ use protocol::TaskId;
 use sys::oom::{GROUP_LINK, MEMORY_LINK, OomCount};
 
 use super::core_loop::Core;
-use super::managed::{self, Mover};
+use super::managed::Mover;
 use super::service::Service;
 use crate::cgroup::{Base, Ended, Group, Memory};
 use crate::process::marker_sweep::SweepOrder;
 use crate::systemd::Manager;
+use crate::text::in_words;
 
 /// Where a task may have cgroups: its own, and one for its memory. The first
 /// that is there proves that its tree is gone.
@@ -117,7 +118,7 @@ impl Request {
         let Err(error) = self.manager.attach(&self.below_holder, &[pid]).await else {
             return Ok(());
         };
-        let error = managed::in_full(&error);
+        let error = in_words(&error);
         let _ = self.group.remove();
         match self.limit {
             Limit::Kept => Err(io::Error::other(error)),

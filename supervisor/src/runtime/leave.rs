@@ -4,14 +4,13 @@ use lifecycle::EventBody;
 use lifecycle::drain::{DrainOrder, FleetInput, Then};
 use protocol::StopReason;
 use protocol::shim::{FromShim, Record};
-use protocol::view::Requester;
-use protocol::vocab::Via;
 
 use super::clock;
 use super::core_loop::Core;
 use super::live::Live;
 use crate::config::AgentsAtEnd;
 use crate::ledger::LedgerError;
+use crate::process::requester;
 use crate::shim::ShimMessage;
 use crate::systemd::Job;
 
@@ -127,15 +126,7 @@ impl Core {
             drain_ms,
             grace_ms: shutdown.grace_ms,
             then: Then::Leave,
-            requested_by: Requester {
-                uid: Some(nix::unistd::geteuid().as_raw()),
-                pid: Some(self.service.identity.pid),
-                comm: Some("agent-supervisor".to_string()),
-                via: Via::Supervisor,
-                ancestry: Vec::new(),
-                tty: None,
-                from_task: None,
-            },
+            requested_by: requester::ourselves(),
         }
     }
 

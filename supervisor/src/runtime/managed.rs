@@ -7,6 +7,7 @@ use protocol::view::UnitView;
 
 use crate::cgroup::{Base, Memory, place};
 use crate::systemd::{Holder, Job, Manager, Scope, Unit, group_of};
+use crate::text::in_words;
 
 /// Found out at the start.
 pub(super) struct Managed {
@@ -48,7 +49,7 @@ pub(super) async fn find(state_dir: &Path) -> Managed {
     let manager = match Manager::find().await {
         Ok(manager) => manager,
         Err(error) => {
-            tracing::warn!(error = %in_full(&error), "the service manager cannot be asked");
+            tracing::warn!(error = %in_words(&error), "the service manager cannot be asked");
             None
         }
     };
@@ -102,7 +103,7 @@ impl Managed {
             Ok(Some(unit)) => unit,
             Ok(None) => manager.unit().clone(),
             Err(error) => {
-                tracing::warn!(error = %in_full(&error), "systemd cannot be asked for our unit");
+                tracing::warn!(error = %in_words(&error), "systemd cannot be asked for our unit");
                 manager.unit().clone()
             }
         };
@@ -117,7 +118,7 @@ impl Managed {
             return Job::None;
         };
         manager.job().await.unwrap_or_else(|error| {
-            tracing::warn!(error = %in_full(&error), "systemd cannot be asked why it stops us");
+            tracing::warn!(error = %in_words(&error), "systemd cannot be asked why it stops us");
             Job::None
         })
     }
@@ -151,7 +152,7 @@ async fn in_the_holder(manager: &Manager, state_dir: &Path) -> Option<(Base, Mov
     let holder = match manager.holder().await {
         Ok(holder) => holder?,
         Err(error) => {
-            tracing::warn!(error = %in_full(&error), "the holder unit cannot be asked for");
+            tracing::warn!(error = %in_words(&error), "the holder unit cannot be asked for");
             return None;
         }
     };
@@ -188,7 +189,7 @@ async fn mover(manager: &Manager, holder: &Holder) -> Option<Mover> {
             holder: folder,
         }),
         Err(error) => {
-            tracing::warn!(error = %in_full(&error), "systemd refuses to move processes into agents.service");
+            tracing::warn!(error = %in_words(&error), "systemd refuses to move processes into agents.service");
             None
         }
     }
@@ -233,17 +234,6 @@ fn warn_of(unit: &Unit) {
         "a restart or stop of this unit KILLS the running agents: start agents.service before it \
          (with the same User=, if there is one), or set KillMode=process (deploy/README.md)"
     );
-}
-
-pub(super) fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ use super::service::Service;
 use crate::control::ReplySender;
 use crate::folder::FolderError;
 use crate::ledger::{LedgerError, LedgerHandle, OldEnough, Reader};
+use crate::text::in_words;
 
 /// Tasks whose rows go in one transaction: a commit that waits behind it waits
 /// for so many renames and one sync.
@@ -314,17 +315,7 @@ fn no_retention() -> ErrorBody {
 
 /// Nothing is half gone: a task that is not gone is whole.
 fn failed(error: &PruneError) -> ErrorBody {
-    let mut words = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        let text = inner.to_string();
-        if !words.contains(&text) {
-            words.push_str(": ");
-            words.push_str(&text);
-        }
-        cause = inner.source();
-    }
-    ErrorBody::new(ErrorCode::Storage, words)
+    ErrorBody::new(ErrorCode::Storage, in_words(error))
         .with_hint("what is not gone is as it was; `agentctl prune` shows it")
 }
 

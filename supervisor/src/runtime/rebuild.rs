@@ -171,7 +171,7 @@ async fn operator_words(ledger: &LedgerHandle, found: &[Found]) -> Result<Vec<Ev
                         key,
                         provider,
                         session_id,
-                        by: nobody_known(),
+                        by: Requester::through(Via::Control),
                     }
                 }
                 (SessionState::Resumable, SessionState::Quarantined) => {
@@ -300,18 +300,6 @@ fn replayed(folders: &Folders, id: &TaskId, begun: Vec<Event>) -> (Vec<Event>, O
         events.extend(effects.events);
     }
     (events, unread)
-}
-
-fn nobody_known() -> Requester {
-    Requester {
-        uid: None,
-        pid: None,
-        comm: None,
-        via: Via::Supervisor,
-        ancestry: Vec::new(),
-        tty: None,
-        from_task: None,
-    }
 }
 
 /// An intent's id is unique in a ledger: where folders of two ledgers came

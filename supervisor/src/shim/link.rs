@@ -19,6 +19,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 
 use crate::socket::{FrameReader, OpenError, WireError, send_all};
+use crate::text::in_words;
 
 /// Orders that wait for a shim. A task has a handful of them in its life; a
 /// shim that leaves more unread is stuck.
@@ -332,16 +333,4 @@ async fn try_to_talk(
 pub(super) fn encode(message: &ToShim) -> io::Result<Vec<u8>> {
     codec::to_frame(message, MAX_SHIM_FRAME)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-/// An error with its causes.
-pub(super) fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        words.push_str(": ");
-        words.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    words
 }

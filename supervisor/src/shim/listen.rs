@@ -15,8 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::link::{Link, LinkDown, LinkSender, ShimMessage, encode, in_words, shim_version};
+use super::link::{Link, LinkDown, LinkSender, ShimMessage, encode, shim_version};
 use crate::socket::{Acceptor, Admission, FrameReader, OpenError, Peer, WireError, send_all};
+use crate::text::in_words;
 
 /// Largest frame of a stranger: an attach has a few hundred bytes.
 const MAX_STRANGER_FRAME: usize = 64 << 10;
