@@ -108,12 +108,6 @@ mod libc_signal {
     pub(super) const USR1: i32 = Signal::SIGUSR1 as i32;
 }
 
-/// Is it the system's service manager, or that of a user?
-#[must_use]
-pub fn is_manager(sender: &SenderRecord) -> bool {
-    sender.pid == 1 || sender.comm.as_deref() == Some("systemd")
-}
-
 /// Who sent a signal, looked up before it can be gone.
 #[must_use]
 pub fn sender(pid: i32, uid: u32) -> SenderRecord {

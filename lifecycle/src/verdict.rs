@@ -130,7 +130,7 @@ fn of_a_process(task: &Task) -> Verdict {
         ),
         (Some(Cause::ShimSignalled { sender, .. }), None) => {
             let reason = match task.hub {
-                Some(hub) if is_service_manager(sender) => ArchiveReason::from(hub.reason()),
+                Some(hub) if sender.is_service_manager() => ArchiveReason::from(hub.reason()),
                 Some(_) | None => ArchiveReason::ExternalSignal,
             };
             (reason, Basis::Observed, name_of_sender(sender))
@@ -263,12 +263,6 @@ pub fn name_of(requester: &Requester) -> String {
         (Via::Control | Via::Signal, None) => format!("uid:? comm:{comm}"),
         (Via::Control | Via::Http | Via::Signal, Some(uid)) => format!("uid:{uid} comm:{comm}"),
     }
-}
-
-/// The first process, or a user's own manager.
-#[must_use]
-pub fn is_service_manager(sender: &SenderRecord) -> bool {
-    sender.pid == 1 || sender.comm.as_deref() == Some("systemd")
 }
 
 fn name_of_sender(sender: &SenderRecord) -> Option<String> {

@@ -23,7 +23,7 @@ use crate::poller::{Interest, Poller, Source};
 use crate::recorder::Recorder;
 use crate::scan::Scanner;
 use crate::settle::{OwnResult, unit_of_this_process};
-use crate::signals::{Caught, Signals, is_manager, sender};
+use crate::signals::{Caught, Signals, sender};
 use crate::tree;
 
 use desk::Desk;
@@ -201,7 +201,7 @@ impl Shim {
         if self.signals_seen < MAX_SIGNALS_SEEN {
             self.signals_seen += 1;
             let (at, sender) = (sys::clock::now(), sender(pid, uid));
-            if is_manager(&sender)
+            if sender.is_service_manager()
                 && let Some(unit) = unit_of_this_process()
             {
                 self.desk.record(Record::UnitSeen { at, unit });

@@ -282,6 +282,14 @@ pub struct SenderRecord {
     pub exe: Option<String>,
 }
 
+impl SenderRecord {
+    /// Is it the system's service manager, or that of a user?
+    #[must_use]
+    pub fn is_service_manager(&self) -> bool {
+        self.pid == 1 || self.comm.as_deref() == Some("systemd")
+    }
+}
+
 /// Kills by the kernel for want of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OomRecord {

@@ -20,7 +20,7 @@ pub(super) fn tells_of_the_manager(message: &ShimMessage) -> bool {
         FromShim::Record {
             record: Record::SignalSeen { sender, .. },
             ..
-        } => lifecycle::verdict::is_service_manager(sender),
+        } => sender.is_service_manager(),
         FromShim::Record { .. } | FromShim::Progress(_) | FromShim::Attach(_) => false,
     }
 }
