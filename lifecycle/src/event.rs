@@ -67,11 +67,15 @@ pub enum EventBody {
         /// On which path.
         path: String,
     },
-    /// The supervisor won the claim.
+    /// The supervisor won the claim, or had not spawned a shim yet, and does not.
     #[serde(rename = "task.never_started")]
     NeverStarted {
         /// In words.
         detail: String,
+        /// The intent under which nothing was spawned; none where it is only found
+        /// that nothing was started.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        intent_id: Option<u64>,
     },
     /// A supervisor took over a shim that it did not start.
     #[serde(rename = "task.adopted")]

@@ -93,6 +93,11 @@ fn of_processes() -> Vec<EventBody> {
         },
         EventBody::NeverStarted {
             detail: "why".to_string(),
+            intent_id: None,
+        },
+        EventBody::NeverStarted {
+            detail: "why".to_string(),
+            intent_id: Some(1),
         },
         EventBody::Adopted { shim: shim() },
         EventBody::FirstOutput {},
@@ -379,7 +384,7 @@ proptest! {
 
     #[test]
     fn texts_read_back(text: String, number: u64) {
-        let event = of_record(number, 1, EventBody::NeverStarted { detail: text });
+        let event = of_record(number, 1, EventBody::NeverStarted { detail: text, intent_id: None });
         prop_assert_eq!(read_back(&event), event);
     }
 }

@@ -80,7 +80,10 @@ fn of_the_agent(values: &Values) -> Vec<EventBody> {
             errno: values.small,
             path: text(),
         },
-        EventBody::NeverStarted { detail: text() },
+        EventBody::NeverStarted {
+            detail: text(),
+            intent_id: None,
+        },
         EventBody::Adopted {
             shim: process(values),
         },
