@@ -91,14 +91,6 @@ fn of_processes() -> Vec<EventBody> {
             errno: 11,
             path: "/opt/agent-shim".to_string(),
         },
-        EventBody::NeverStarted {
-            detail: "why".to_string(),
-            intent_id: None,
-        },
-        EventBody::NeverStarted {
-            detail: "why".to_string(),
-            intent_id: Some(1),
-        },
         EventBody::Adopted { shim: shim() },
         EventBody::FirstOutput {},
         EventBody::ModelSeen {
@@ -152,6 +144,14 @@ fn of_sessions() -> Vec<EventBody> {
 
 fn of_stops() -> Vec<EventBody> {
     vec![
+        EventBody::NeverStarted {
+            detail: "why".to_string(),
+            intent_id: None,
+        },
+        EventBody::NeverStarted {
+            detail: "why".to_string(),
+            intent_id: Some(1),
+        },
         EventBody::Archived {
             by: person(),
             set_by: "supervisor".to_string(),

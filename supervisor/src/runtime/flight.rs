@@ -166,6 +166,7 @@ impl Core {
     }
 
     fn carry_out(&mut self, batch: Batch, published: &[EventView]) {
+        self.mark_queued(&batch.events);
         for (task, action) in batch.actions {
             self.perform(&task, action);
         }

@@ -59,6 +59,8 @@ fn can_strike(fault: Fault, state: State) -> bool {
             state,
             State::Claimed | State::Idle | State::Flooding | State::Leaderless | State::Ending
         ),
+        // It has no hook points: those of the supervisor have to do.
+        Fault::OlderShim => matches!(state, State::Idle | State::Adopting),
         Fault::SocketUnlinked | Fault::SecondSupervisor => {
             matches!(state, State::Idle | State::Acknowledged | State::Ending)
         }
@@ -180,6 +182,7 @@ fn is_tried(fault: Fault, state: State, workload: Workload) -> bool {
             | Fault::LostLedger
             | Fault::OldLedger
             | Fault::SocketUnlinked
+            | Fault::OlderShim
             | Fault::SecondSupervisor
             | Fault::RacingStops => false,
         },
