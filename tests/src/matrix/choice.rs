@@ -188,3 +188,50 @@ fn is_tried(fault: Fault, state: State, workload: Workload) -> bool {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What must not go missing again, less what cannot exist (a torn journal before
+    /// there is one, and the like) and F26, whose cells are `unit`'s.
+    #[test]
+    fn the_cells_that_count_most_are_all_there() {
+        let states = |from: usize, to: usize| STATES[from - 1..to].to_vec();
+        let storage = vec![State::RowOnly, State::Intended, State::Ending];
+        let wanted: [(Fault, Vec<State>); 13] = [
+            (Fault::Supervisor, states(1, 14)),
+            (Fault::Shim, states(2, 12)),
+            (Fault::SupervisorAndShim, states(5, 13)),
+            (Fault::RacingStops, states(7, 9)),
+            (Fault::PidsWrap, vec![State::Adopting]),
+            (Fault::FullDisk, storage.clone()),
+            (Fault::BrokenDisk, storage.clone()),
+            (Fault::TornJournal, vec![State::Intended, State::Ending]),
+            (Fault::DamagedLedger, storage.clone()),
+            (Fault::LostLedger, storage.clone()),
+            (Fault::OldLedger, storage),
+            (Fault::OlderShim, vec![State::Adopting]),
+            (Fault::ChildOutOfMemory, vec![State::Idle]),
+        ];
+        let there = |fault, state, workload| {
+            let cell =
+                |cell: Cell| (cell.fault, cell.state, cell.workload) == (fault, state, workload);
+            cells().into_iter().any(cell)
+        };
+        for (fault, states) in wanted {
+            for state in states {
+                assert!(there(fault, state, usual(state)), "{fault:?} {state:?}");
+            }
+        }
+        for (state, workload) in [
+            (State::Leaderless, Workload::Daemons),
+            (State::Acknowledged, Workload::LastMoment),
+        ] {
+            assert!(
+                there(Fault::Supervisor, state, workload),
+                "{state:?} {workload:?}"
+            );
+        }
+    }
+}
