@@ -94,6 +94,7 @@ const EXPECTED: [(Path, &[&str]); 16] = [
             "sup.commit",
             "sup.spec_write",
             "sup.spec_sync",
+            "sup.queue_mark",
             "sup.spawn",
             "sup.shim_send",
             "sup.control_send",

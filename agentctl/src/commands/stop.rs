@@ -1,7 +1,7 @@
 //! `stop-session ID…`: stop with an intent, and prove it.
 
 use protocol::control::{ErrorBody, ErrorCode, ListFilter, Request, Response, StopRequest};
-use protocol::json::{StopGoal, is_pending};
+use protocol::json::{OnDisk, StopGoal, is_pending};
 use protocol::view::StopResult;
 use protocol::vocab::StopOutcome;
 use protocol::{ArchiveReason, StopReason};
@@ -81,17 +81,12 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
         failed,
         record,
     } = stop(&client, request)?;
-    match (cx.format, record) {
-        (Format::Json, OnDisk::Yes) => out::json(&json::stopped(&results, goal)?)?,
-        (Format::Json, OnDisk::NotYet) => {
-            let mut object = json::stopped(&results, goal)?;
-            object["not_durable"] = true.into();
-            out::json(&object)?;
-        }
-        (Format::Text, _) if results.is_empty() && failed.is_empty() => {
+    match cx.format {
+        Format::Json => out::json(&json::stopped(&results, goal, record)?)?,
+        Format::Text if results.is_empty() && failed.is_empty() => {
             out::say("agentctl: nothing to stop");
         }
-        (Format::Text, _) => {
+        Format::Text => {
             let lines = results.iter().map(|result| service::stopped(result, goal));
             out::text(&lines.collect::<String>())?;
             for result in results.iter().filter(|result| may_go_on(result)) {
@@ -131,13 +126,6 @@ struct Answered {
     results: Vec<StopResult>,
     failed: Vec<(String, ErrorBody)>,
     record: OnDisk,
-}
-
-/// Is it in the ledger?
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum OnDisk {
-    Yes,
-    NotYet,
 }
 
 /// A stop may be repeated over a lost connection only where it would mean the

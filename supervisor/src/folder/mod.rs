@@ -4,6 +4,7 @@
 //! | file | by | what |
 //! |---|---|---|
 //! | `spec` | supervisor, before the row is committed | the dispatch, secrets included |
+//! | `queued` | supervisor, after the row of a task that waits is committed | that it is |
 //! | `claim` | shim or supervisor | who decided the start |
 //! | `stdout.log`, `stderr.log`, `journal` | shim | |
 //! | `settled` | supervisor, after the end | what the ledger says of it |
@@ -16,6 +17,7 @@
 
 mod lost;
 mod pruned;
+mod queued;
 mod settled;
 mod spec;
 #[cfg(test)]

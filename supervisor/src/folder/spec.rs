@@ -59,6 +59,11 @@ pub struct SpecFile {
     /// When it began to wait for its turn, if it had to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued_at: Option<Timestamp>,
+    /// The boot in which that was written: until another one, a row that was committed
+    /// has left a mark beside this file. Absent in files of early versions, which
+    /// made none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_in: Option<String>,
     /// `--env` and `--env-file`; gone once the task has ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chosen_env: Vec<(String, String)>,
@@ -158,6 +163,7 @@ impl SpecFile {
             },
             known_by: Some(known_by),
             queued_at: None,
+            queued_in: None,
             chosen_env: request.env.clone(),
             client_env: request.client_env.clone(),
             env: start.env.clone(),
@@ -196,6 +202,12 @@ impl SpecFile {
             provider_args: asked.provider_args.clone(),
             wait_for_exec: true,
         }
+    }
+
+    /// It has to wait for its turn.
+    pub fn wait_from(&mut self, at: Timestamp, boot_id: &str) {
+        self.queued_at = Some(at);
+        self.queued_in = Some(boot_id.to_owned());
     }
 
     fn has_env(&self) -> bool {

@@ -10,7 +10,7 @@ use protocol::control::{
     Again, DrainRequest, ErrorBody, ErrorCode, KeepAct, KeepRequest, Request, Response as Answer,
     SessionAct, SessionChange, SessionsRequest, StopRequest,
 };
-use protocol::json::StopGoal;
+use protocol::json::{OnDisk, StopGoal};
 use protocol::view::StopResult;
 use protocol::vocab::StopOutcome;
 use serde_json::{Value, json};
@@ -319,11 +319,11 @@ fn answered(
         Answer::Why { task, chain } => {
             json!({ "task": render::value(&task)?, "chain": render::value(&chain)? })
         }
-        Answer::Stopped { results, failed } => stopped(results, failed, patience, &mut status)?,
+        Answer::Stopped { results, failed } => {
+            stopped((results, OnDisk::Yes), failed, patience, &mut status)?
+        }
         Answer::StoppedFromMemory { results, failed } => {
-            let mut object = stopped(results, failed, patience, &mut status)?;
-            object["not_durable"] = json!(true);
-            object
+            stopped((results, OnDisk::NotYet), failed, patience, &mut status)?
         }
         Answer::Kept { task, changed } if question == Question::ArchiveTask => {
             render::archived(&task, changed)?
@@ -357,7 +357,7 @@ fn answered(
 
 /// 409 where a client that waits would take what still lives for stopped.
 fn stopped(
-    results: Vec<StopResult>,
+    (results, on_disk): (Vec<StopResult>, OnDisk),
     failed: Vec<(String, ErrorBody)>,
     patience: Patience,
     status: &mut StatusCode,
@@ -366,7 +366,7 @@ fn stopped(
         return Err(refusal.into());
     }
     let alive = |outcome| outcome == StopOutcome::StillAlive;
-    let mut object = render::stopped(&results, patience.goal())?;
+    let mut object = render::stopped(&results, patience.goal(), on_disk)?;
     if patience == Patience::Waits && results.iter().any(|result| alive(result.outcome)) {
         *status = StatusCode::CONFLICT;
         let refusal = ErrorBody::new(ErrorCode::NotGone, "it was stopped, and something lives on")
@@ -388,7 +388,8 @@ fn what_lives_on_is_an_error_beside_the_results() {
     };
     for (patience, code) in [(Patience::Waits, 409), (Patience::DoesNotWait, 202)] {
         let mut status = StatusCode::ACCEPTED;
-        let told = stopped(vec![alive()], Vec::new(), patience, &mut status).expect("told");
+        let alive = (vec![alive()], OnDisk::Yes);
+        let told = stopped(alive, Vec::new(), patience, &mut status).expect("told");
         assert_eq!(told["results"][0]["outcome"], "still_alive");
         let error = (code == 409).then_some("not_gone");
         assert_eq!(

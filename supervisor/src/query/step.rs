@@ -101,9 +101,12 @@ pub(super) fn started(pid: i32, program: &str) -> Option<Step> {
     )
 }
 
-pub(super) fn never_started(detail: &str) -> Option<Step> {
+pub(super) fn never_started(detail: &str, under: Option<u64>) -> Option<Step> {
     let why = quote(detail);
-    let detail = format!("it took the claim, so that no shim can ever start the agent: {why}");
+    let detail = match under {
+        Some(id) => format!("no shim was spawned, and under intent {id} none will be: {why}"),
+        None => format!("it took the claim, so that no shim can ever start the agent: {why}"),
+    };
     step("never started", SUPERVISOR, detail)
 }
 

@@ -283,7 +283,10 @@ pub(super) fn spawn_failed() -> Vec<Event> {
 pub(super) fn never_started() -> Vec<Event> {
     let detail = "the shim could not be spawned".to_owned();
     Story::of(SessionPlan::Fresh)
-        .tell(EventBody::NeverStarted { detail })
+        .tell(EventBody::NeverStarted {
+            detail,
+            intent_id: None,
+        })
         .ended()
 }
 
