@@ -154,6 +154,58 @@ fn what_printed_or_ended_well_or_was_stopped_does_not_count() {
     world.check();
 }
 
+/// Every question about a queued task of a key that rests is answered with that,
+/// and with how to end it.
+fn says_that_it_rests(world: &World, id: &str, newest: &str) {
+    let how = format!("agentctl sessions release {KEY} --crash-loop");
+    let short = |text: &str| {
+        assert!(text.contains("its key rests for "), "{text}");
+        assert!(text.contains(&how), "{text}");
+    };
+    let long = |text: &str| {
+        for part in [
+            &format!("key {KEY} rests for ") as &str,
+            "3 tasks of it ended within 3600 s without a session id or output",
+            &format!("`agentctl why {newest}` tells what is wrong"),
+            &how,
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    };
+    let list = world.ctl(&["list"]).ok().stdout;
+    let line = list.lines().find(|line| line.contains(" queued "));
+    let line = line.expect("a line");
+    assert!(
+        line.contains("waiting for its turn: its key rests for "),
+        "{line}"
+    );
+    short(line);
+    let list = world.ctl(&["list", "--json"]).ok().json();
+    short(
+        list["tasks"][0]["last_progress"]["text"]
+            .as_str()
+            .expect("text"),
+    );
+    let shown = world.show(id);
+    short(shown["last_progress"]["text"].as_str().expect("text"));
+    let evidence = shown["evidence"].as_array().expect("evidence");
+    let last = evidence.last().expect("one");
+    assert_eq!(last["kind"], "supervisor", "{last}");
+    long(last["detail"].as_str().expect("text"));
+    let why = world.ctl(&["why", id]).ok().stdout;
+    let first = why.lines().next().expect("a line");
+    short(first);
+    long(&why);
+    let why = world.ctl(&["why", id, "--json"]).ok().json();
+    let chain = why["chain"].as_array().expect("a chain");
+    let last = chain.last().expect("one");
+    assert_eq!(
+        (&last["what"], &last["who"]),
+        (&json!("key rests"), &json!("the supervisor"))
+    );
+    long(last["detail"].as_str().expect("text"));
+}
+
 /// What waits for a key that rests goes on waiting, and holds up nobody.
 #[test]
 fn a_queued_task_of_the_key_waits_until_it_is_released() {
@@ -181,10 +233,16 @@ fn a_queued_task_of_the_key_waits_until_it_is_released() {
     assert_eq!(world.show(&last)["status"], "queued");
     let log = world.log();
     assert!(log.contains("key forge:repo:7 rests for"), "{log}");
+    says_that_it_rests(&world, &last, failing.last().expect("three"));
     let _released = world
         .ctl(&["sessions", "release", KEY, "--crash-loop"])
         .ok();
     assert_eq!(world.ended(&last)["status"], "success");
+    let why = world.ctl(&["why", &last]).ok().stdout;
+    assert!(
+        !why.contains("rests"),
+        "it is no part of what happened: {why}"
+    );
     world.check();
 }
 

@@ -25,3 +25,4 @@ pub use ask::{detail, list, live_views, view, why};
 pub use live::{Processes, live_view};
 pub use settle::{SettleError, settle, unsettled};
 pub use spawn_failure::SpawnFailure;
+pub use step::SUPERVISOR;
