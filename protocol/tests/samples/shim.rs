@@ -108,6 +108,25 @@ fn scan_in_pieces() -> ScanSpec {
     }
 }
 
+/// A test that was appended.
+fn scan_numbers() -> ScanSpec {
+    ScanSpec {
+        format: ScanFormat::JsonLines,
+        rules: vec![ScanRule {
+            when: vec![Condition {
+                path: vec!["status".into()],
+                test: Test::AtLeast(500.0),
+            }],
+            take: vec![],
+            is_result: false,
+            success_when: vec![],
+            error: Some(ProviderError::Transient),
+        }],
+        patterns: vec![],
+        promises_result: false,
+    }
+}
+
 pub(crate) fn start() -> Start {
     Start {
         task_id: task_id("t-1"),
@@ -139,6 +158,10 @@ pub(crate) fn to_shim() -> Vec<Named<ToShim>> {
         scan: scan_in_pieces(),
         ..start()
     };
+    let numbers = Start {
+        scan: scan_numbers(),
+        ..start()
+    };
     let user = AgentUser {
         name: "nobody".into(),
         uid: 65534,
@@ -164,6 +187,7 @@ pub(crate) fn to_shim() -> Vec<Named<ToShim>> {
         ("ack", ToShim::Ack { upto: 300 }),
         ("start_pieces", ToShim::Start(Box::new(pieces))),
         ("start_as", ToShim::StartAs(Box::new(start()), user)),
+        ("start_numbers", ToShim::Start(Box::new(numbers))),
     ]
 }
 
