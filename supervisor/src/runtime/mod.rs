@@ -32,6 +32,7 @@ mod handle;
 mod held;
 mod input;
 mod keep;
+mod kept;
 mod leave;
 mod live;
 mod lost;
