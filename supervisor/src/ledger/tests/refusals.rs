@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::support::{Place, admitted, commit, ended, id};
+use super::support::{Place, admitted, commit, ended, id, wait};
 use crate::ledger::inspect::APPLICATION_ID;
 use crate::ledger::migrate::{MIGRATIONS, Migration, SCHEMA, Versions, migrate};
 use crate::ledger::{OpenError, OpenOptions, ReadLedger, open};
