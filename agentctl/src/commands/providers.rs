@@ -70,12 +70,18 @@ fn list(cx: &Context) -> Result<Code, CliError> {
     let Response::Providers(providers) = answer else {
         return Err(CliError::wrong_answer());
     };
+    let unused = unused(&client);
     match cx.format {
-        Format::Json => out::json(&json!({ "providers": json::value(&providers)? }))?,
-        Format::Text => out::text(&service::providers(&providers, Screen::stdout()))?,
-    }
-    for problem in unused(&client) {
-        out::say(&format!("agentctl: {}", clean(&problem)));
+        Format::Json => out::json(&json!({
+            "providers": json::value(&providers)?,
+            "unused": unused,
+        }))?,
+        Format::Text => {
+            out::text(&service::providers(&providers, Screen::stdout()))?;
+            for problem in unused {
+                out::say(&format!("agentctl: {}", clean(&problem)));
+            }
+        }
     }
     Ok(Code::OK)
 }

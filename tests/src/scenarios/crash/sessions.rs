@@ -1,6 +1,7 @@
 //! Conversations: one that is lost and begun again, one that is given back, one that is
 //! reopened.
 
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use super::case::Case;
@@ -83,8 +84,9 @@ impl Case<'_> {
     pub(super) fn release(&self) {
         self.world.install_fake("claude");
         let supervisor = self.start();
-        let (_task, session) = self.talked("result:error:no");
-        self.given_back(supervisor, &session);
+        let (task, session) = self.talked("result:error:no");
+        let file = self.world.task_dir(&task).join("settled");
+        self.given_back(supervisor, &session, &file);
     }
 
     /// The same when retention has taken its task.
@@ -96,11 +98,13 @@ impl Case<'_> {
         let _gone = self.world.prune(&["--older-than", "0s"]);
         assert!(self.world.ledger().task(&task).is_none());
         self.world.oracle().acknowledged.clear();
-        self.given_back(supervisor, &session);
+        let file = self.world.task_dir("pruned.sessions");
+        self.given_back(supervisor, &session, &file);
     }
 
-    /// Once it was acknowledged it stays so, in the ledger and in what a rebuild reads.
-    fn given_back(&self, supervisor: Arc<Supervisor>, session: &str) {
+    /// Once it was acknowledged it stays so, in the ledger and in the file that a rebuild
+    /// reads.
+    fn given_back(&self, supervisor: Arc<Supervisor>, session: &str, file: &FilePath) {
         let release = ["sessions", "release", KEY, "--json"];
         self.arm_when_quiet();
         let client = Background::start(self.world.ctl_command(&release));
@@ -122,6 +126,10 @@ impl Case<'_> {
                 assert!(given(), "after {}", self.point);
             }
         }
+        wait_until("the operator's word in the folder", GENEROUS, || {
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            text.contains("\"state\": \"resumable\"") && self.is_quiet()
+        });
         supervisor.kill();
         let mut recover = self.world.command(self.world.bins().supervisor());
         recover.arg("recover");
