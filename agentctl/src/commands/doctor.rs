@@ -63,12 +63,17 @@ impl Check {
 pub(super) fn execute(_args: &Args, cx: &Context) -> Result<Code, CliError> {
     let checks = match cx.client().and_then(|client| examined(&client)) {
         Ok(checks) => checks,
-        Err(error) => vec![Check {
-            name: "supervisor",
-            state: State::Failure,
-            detail: error.to_string(),
-            hint: error.hint().map(ToOwned::to_owned),
-        }],
+        Err(error) => {
+            let mut checks = vec![Check {
+                name: "supervisor",
+                state: State::Failure,
+                detail: error.to_string(),
+                hint: error.hint().map(ToOwned::to_owned),
+            }];
+            // Provider files are there without it.
+            checks.extend(cx.client().iter().flat_map(not_used));
+            checks
+        }
     };
     match cx.format {
         Format::Json => out::json(&json!({ "checks": checks }))?,
@@ -98,13 +103,19 @@ fn examined(client: &Client) -> Result<Vec<Check>, CliError> {
         leftovers(&orphans),
     ];
     checks.extend(unseen.iter().map(|one| hidden(one)));
-    let unused = providers::unused(client).into_iter();
-    checks.extend(unused.map(|problem| Check::warning("provider", problem, MEND.to_owned())));
+    checks.extend(not_used(client));
     let around = surroundings();
     for view in &providers {
         checks.extend(provider(client, view, &around)?);
     }
     Ok(checks)
+}
+
+fn not_used(client: &Client) -> Vec<Check> {
+    let unused = providers::unused(client).into_iter();
+    unused
+        .map(|problem| Check::warning("provider", problem, MEND.to_owned()))
+        .collect()
 }
 
 /// A provider file is read once.

@@ -89,7 +89,7 @@ fn list(cx: &Context) -> Result<Code, CliError> {
 /// Files that are not used, and why; none where nobody can tell (an older
 /// supervisor does not know the question).
 pub(super) fn unused(client: &Client) -> Vec<String> {
-    let answer = client.ask(&Request::Providers(ProvidersRequest::Unused));
+    let answer = client.ask_or_read(&Request::Providers(ProvidersRequest::Unused));
     answer.and_then(problems_in).unwrap_or_default()
 }
 
