@@ -83,9 +83,7 @@ fn a_task_without_an_agent_has_an_empty_log() {
     let first = world.run().argv(["sleep", "1000"]).detached();
     let queued = world.run().argv(["true"]).detached();
     let failed = world.run().argv(["no-such-program-here"]);
-    for id in [&queued.id] {
-        assert_eq!(world.ctl(&["logs", id]).ok().stdout, "");
-    }
+    assert_eq!(world.ctl(&["logs", &queued.id]).ok().stdout, "");
     assert_eq!(world.stop(&queued.id, &[]), "stopped");
     assert_eq!(world.stop(&first.id, &[]), "stopped");
     let failed = failed.try_detached().expect_code(10).json();

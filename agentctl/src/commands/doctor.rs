@@ -63,17 +63,12 @@ impl Check {
 pub(super) fn execute(_args: &Args, cx: &Context) -> Result<Code, CliError> {
     let checks = match cx.client().and_then(|client| examined(&client)) {
         Ok(checks) => checks,
-        Err(error) => {
-            let mut checks = vec![Check {
-                name: "supervisor",
-                state: State::Failure,
-                detail: error.to_string(),
-                hint: error.hint().map(ToOwned::to_owned),
-            }];
-            // Provider files are there without it.
-            checks.extend(cx.client().iter().flat_map(not_used));
-            checks
-        }
+        Err(error) => vec![Check {
+            name: "supervisor",
+            state: State::Failure,
+            detail: error.to_string(),
+            hint: error.hint().map(ToOwned::to_owned),
+        }],
     };
     match cx.format {
         Format::Json => out::json(&json!({ "checks": checks }))?,
@@ -103,19 +98,13 @@ fn examined(client: &Client) -> Result<Vec<Check>, CliError> {
         leftovers(&orphans),
     ];
     checks.extend(unseen.iter().map(|one| hidden(one)));
-    checks.extend(not_used(client));
+    let unused = providers::unused(client).into_iter();
+    checks.extend(unused.map(|problem| Check::warning("provider", problem, MEND.to_owned())));
     let around = surroundings();
     for view in &providers {
         checks.extend(provider(client, view, &around)?);
     }
     Ok(checks)
-}
-
-fn not_used(client: &Client) -> Vec<Check> {
-    let unused = providers::unused(client).into_iter();
-    unused
-        .map(|problem| Check::warning("provider", problem, MEND.to_owned()))
-        .collect()
 }
 
 /// A provider file is read once.
