@@ -74,6 +74,8 @@ pub enum RunOption {
     MaxCost(u64),
     /// The agent runs as this user of the machine: a name, or a number.
     As(String),
+    /// The prompt is left out where the provider takes none.
+    PromptIfTaken,
 }
 
 /// What follows when the provider does not know the session that a task was to

@@ -220,6 +220,7 @@ fn keep_ones() -> Vec<Named<Request>> {
         ("run_on_a_budget", with(RunOption::MaxCost(1_500_000))),
         ("run_with", with(RunOption::Replace)),
         ("run_as", with(RunOption::As("nobody".into()))),
+        ("run_with_a_spare_prompt", with(RunOption::PromptIfTaken)),
     ]
 }
 
