@@ -1,9 +1,9 @@
 //! Which state of a thing a request is for (RFC 9110, section 13).
 
-use hyper::Method;
 use hyper::header::{HeaderMap, IF_MATCH};
 
 use super::error::HttpError;
+use super::routes::{Operation, Question, Route};
 
 /// The versions of a task that a change is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +42,9 @@ pub(super) fn if_match(headers: &HeaderMap) -> Result<Expected, HttpError> {
 
 /// A condition that would be passed over in silence is refused: what was to be done in one
 /// state only would be done in every one. (Of a GET, `If-None-Match` only spares the answer.)
-pub(super) fn refuse_others(
-    method: &Method,
-    headers: &HeaderMap,
-    takes_if_match: bool,
-) -> Result<(), HttpError> {
-    let reads = [Method::GET, Method::HEAD].contains(method);
+pub(super) fn refuse_others(route: &Route, headers: &HeaderMap) -> Result<(), HttpError> {
+    let takes_if_match = route.operation == Operation::Ask(Question::ChangeTask);
+    let reads = route.method == "GET";
     for (name, taken) in [
         ("If-Match", takes_if_match),
         ("If-None-Match", reads),

@@ -137,15 +137,13 @@ async fn perform(
     parts: &Parts,
     mut body: Incoming,
 ) -> Result<Response<Body>, HttpError> {
-    let operation = route.operation;
-    let takes_if_match = operation == Operation::Ask(Question::ChangeTask);
-    refuse_others(&parts.method, &parts.headers, takes_if_match)?;
+    refuse_others(route, &parts.headers)?;
     let mut query = Query::read(parts.uri.query().unwrap_or_default()).map_err(HttpError::usage)?;
     let headers = &parts.headers;
     if !route.takes_body() {
         no_body(&mut body).await?;
     }
-    match operation {
+    match route.operation {
         Operation::LogsOfTask => logs::answer(asker, variable, query).await,
         Operation::Events => events::answer(asker, headers, query).await,
         Operation::Tell(about) => {
