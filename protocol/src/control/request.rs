@@ -238,6 +238,13 @@ pub enum KeepAct {
         /// Refused if the row has another version by now.
         if_version: Option<u64>,
     },
+    /// The same where several versions will do.
+    RenameIfOneOf {
+        /// The name.
+        name: String,
+        /// Refused if the row has none of these by now; of none at all, always.
+        versions: Vec<u64>,
+    },
 }
 
 /// Which ended tasks go, with their folders.
