@@ -162,7 +162,7 @@ fn a_dead_shim_is_a_lost_shim(guest: &Guest) {
 }
 
 /// An agent may wish that its tools die with it: its own user owns the cgroup.
-/// `whole`: whether the shim is out of the kernel's reach.
+/// What the end is depends on whether the shim is out of the kernel's choice.
 fn a_whole_group_may_be_killed(guest: &Guest, whole: [&str; 3]) {
     let steps = "spawn:session:1:alloc=256,forever forever";
     run_gated(guest, "whole", steps);
