@@ -1,6 +1,6 @@
 //! `stop-session ID…`: stop with an intent, and prove it.
 
-use protocol::control::{ErrorBody, ErrorCode, Request, Response, StopRequest};
+use protocol::control::{ErrorBody, ErrorCode, ListFilter, Request, Response, StopRequest};
 use protocol::json::{OnDisk, StopGoal, is_pending};
 use protocol::view::StopResult;
 use protocol::vocab::StopOutcome;
@@ -129,11 +129,12 @@ struct Answered {
 }
 
 /// A stop may be repeated over a lost connection only where it would mean the
-/// same tasks again: names are made ids first, and `--all` is asked once.
+/// same tasks again: names are made ids first, and `--all` is repeated for those that
+/// lived before.
 fn stop(client: &Client, mut request: StopRequest) -> Result<Answered, CliError> {
     let mut unknown = Vec::new();
     let mut ids = Vec::new();
-    for name in request.ids {
+    for name in std::mem::take(&mut request.ids) {
         match naming::pin_one(client, &name) {
             Ok(id) => ids.push(id),
             // All are tried, whatever is wrong with one.
@@ -148,15 +149,25 @@ fn stop(client: &Client, mut request: StopRequest) -> Result<Answered, CliError>
             record: OnDisk::Yes,
         });
     }
-    let repeatable = !request.all;
+    if request.all {
+        ids.extend(live(client)?);
+    }
     let hint = format!("agentctl wait {}", ids.join(" "));
-    request.ids = ids;
-    let request = Request::Stop(request);
+    let again = Request::Stop(StopRequest {
+        ids: ids.clone(),
+        all: false,
+        ..request.clone()
+    });
+    let nobody = ids.is_empty();
+    request.ids = if request.all { Vec::new() } else { ids };
+    let mut next = Request::Stop(request);
     let mut answered = persist(Start::MustBeThere, hint.trim_end(), || {
-        let answer = client.try_ask(&request).map_err(|trouble| match trouble {
-            Trouble::Lost(_) if !repeatable => Trouble::Fatal(unanswered(trouble)),
+        let answer = client.try_ask(&next).map_err(|trouble| match trouble {
+            Trouble::Lost(_) if nobody => Trouble::Fatal(unanswered(trouble)),
             Trouble::Lost(_) | Trouble::Absent { .. } | Trouble::Fatal(_) => trouble,
-        })?;
+        });
+        next = again.clone();
+        let answer = answer?;
         let record = if matches!(answer, Response::StoppedFromMemory { .. }) {
             OnDisk::NotYet
         } else {
@@ -176,6 +187,14 @@ fn stop(client: &Client, mut request: StopRequest) -> Result<Answered, CliError>
     unknown.append(&mut answered.failed);
     answered.failed = unknown;
     Ok(answered)
+}
+
+/// The ids of all live and queued tasks.
+fn live(client: &Client) -> Result<Vec<String>, CliError> {
+    let Response::Tasks(tasks) = client.ask(&Request::List(ListFilter::default()))? else {
+        return Err(CliError::wrong_answer());
+    };
+    Ok(tasks.iter().map(|task| task.id.to_string()).collect())
 }
 
 fn unanswered(lost: Trouble) -> CliError {

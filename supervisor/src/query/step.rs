@@ -143,7 +143,16 @@ pub(super) fn provider_error(error: ProviderError, detail: &str) -> Option<Step>
 }
 
 pub(super) fn alarm(kind: AlarmKind, detail: &str) -> Option<Step> {
-    step("alarm", SHIM, facts::alarm(kind, detail))
+    let who = match kind {
+        AlarmKind::NotDurable => SUPERVISOR,
+        AlarmKind::SessionUnacknowledged
+        | AlarmKind::LogWriteFailed
+        | AlarmKind::JournalFull
+        | AlarmKind::TooManySessions
+        | AlarmKind::InvalidSessionId
+        | AlarmKind::Unexpected => SHIM,
+    };
+    step("alarm", who, facts::alarm(kind, detail))
 }
 
 pub(super) fn bound(id: &SessionId, how: BindKind) -> Option<Step> {
