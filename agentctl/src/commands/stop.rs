@@ -106,7 +106,7 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
         let error = CliError::Refused(error);
         out::say(
             match cx.format {
-                Format::Json => error.json(),
+                Format::Json => error.json(&[]),
                 Format::Text => error.text(),
             }
             .trim_end(),

@@ -147,7 +147,13 @@ fn bound(task: &mut Task, session_id: &SessionId, how: BindKind) {
         BindKind::Chosen | BindKind::Resumed => false,
     };
     task.had_output |= told;
-    task.session_seen |= told;
+    task.session_seen |= told && !is_echo(task, session_id);
+}
+
+/// The id that it was asked to resume: some repeat it before they have looked for it.
+/// Nor does the order tell: this may stand on one stream, the failure on the other.
+fn is_echo(task: &Task, told: &SessionId) -> bool {
+    task.spec.session.resumed() == Some(told)
 }
 
 /// The first report stands here as well.

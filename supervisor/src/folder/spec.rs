@@ -241,7 +241,18 @@ impl SpecFile {
         Self::wipe(path, true)
     }
 
+    /// The time of the file stays that of the dispatch: a rebuild has no other.
     fn wipe(path: &Path, rowless: bool) -> Result<(), FolderError> {
+        let written = fs::metadata(path).and_then(|file| file.modified());
+        Self::rewrite(path, rowless)?;
+        // Where it is not there, nothing was wiped.
+        let Ok(written) = written else { return Ok(()) };
+        let file = File::options().write(true).open(path);
+        file.and_then(|file| file.set_modified(written))
+            .map_err(FolderError::io("date", path))
+    }
+
+    fn rewrite(path: &Path, rowless: bool) -> Result<(), FolderError> {
         let Some(Contents {
             spec,
             bytes,

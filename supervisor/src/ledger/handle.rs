@@ -7,7 +7,6 @@ use std::sync::mpsc::SyncSender;
 
 use lifecycle::{Event, SessionRow, Task};
 use protocol::view::{EventView, SessionView};
-use protocol::vocab::Stream;
 use protocol::{TaskId, Timestamp};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -294,14 +293,6 @@ impl LedgerHandle {
     pub async fn with_survivors(&self, boot_id: String) -> Result<Vec<Task>, LedgerError> {
         self.look(move |reader| reader.with_survivors(&boot_id))
             .await
-    }
-
-    /// See [`Reader::gap_bytes`].
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn gap_bytes(&self, id: TaskId, stream: Stream) -> Result<u64, LedgerError> {
-        self.look(move |reader| reader.gap_bytes(&id, stream)).await
     }
 
     /// See [`Reader::info`].

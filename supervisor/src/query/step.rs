@@ -18,7 +18,8 @@ const NOBODY: &str = "";
 const AGENT: &str = "the agent";
 const KERNEL: &str = "the kernel";
 pub(super) const SHIM: &str = "the shim";
-pub(super) const SUPERVISOR: &str = "the supervisor";
+/// Who the supervisor is in a story.
+pub const SUPERVISOR: &str = "the supervisor";
 
 /// What, by whom, and the rest.
 pub(super) struct Step {

@@ -33,6 +33,7 @@ mod handle;
 mod held;
 mod input;
 mod keep;
+mod kept;
 mod leave;
 mod live;
 mod lost;

@@ -14,12 +14,13 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use lifecycle::{Event, EventBody, Fact, Input, Now, Presence, Task, decide, evolve};
+use lifecycle::{Event, EventBody, Fact, Input, Now, Presence, SessionRow, Task, decide, evolve};
 use protocol::view::Requester;
 use protocol::vocab::{SessionState, Via};
 use protocol::{Status, TaskId, Timestamp};
 
 use super::clock;
+use super::kept;
 use super::lost::{self, Lost, Why};
 use super::old_ledger::OldLedger;
 use crate::folder::{FolderError, Folders, Settled, SpecFile};
@@ -114,6 +115,12 @@ pub(super) async fn rebuild(
     report
         .differences
         .extend(old.differences(&statuses(&found)));
+    let kept = folders.kept_sessions().unwrap_or_else(|error| {
+        let why = in_words(&error);
+        let words = format!("the sessions of tasks that were pruned are lost: {why}");
+        report.differences.push(words);
+        Vec::new()
+    });
     let new = ledger::building(path);
     ledger::remove(&new)?;
     let opened = ledger::open(&OpenOptions {
@@ -122,7 +129,7 @@ pub(super) async fn rebuild(
         boot_id: boot_id.to_owned(),
         task_folder: None,
     })?;
-    let written = write(&opened.handle, &found).await;
+    let written = write(&opened.handle, &found, &kept).await;
     opened.close()?;
     written?;
     // What a shim was told before may reach it, and us, only now.
@@ -144,13 +151,20 @@ fn first_unused(found: &[Found], now: Timestamp) -> u64 {
     u64::try_from(now.0).unwrap_or(0).max(highest)
 }
 
-async fn write(ledger: &LedgerHandle, found: &[Found]) -> Result<(), LedgerError> {
+async fn write(
+    ledger: &LedgerHandle,
+    found: &[Found],
+    kept: &[SessionRow],
+) -> Result<(), LedgerError> {
     for tasks in found.chunks(AT_ONCE) {
         let events = tasks.iter().flat_map(|task| task.events.clone()).collect();
         let secrets = tasks.iter().map(|task| task.secret.clone()).collect();
         ledger.commit(events, secrets).await?;
     }
-    let words = operator_words(ledger, found).await?;
+    let mut words = operator_words(ledger, found).await?;
+    for session in kept {
+        words.extend(kept::of_session(ledger, session).await?);
+    }
     if !words.is_empty() {
         ledger.commit(words, Vec::new()).await?;
     }

@@ -178,6 +178,7 @@ fn row(values: &Values) -> SessionRow {
         quarantine_reason: Some(values.text.clone()),
         last_used_at: Timestamp(values.at),
         totals: usage(values),
+        without_task: None,
     }
 }
 

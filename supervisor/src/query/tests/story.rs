@@ -23,6 +23,7 @@ pub(super) fn row(session_id: &str, totals: Usage) -> SessionRow {
         quarantine_reason: None,
         last_used_at: Timestamp(0),
         totals,
+        without_task: None,
     }
 }
 
