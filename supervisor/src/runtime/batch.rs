@@ -45,8 +45,8 @@ pub(super) enum Urgency {
 pub(super) enum Durable {
     /// With what is known now.
     Answer(Vec<StopResult>),
-    /// When the tasks have ended.
-    Wait(Job),
+    /// When the tasks have ended. The job is let go of where somebody else answers.
+    Wait(Job, oneshot::Sender<()>),
 }
 
 /// A caller whom a job answers, or, where nothing can be recorded, somebody before.

@@ -19,6 +19,7 @@ use protocol::view::EventView;
 
 use super::batch::{Batch, Durable};
 use super::core_loop::Core;
+use super::stopping::UnderWay;
 use crate::ledger::{LedgerError, LedgerHandle};
 
 /// A loop whose commit takes longer gives no sign of life: it takes inputs, and
@@ -183,7 +184,16 @@ impl Core {
                     let failed = stop.failed;
                     stop.reply.send(Response::Stopped { results, failed });
                 }
-                Durable::Wait(job) => drop(self.jobs.spawn(job)),
+                Durable::Wait(job, given) => {
+                    self.jobs.spawn(job);
+                    self.stopping.add(UnderWay {
+                        ids: stop.ids,
+                        results: stop.known,
+                        failed: stop.failed,
+                        reply: stop.reply.weak(),
+                        given,
+                    });
+                }
             }
         }
         self.hub.publish(published);
