@@ -1,6 +1,7 @@
 //! Every event reads back from JSON as it was written.
 
 use lifecycle::event::{BindKind, Ending};
+use lifecycle::session::PassedOver;
 use lifecycle::{Event, EventBody, RunAs, SessionPlan, TaskSpec};
 use proptest::prelude::*;
 use protocol::shim::{
@@ -137,6 +138,12 @@ fn of_sessions() -> Vec<EventBody> {
         EventBody::SessionRestored {
             row: row("s-1", usage()),
         },
+        EventBody::SessionPassedOver(PassedOver {
+            key: key(),
+            provider: provider(),
+            session_id: session("s-1"),
+            detail: "session s-1 is quarantined".to_string(),
+        }),
         EventBody::SessionRemoved {
             key: key(),
             provider: provider(),

@@ -28,6 +28,17 @@ pub fn settle(reader: &Reader<'_>, folders: &Folders, id: &TaskId) -> Result<(),
     if let Some(rows) = reader.settled(id)? {
         folders.settle(id, &rows)?;
     }
+    // What its end says of the conversation is true under other keys as well.
+    for other in reader.in_the_same_session(id)? {
+        if !folders.is_settled(&other) {
+            continue;
+        }
+        if let Some(rows) = reader.settled(&other)?
+            && !folders.is_settled_as(&other, &rows)?
+        {
+            folders.settle(&other, &rows)?;
+        }
+    }
     Ok(())
 }
 

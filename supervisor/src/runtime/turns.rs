@@ -236,7 +236,7 @@ impl Core {
         };
         let mut prepared = self.with_start(request, provider, spec, digest, account.as_ref())?;
         prepared.file.queued_at = queued_at;
-        prepared.warnings.extend(answer.warning);
+        prepared.passes_over(answer.warning, facts);
         Ok(prepared)
     }
 
@@ -266,5 +266,6 @@ impl Core {
         self.batch.secrets.push(prepared.secret);
         let session = prepared.spec.session;
         self.step(id, Input::Command(Command::Start { session }));
+        self.record_passed_over(id, prepared.passed_over);
     }
 }
