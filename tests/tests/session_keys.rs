@@ -194,7 +194,9 @@ fn what_an_older_ledger_says_is_mended_at_the_start() {
     assert_eq!(changed, Ok(1));
     drop(older);
     let _next = world.start();
-    assert_eq!(state_of(&world, "b").0, "quarantined");
+    wait_until("the look over the sessions", GENEROUS, || {
+        state_of(&world, "b").0 == "quarantined"
+    });
     assert_eq!(state_of(&world, "a"), quarantined("user"));
     world.check();
 }
@@ -222,7 +224,7 @@ fn two_agents_in_one_conversation_are_told_of() {
     assert_eq!(world.ended(&first.id)["status"], "success");
     assert_eq!(state_of(&world, "a"), quarantined("user"));
     assert_eq!(state_of(&world, "b"), quarantined("user"));
-    world.check();
+    // Not checked: that two agents were in one conversation is what the invariants find.
 }
 
 #[test]

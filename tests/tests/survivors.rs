@@ -280,8 +280,9 @@ fn a_killed_shim_leaves_no_private_folder() {
         .steps(["tmp:something", "mark:up", "forever"])
         .detached();
     task.marked("up");
-    let link = world.task_dir(&task.id).join("tmpdir");
-    let folder = fs::read_link(&link).expect("named");
+    let link = world.task_dir(&task.id).join(LINK_NAME);
+    // Named once the agent runs.
+    let folder = wait_for("the name of the folder", GENEROUS, || fs::read_link(&link));
     assert!(folder.join("something").exists());
     let shim = world.shim_of(&task.id).expect("the shim lives");
     world.kill(&shim, Signal::SIGKILL);

@@ -66,7 +66,8 @@ fn operators_word(world: &World, session: &Row) -> Option<&'static str> {
     let last = world
         .ledger()
         .rows(
-            "SELECT * FROM agent_run_event WHERE type LIKE 'session.%' ORDER BY seq DESC",
+            "SELECT * FROM agent_run_event WHERE type LIKE 'session.%'
+                 AND type <> 'session.passed_over' ORDER BY seq DESC",
             &[],
         )
         .into_iter()
