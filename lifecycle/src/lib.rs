@@ -49,5 +49,5 @@ pub use event::{Event, EventBody};
 pub use input::{Command, Fact, HubWord, Input, LinkKind, LookBehind, Now};
 pub use session::SessionRow;
 pub use spec::{Limits, Policy, RunAs, SessionPlan, TaskSpec};
-pub use task::{Presence, Task, decide, evolve};
+pub use task::{ANSWER_MS, Presence, Task, decide, evolve};
 pub use timer::Timer;

@@ -224,6 +224,14 @@ impl LedgerHandle {
         self.browse(|reader| reader.task_ids()).await
     }
 
+    /// See [`Reader::live_ids`].
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn live_ids(&self) -> Result<Vec<TaskId>, LedgerError> {
+        self.browse(|reader| reader.live_ids()).await
+    }
+
     /// See [`Reader::task_row`].
     ///
     /// # Errors

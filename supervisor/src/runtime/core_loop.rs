@@ -262,6 +262,7 @@ impl Core {
             }
         }
         let followed = has_ended(&effects) && live.task.goes_on_fresh();
+        self.note_heard(id, &effects.actions);
         self.batch.take(id, effects);
         if followed {
             self.follow_fresh(id);

@@ -272,7 +272,8 @@ impl Core {
         if !self.unsaved.waits() {
             return false;
         }
-        if self.leaving && self.unsaved.give_up_at.is_none() {
+        let goes = self.leaving || self.drains.leaves_by(Instant::now());
+        if goes && self.unsaved.give_up_at.is_none() {
             self.hurry_unsaved();
         }
         let time_is_over = self
