@@ -47,7 +47,7 @@ pub mod verdict;
 pub use effect::{Action, Effects};
 pub use event::{Event, EventBody};
 pub use input::{Command, Fact, HubWord, Input, LinkKind, LookBehind, Now};
-pub use session::SessionRow;
+pub use session::{SessionRow, WithoutTask};
 pub use spec::{Limits, Policy, RunAs, SessionPlan, TaskSpec};
 pub use task::{ANSWER_MS, Presence, Task, decide, evolve};
 pub use timer::Timer;

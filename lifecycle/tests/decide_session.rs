@@ -185,22 +185,30 @@ fn who_resumed_nothing_misses_no_session() {
     }
 }
 
+/// An id that is only an echo of the one asked for, and output alone, show no
+/// conversation: some CLIs repeat the id before they have looked for it. Another id, or
+/// figures, do.
 #[test]
 fn a_session_that_went_on_was_found() {
-    for worked in [seen as fn(i64, &str) -> Record, |ms, _| output(ms)] {
+    for (shown, goes_on) in [
+        (output(4), false),
+        (seen(4, "s-1"), false),
+        (seen(4, "s-2"), true),
+        (tokens(4), true),
+    ] {
         for before in [true, false] {
             let mut run = Run::running(resumed());
             if before {
-                run.record(worked(4, "s-1"));
+                run.record(shown.clone());
             }
             run.record(told(5, ProviderError::SessionNotFound));
             if !before {
-                run.record(worked(6, "s-1"));
+                run.record(shown.clone());
             }
-            let goes_on = run.task.session_seen;
+            run.record(result_of_nothing(7));
             run.finish(9, code(1));
             let missing = run.verdict().1 == ArchiveReason::SessionNotFound;
-            assert_eq!(missing, !goes_on, "output alone shows no conversation");
+            assert_eq!(missing, !goes_on, "{shown:?}");
             assert_eq!(run.task.goes_on_fresh(), missing);
         }
     }
@@ -224,6 +232,26 @@ fn a_session_that_went_on_was_found() {
     run.record(told(6, ProviderError::MissingSkill));
     run.finish(9, code(1));
     assert_eq!(run.verdict().1, ArchiveReason::AbortedNoSkill);
+}
+
+fn tokens(ms: i64) -> Record {
+    Record::Usage {
+        at: at(ms),
+        usage: Usage {
+            output_tokens: Some(1),
+            ..Usage::default()
+        },
+    }
+}
+
+fn result_of_nothing(ms: i64) -> Record {
+    Record::Result(ResultRecord {
+        usage: Usage {
+            turns: Some(0),
+            ..Usage::default()
+        },
+        ..result_of(ms, false)
+    })
 }
 
 #[test]

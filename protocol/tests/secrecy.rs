@@ -34,7 +34,8 @@ fn the_samples_do_carry_secrets() {
             "to_shim.start",
             "to_shim.start_bare",
             "to_shim.start_pieces",
-            "to_shim.start_as"
+            "to_shim.start_as",
+            "to_shim.start_numbers"
         ]
     );
 }

@@ -154,6 +154,58 @@ fn what_printed_or_ended_well_or_was_stopped_does_not_count() {
     world.check();
 }
 
+/// Every question about a queued task of a key that rests is answered with that,
+/// and with how to end it.
+fn says_that_it_rests(world: &World, id: &str, newest: &str) {
+    let how = format!("agentctl sessions release {KEY} --crash-loop");
+    let short = |text: &str| {
+        assert!(text.contains("its key rests for "), "{text}");
+        assert!(text.contains(&how), "{text}");
+    };
+    let long = |text: &str| {
+        for part in [
+            &format!("key {KEY} rests for ") as &str,
+            "3 tasks of it ended within 3600 s without a session id or output",
+            &format!("`agentctl why {newest}` tells what is wrong"),
+            &how,
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    };
+    let list = world.ctl(&["list"]).ok().stdout;
+    let line = list.lines().find(|line| line.contains(" queued "));
+    let line = line.expect("a line");
+    assert!(
+        line.contains("waiting for its turn: its key rests for "),
+        "{line}"
+    );
+    short(line);
+    let list = world.ctl(&["list", "--json"]).ok().json();
+    short(
+        list["tasks"][0]["last_progress"]["text"]
+            .as_str()
+            .expect("text"),
+    );
+    let shown = world.show(id);
+    short(shown["last_progress"]["text"].as_str().expect("text"));
+    let evidence = shown["evidence"].as_array().expect("evidence");
+    let last = evidence.last().expect("one");
+    assert_eq!(last["kind"], "supervisor", "{last}");
+    long(last["detail"].as_str().expect("text"));
+    let why = world.ctl(&["why", id]).ok().stdout;
+    let first = why.lines().next().expect("a line");
+    short(first);
+    long(&why);
+    let why = world.ctl(&["why", id, "--json"]).ok().json();
+    let chain = why["chain"].as_array().expect("a chain");
+    let last = chain.last().expect("one");
+    assert_eq!(
+        (&last["what"], &last["who"]),
+        (&json!("key rests"), &json!("the supervisor"))
+    );
+    long(last["detail"].as_str().expect("text"));
+}
+
 /// What waits for a key that rests goes on waiting, and holds up nobody.
 #[test]
 fn a_queued_task_of_the_key_waits_until_it_is_released() {
@@ -181,10 +233,16 @@ fn a_queued_task_of_the_key_waits_until_it_is_released() {
     assert_eq!(world.show(&last)["status"], "queued");
     let log = world.log();
     assert!(log.contains("key forge:repo:7 rests for"), "{log}");
+    says_that_it_rests(&world, &last, failing.last().expect("three"));
     let _released = world
         .ctl(&["sessions", "release", KEY, "--crash-loop"])
         .ok();
     assert_eq!(world.ended(&last)["status"], "success");
+    let why = world.ctl(&["why", &last]).ok().stdout;
+    assert!(
+        !why.contains("rests"),
+        "it is no part of what happened: {why}"
+    );
     world.check();
 }
 
@@ -217,6 +275,54 @@ fn a_retry_is_refused_and_http_says_409() {
     let _both = http.post(&path, &both).error(400);
     let released = http.post(&path, &json!({"crash_loop": true})).json();
     assert_eq!(released, json!({"sessions": []}));
+    goes_on(&world);
+    world.check();
+}
+
+/// A lost session is no failure of the key: the fresh task that follows has its turn at
+/// once. If that one fails without a word it counts, and nothing follows it.
+#[test]
+fn the_fresh_task_behind_a_lost_session_starts_and_counts() {
+    let world = World::builder()
+        .config("[limits]\ncrash_loop_tasks = 1\ncrash_loop_window = \"1h\"\n")
+        .build();
+    world.install_fake("claude");
+    let first = world.start();
+    let talk = |prompt: &str| {
+        let run = world.run().provider("claude").key(KEY).prompt(prompt);
+        world.ended(&run.detached().id)
+    };
+    let session = talk("hello")["session_id"].clone();
+    let session = session.as_str().expect("a session").to_owned();
+    let file = world.path("home/.fake-claude").join(session);
+    std::fs::remove_file(&file).expect("the conversation is forgotten");
+    let lost = talk("no-init\nexit:1");
+    assert_eq!(lost["archive_reason"], "session_not_found", "{lost:#}");
+    let all = world
+        .ctl(&["list", "-a", "--key", KEY, "--json"])
+        .ok()
+        .json();
+    let next = all["tasks"][0]["id"].as_str().expect("an id").to_owned();
+    let next = world.ended(&next);
+    assert_eq!(next["links"]["fresh_after"], lost["id"], "{next:#}");
+    assert_eq!(next["archive_reason"], "failed", "{next:#}");
+    let newest = |error: &Value| {
+        let words = error["message"].as_str().expect("words");
+        let id = next["id"].as_str().expect("an id");
+        assert!(words.contains(&format!("the newest is {id}")), "{words}");
+    };
+    newest(&refused(&world));
+    first.kill();
+    let _second = world.start();
+    newest(&refused(&world));
+    assert_eq!(
+        world.ledger().tasks().len(),
+        3,
+        "nothing follows the follower"
+    );
+    let _released = world
+        .ctl(&["sessions", "release", KEY, "--crash-loop"])
+        .ok();
     goes_on(&world);
     world.check();
 }

@@ -136,6 +136,28 @@ fn nothing_follows_where_that_is_wanted() {
     world.check();
 }
 
+/// It repeats the id that it was asked for, and only then looks for it: that confirms
+/// nothing.
+#[test]
+fn an_echoed_id_is_no_conversation() {
+    let world = World::new();
+    let session = forgotten(&world);
+    let lost = run(&world).option("--env", "FAKE_CLAUDE_ECHO=1").detached();
+    let ended = world.ended(&lost.id);
+    assert_ended(&ended, "failure", "session_not_found", "observed");
+    let told = world.ledger().event_types(&lost.id);
+    let bound = told.iter().filter(|kind| *kind == "session.bound");
+    assert_eq!(bound.count(), 2, "it was told: {told:?}");
+    let sessions = world.ledger().sessions_of(KEY);
+    let row = sessions
+        .iter()
+        .find(|row| row.text("session_id") == Some(&session));
+    let row = row.expect("it is kept");
+    assert_eq!(row.text("quarantine_reason"), Some("session_not_found"));
+    assert_eq!(after(&world, &lost.id).len(), 1, "and a fresh one follows");
+    world.check();
+}
+
 #[test]
 fn an_attached_run_goes_on_with_the_fresh_one() {
     let world = World::new();

@@ -161,7 +161,7 @@ pub(super) fn wanted_by_test(test: &Test) -> Wanted {
     let cap = match test {
         Test::Equals(protocol::shim::Scalar::Text(text)) => text.len() + 1,
         Test::Contains(_) => protocol::limits::MAX_RESULT_TEXT,
-        Test::Equals(_) | Test::Present | Test::Absent => NUMBER_CAP,
+        Test::Equals(_) | Test::Present | Test::Absent | Test::AtLeast(_) => NUMBER_CAP,
     };
     Wanted {
         cap,

@@ -124,7 +124,9 @@ impl Rules {
             let condition = &self.conditions[*index];
             match condition.test {
                 Test::Absent => !self.slots[condition.slot].seen,
-                Test::Equals(_) | Test::Contains(_) | Test::Present => condition.passed,
+                Test::Equals(_) | Test::Contains(_) | Test::Present | Test::AtLeast(_) => {
+                    condition.passed
+                }
             }
         })
     }
@@ -208,6 +210,11 @@ impl Rules {
             .as_ref()
             .map(|conditions| self.holds(conditions));
         match (success, result_text) {
+            // What it said before does not tell why it failed.
+            (Some(false), text) => {
+                let own = text.filter(|at| !self.slots[*at].text.bytes.is_empty());
+                self.end_with(false, own.or(error_text).or(of_line));
+            }
             (Some(success), text) => self.end_with(success, text),
             (None, Some(text)) => self.spare_text.set(&self.slots[text].text),
             (None, None) => {}

@@ -128,6 +128,11 @@ pub(super) fn passes(test: &Test, value: Value<'_>) -> bool {
             Value::Text { bytes, .. } => memchr::memmem::find(bytes, part.as_bytes()).is_some(),
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
         },
+        Test::AtLeast(least) => match value {
+            Value::Number(bytes) => std::str::from_utf8(bytes)
+                .is_ok_and(|text| text.parse::<f64>().is_ok_and(|number| number >= *least)),
+            Value::Null | Value::Bool(_) | Value::Text { .. } => false,
+        },
         Test::Equals(wanted) => match (wanted, value) {
             (Scalar::Null, Value::Null) => true,
             (Scalar::Bool(wanted), Value::Bool(value)) => *wanted == value,

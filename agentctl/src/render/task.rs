@@ -188,6 +188,8 @@ fn detail(task: &TaskView) -> String {
         .map(|progress| clean(&progress.text));
     match (state, progress) {
         ("", progress) => progress.unwrap_or_default(),
+        // Of a task without a process it is what keeps it waiting.
+        (state, Some(progress)) if task.phase == Phase::Queued => format!("{state}: {progress}"),
         (state, _) => state.to_owned(),
     }
 }

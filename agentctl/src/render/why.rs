@@ -1,7 +1,7 @@
 //! `why`: first the conclusion in one sentence, then what happened, in order.
 
 use protocol::view::{ChainLink, TaskView};
-use protocol::{ArchiveReason, Basis, Timestamp};
+use protocol::{ArchiveReason, Basis, Phase, Timestamp};
 
 use crate::render::style::{Colour, Ink};
 use crate::render::task::{Screen, glyph, ran_ms, telling_exit, what};
@@ -61,7 +61,10 @@ pub(crate) fn conclusion(task: &TaskView, now: Timestamp) -> String {
     let ran = ran_ms(task, now).map(time::duration);
     let Some(reason) = task.archive_reason else {
         let since = ran.map_or_else(String::new, |ran| format!(" for {ran}"));
-        return format!("{name} has not ended: it is {}{since}.", task.phase);
+        let progress = task.last_progress.as_ref();
+        let waits = progress.filter(|_| task.phase == Phase::Queued);
+        let why = waits.map_or_else(String::new, |why| format!(": {}", clean(&why.text)));
+        return format!("{name} has not ended: it is {}{since}{why}.", task.phase);
     };
     let after = ran.map_or_else(String::new, |ran| format!(" after {ran}"));
     let exit = telling_exit(task).map_or_else(String::new, |exit| {

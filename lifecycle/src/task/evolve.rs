@@ -125,9 +125,12 @@ fn began(task: &mut Task, event: &Event) {
             errno: *errno,
             path: path.clone(),
         };
-    } else if let EventBody::NeverStarted { detail } = &event.body {
+    } else if let EventBody::NeverStarted { detail, intent_id } = &event.body {
         let detail = detail.clone();
         task.start = Start::Never { at, detail };
+        if let Some(id) = intent_id {
+            declared_by_ledger(task, *id);
+        }
     }
 }
 
@@ -145,7 +148,13 @@ fn bound(task: &mut Task, session_id: &SessionId, how: BindKind) {
         BindKind::Chosen | BindKind::Resumed => false,
     };
     task.had_output |= told;
-    task.session_seen |= told;
+    task.session_seen |= told && !is_echo(task, session_id);
+}
+
+/// The id that it was asked to resume: some repeat it before they have looked for it.
+/// Nor does the order tell: this may stand on one stream, the failure on the other.
+fn is_echo(task: &Task, told: &SessionId) -> bool {
+    task.spec.session.resumed() == Some(told)
 }
 
 /// The first report stands here as well.
@@ -281,8 +290,8 @@ fn signalled(task: &mut Task, intent_id: Option<u64>, at: Timestamp, by: Signall
     }
 }
 
-/// The supervisor signals: its intent is the cause, journalled by the shim or
-/// not, unless something else was before it.
+/// The supervisor signals, or calls the start off: its intent is the cause,
+/// journalled by the shim or not, unless something else was before it.
 fn declared_by_ledger(task: &mut Task, id: u64) {
     let by_itself = task.superseded.is_some() || task.exited.is_some() || task.result.is_some();
     let known = task.intent(id).is_some_and(|intent| !intent.joined);

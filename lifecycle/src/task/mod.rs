@@ -56,7 +56,8 @@ pub struct Task {
     pub model: Option<String>,
     /// Something was printed: output, or a session id in it.
     pub had_output: bool,
-    /// The output told a session id: a conversation goes on.
+    /// The output told another session id than the one asked for: a conversation goes
+    /// on.
     pub session_seen: bool,
     /// The provider's own result.
     pub result: Option<ResultRecord>,
@@ -368,15 +369,20 @@ impl Task {
     }
 
     /// Its provider can have failed to find the session: it was to resume one,
-    /// and nothing shows that a conversation went on. Elsewhere such words are
+    /// and nothing shows that a conversation went on: neither turns nor tokens, nor
+    /// an id that is more than an echo of the one asked for. Elsewhere such words are
     /// somebody else's (a hook's, a tool's).
     #[must_use]
     pub fn may_miss_its_session(&self) -> bool {
-        let had_turns = self
-            .result
-            .as_ref()
-            .is_some_and(|result| result.usage.turns.is_some_and(|turns| turns > 0));
-        self.spec.session.resumed().is_some() && !self.session_seen && !had_turns
+        let Usage {
+            turns,
+            input_tokens,
+            output_tokens,
+            cost_usd: _,
+        } = self.usage;
+        let figures = [turns, input_tokens, output_tokens];
+        let worked = figures.into_iter().flatten().any(|figure| figure > 0);
+        self.spec.session.resumed().is_some() && !self.session_seen && !worked
     }
 
     /// The intent with this id.

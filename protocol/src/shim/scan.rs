@@ -69,6 +69,8 @@ pub enum Test {
     Present,
     /// No scalar at all.
     Absent,
+    /// A number, and no smaller than this.
+    AtLeast(f64),
 }
 
 /// A JSON scalar.

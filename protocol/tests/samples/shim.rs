@@ -139,6 +139,9 @@ pub(crate) fn to_shim() -> Vec<Named<ToShim>> {
         scan: scan_in_pieces(),
         ..start()
     };
+    // A test that was appended.
+    let mut numbers = start();
+    numbers.scan.rules[0].when[0].test = Test::AtLeast(500.0);
     let user = AgentUser {
         name: "nobody".into(),
         uid: 65534,
@@ -164,6 +167,7 @@ pub(crate) fn to_shim() -> Vec<Named<ToShim>> {
         ("ack", ToShim::Ack { upto: 300 }),
         ("start_pieces", ToShim::Start(Box::new(pieces))),
         ("start_as", ToShim::StartAs(Box::new(start()), user)),
+        ("start_numbers", ToShim::Start(Box::new(numbers))),
     ]
 }
 

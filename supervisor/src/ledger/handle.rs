@@ -7,7 +7,6 @@ use std::sync::mpsc::SyncSender;
 
 use lifecycle::{Event, SessionRow, Task};
 use protocol::view::{EventView, SessionView};
-use protocol::vocab::Stream;
 use protocol::{ProviderName, SessionId, TaskId, Timestamp};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -315,14 +314,6 @@ impl LedgerHandle {
     /// [`LedgerError`].
     pub async fn ever_with_survivors(&self) -> Result<Vec<TaskId>, LedgerError> {
         self.look(|reader| reader.ever_with_survivors()).await
-    }
-
-    /// See [`Reader::gap_bytes`].
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn gap_bytes(&self, id: TaskId, stream: Stream) -> Result<u64, LedgerError> {
-        self.look(move |reader| reader.gap_bytes(&id, stream)).await
     }
 
     /// See [`Reader::info`].

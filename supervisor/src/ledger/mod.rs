@@ -43,7 +43,7 @@ pub use handle::LedgerHandle;
 pub use inspect::suspect;
 pub use open::{Before, Ledger, OpenOptions, OpenReport, ReadLedger, open};
 pub use owner::LedgerThreads;
-pub use prune::MoveAside;
+pub use prune::{MoveAside, RanAs};
 pub use read::{
     AdmissionFacts, LedgerInfo, LiveTask, MAX_COUNTED, MAX_MATCHES, OldEnough, Prunable, Reader,
     TaskRow,

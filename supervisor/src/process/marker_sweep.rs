@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            grace over, or all gone
-//!   TERM ───────────────────────────▶ KILL in rounds ──▶ two clear looks ──▶ empty
+//!   TERM ───────────────────────────▶ KILL in rounds ──▶ clear looks ──▶ empty
 //!    ▲ │ newcomers get theirs, too        │  ▲
 //!    └─┘                                  └──┘ until the deadline ──▶ survivors
 //! ```
@@ -39,6 +39,10 @@ const ROUND: Duration = Duration::from_millis(500);
 /// Clear looks in a row that count as the end: a child whose parent ended
 /// between our looks at both is seen by the second one.
 const CLEAR_LOOKS: u32 = 2;
+
+/// The same where somebody new was found again and again: what forks without end
+/// is between two looks at `/proc` now and then.
+const CLEAR_LOOKS_AT_FORKS: u32 = 8;
 
 /// Pause before an unreadable process is looked at again: an exec is over in
 /// far less, the end of a large process in 20 of them.
@@ -195,6 +199,7 @@ impl Sweep {
     /// KILL in rounds; what is left at the deadline.
     fn end(&mut self, deadline: Instant) -> io::Result<Vec<Survivor>> {
         let mut clear_looks = 0;
+        let mut needed = CLEAR_LOOKS;
         let mut unreadable_looks = 0;
         loop {
             let mut found = self.look(deadline)?;
@@ -208,7 +213,7 @@ impl Sweep {
             }
             if found.is_clear() {
                 clear_looks += 1;
-                if clear_looks >= CLEAR_LOOKS {
+                if clear_looks >= needed {
                     return Ok(survivors(&found));
                 }
                 continue;
@@ -217,8 +222,12 @@ impl Sweep {
             if Instant::now() >= deadline {
                 return Ok(survivors(&found));
             }
+            let somebody_before = !self.ended.is_empty();
             for carrier in &found.carriers {
-                self.ended.insert((carrier.pid, carrier.start_time));
+                let is_new = self.ended.insert((carrier.pid, carrier.start_time));
+                if is_new && somebody_before {
+                    needed = CLEAR_LOOKS_AT_FORKS;
+                }
                 signal(carrier, KILL);
             }
             wait_for(found.carriers, deadline.min(Instant::now() + ROUND))?;

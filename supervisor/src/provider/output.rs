@@ -60,7 +60,9 @@ const FIELDS: [(&str, Field); 14] = [
     ("result_text_restart", Field::ResultTextRestart),
 ];
 
-const TESTS: [&str; 5] = ["equals", "contains", "present", "absent", "null"];
+const TESTS: [&str; 6] = [
+    "equals", "contains", "present", "absent", "null", "at_least",
+];
 
 /// Reads the section.
 pub(super) fn scan(section: &mut Section<'_>) -> ScanSpec {
@@ -132,7 +134,7 @@ fn success(section: &mut Section<'_>, when: &[Condition], is_result: bool) -> Ve
 fn contradiction(condition: &Condition) -> Condition {
     let test = match condition.test {
         Test::Absent => Test::Present,
-        Test::Equals(_) | Test::Contains(_) | Test::Present => Test::Absent,
+        Test::Equals(_) | Test::Contains(_) | Test::Present | Test::AtLeast(_) => Test::Absent,
     };
     Condition {
         path: condition.path.clone(),
@@ -176,6 +178,12 @@ fn test(value: &DeValue<'_>) -> Result<Test, String> {
         "present" => holds(Test::Present),
         "absent" => holds(Test::Absent),
         "null" => holds(Test::Equals(Scalar::Null)),
+        "at_least" => match scalar(argument) {
+            Ok(Scalar::Number(least)) => Ok(Test::AtLeast(least)),
+            Ok(Scalar::Null | Scalar::Bool(_) | Scalar::Text(_)) | Err(_) => {
+                Err(format!("expected a number, found {}", argument.type_str()))
+            }
+        },
         other => Err(format!(
             "`{other}` is not one of {}; a path with dots is put in quotes: \"a.b\" = …",
             listed(TESTS)

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use lifecycle::{Effects, Event, EventBody, Input, Now, Task, decide, evolve};
 use protocol::shim::ProgressReport;
-use protocol::view::EventView;
+use protocol::view::{EventView, PROGRESS_EVENT};
 use protocol::{Key, TaskId, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -275,7 +275,7 @@ impl Core {
         self.hub.progress(&EventView {
             seq: None,
             at: report.at,
-            kind: "task.progress".to_string(),
+            kind: PROGRESS_EVENT.to_string(),
             task_id: Some(id.clone()),
             payload: serde_json::json!({ "text": text }).to_string(),
         });

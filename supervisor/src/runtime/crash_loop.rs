@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use lifecycle::crash_loop::{self, CrashLoop};
 use lifecycle::{Event, EventBody};
-use protocol::Key;
 use protocol::control::ErrorBody;
-use protocol::view::Requester;
+use protocol::view::{ProgressView, Requester, TaskView};
+use protocol::{Key, TaskId, Timestamp};
 
 use super::clock;
 use super::core_loop::Core;
+use super::live::Live;
+use super::queue::Rest;
 use crate::ledger::{AdmissionFacts, LedgerError};
 
 /// What became of the operator's word on a key.
@@ -22,6 +24,16 @@ pub(super) enum Word {
     DidNotRest,
     /// It never had one that ended.
     NoSuchKey,
+}
+
+/// Why a queued task's turn was passed over.
+pub(super) struct RestWords {
+    /// Since when.
+    pub(super) since: Timestamp,
+    /// For a line of a list.
+    pub(super) short: String,
+    /// With why it rests, and what to do.
+    pub(super) long: String,
 }
 
 impl Core {
@@ -51,10 +63,47 @@ impl Core {
         let left = Duration::from_millis(found.until.since_ms(now));
         // A clock that is set back makes it no longer.
         if let Some(until) = Instant::now().checked_add(left) {
-            self.queue.let_rest(key.clone(), until);
+            let (since, found) = (now, found.clone());
+            let rest = Rest {
+                until,
+                since,
+                found,
+            };
+            self.queue.let_rest(key.clone(), rest);
         }
         tracing::warn!(%key, "{}", found.in_words(key, limit, now));
         Some(found)
+    }
+
+    /// Why the turn of a queued task was passed over, where its key rests: for
+    /// those who ask why it does not start.
+    pub(super) fn rest_in_words(&self, id: &TaskId) -> Option<RestWords> {
+        let live = self.tasks.get(id).filter(|live| live.task.waits())?;
+        let key = &live.task.spec.key;
+        let rest = self.queue.rest_of(key, Instant::now())?;
+        let (limit, now) = (self.service.config.limits.crash_loop, clock::now());
+        let left = rest.until.saturating_duration_since(Instant::now());
+        let seconds = left.as_millis().div_ceil(1_000);
+        let ErrorBody { message, hint, .. } = rest.found.refusal(key, limit, now);
+        let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+        Some(RestWords {
+            since: rest.since,
+            short: format!(
+                "its key rests for {seconds} s more (`agentctl sessions release {key} \
+                 --crash-loop` lets it start)"
+            ),
+            long: format!("{message}{hint}"),
+        })
+    }
+
+    /// The task object with what keeps a task waiting, where its key rests.
+    pub(super) fn view_of(&self, live: &Live) -> TaskView {
+        let mut view = live.view();
+        if let Some(words) = self.rest_in_words(&view.id) {
+            let (at, text) = (words.since, words.short);
+            view.last_progress = Some(ProgressView { at, text });
+        }
+        view
     }
 
     /// The operator lets a key go on; committed by the caller.

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use lifecycle::TaskSpec;
+use lifecycle::crash_loop::CrashLoop;
 use protocol::control::{ErrorBody, ErrorCode};
 use protocol::view::Requester;
-use protocol::{Key, TaskId};
+use protocol::{Key, TaskId, Timestamp};
 
 use super::clock;
 use super::core_loop::Core;
@@ -29,11 +30,22 @@ pub(super) struct Queue {
     promised: BTreeSet<TaskId>,
     /// Keys that rest, and until when: their tasks failed as soon as they had
     /// begun. By a clock that nobody sets.
-    resting: BTreeMap<Key, Instant>,
+    resting: BTreeMap<Key, Rest>,
     /// Tasks whose own folder is in their way, and until when others go before them.
     put_off: BTreeMap<TaskId, Instant>,
     /// When the loop has to look whose turn it is.
     due: Option<Instant>,
+}
+
+/// A key of which no task has its turn for a while.
+#[derive(Clone, Debug)]
+pub(super) struct Rest {
+    /// How long, by a clock that nobody sets.
+    pub(super) until: Instant,
+    /// When it was seen.
+    pub(super) since: Timestamp,
+    /// Why.
+    pub(super) found: CrashLoop,
 }
 
 /// When a dispatch may start.
@@ -98,13 +110,13 @@ impl Queue {
     }
 
     /// No task of `key` has its turn before this.
-    pub(super) fn let_rest(&mut self, key: Key, until: Instant) {
-        self.resting.insert(key, until);
+    pub(super) fn let_rest(&mut self, key: Key, rest: Rest) {
+        self.resting.insert(key, rest);
     }
 
     /// Whether it rests still is asked of the ledger at its turn.
-    fn rests(&self, key: &Key, now: Instant) -> bool {
-        self.resting.get(key).is_some_and(|until| now < *until)
+    pub(super) fn rest_of(&self, key: &Key, now: Instant) -> Option<&Rest> {
+        self.resting.get(key).filter(|rest| now < rest.until)
     }
 
     /// The tasks of `key` may have their turn.
@@ -237,7 +249,7 @@ impl Core {
                 self.queue.look_again();
                 continue;
             }
-            if self.queue.rests(key, Instant::now()) {
+            if self.queue.rest_of(key, Instant::now()).is_some() {
                 self.queue.look_again();
                 continue;
             }
@@ -321,18 +333,28 @@ fn key_is_busy(key: &Key, holder: &TaskId, how: &str) -> ErrorBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::ArchiveReason;
 
     #[test]
     fn a_rest_ends_when_its_time_has_passed_or_it_is_woken() {
         let key = Key::new("k").expect("a key");
         let start = Instant::now();
         let until = start + Duration::from_secs(60);
+        let rest = Rest {
+            until,
+            since: Timestamp(0),
+            found: CrashLoop {
+                newest: TaskId::new("t").expect("an id"),
+                reason: ArchiveReason::Failed,
+                until: Timestamp(60_000),
+            },
+        };
         let mut queue = Queue::default();
-        assert!(!queue.rests(&key, start));
-        queue.let_rest(key.clone(), until);
-        assert!(queue.rests(&key, start));
-        assert!(!queue.rests(&key, until));
+        assert!(queue.rest_of(&key, start).is_none());
+        queue.let_rest(key.clone(), rest);
+        assert!(queue.rest_of(&key, start).is_some());
+        assert!(queue.rest_of(&key, until).is_none());
         queue.wake(&key);
-        assert!(!queue.rests(&key, start));
+        assert!(queue.rest_of(&key, start).is_none());
     }
 }

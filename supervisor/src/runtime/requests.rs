@@ -5,14 +5,13 @@ use protocol::control::{
     ErrorBody, ErrorCode, ListFilter, ProvidersRequest, Request, Response, SessionAct,
     SessionChange, SessionsRequest,
 };
-use protocol::view::{Requester, SessionView, TaskView};
+use protocol::view::{ChainLink, EvidenceView, Requester, SessionView, TaskView};
 use protocol::vocab::SessionState;
 
 use super::clock;
 use super::core_loop::Core;
 use super::crash_loop::Word;
 use super::gateway::Call;
-use super::live::Live;
 use super::naming::{self, no_such_task};
 use super::replace::Dispatch;
 use crate::control::ReplySender;
@@ -84,7 +83,7 @@ impl Core {
 
     /// Live tasks as the loop knows them, ended ones from the ledger.
     fn list(&mut self, filter: ListFilter, reply: ReplySender) {
-        let live: Vec<TaskView> = self.tasks.values().map(Live::view).collect();
+        let live = self.tasks.values().map(|live| self.view_of(live)).collect();
         let folders = self.service.folders.clone();
         let ledger = self.ledger.clone();
         self.batch.later(async move {
@@ -106,7 +105,16 @@ impl Core {
                     let look = self
                         .ledger
                         .look(move |reader| query::detail(reader, &folders, task));
-                    Response::Detail(Box::new(look.await?))
+                    let mut detail = look.await?;
+                    if let Some(words) = self.rest_in_words(&detail.task.id) {
+                        let (kind, at) = ("supervisor".to_string(), words.since);
+                        detail.evidence.push(EvidenceView {
+                            kind,
+                            at,
+                            detail: words.long,
+                        });
+                    }
+                    Response::Detail(Box::new(detail))
                 }
                 None => Response::Error(no_such_task(&name)),
             },
@@ -124,9 +132,16 @@ impl Core {
                     let look = self
                         .ledger
                         .look(move |reader| query::why(reader, &folders, &id));
+                    let mut chain = look.await?;
+                    chain.extend(self.rest_in_words(&task.id).map(|words| ChainLink {
+                        at: words.since,
+                        what: "key rests".to_string(),
+                        who: query::SUPERVISOR.to_string(),
+                        detail: words.long,
+                    }));
                     Response::Why {
                         task: Box::new(task),
-                        chain: look.await?,
+                        chain,
                     }
                 }
                 None => Response::Error(no_such_task(&name)),
@@ -156,7 +171,7 @@ impl Core {
     /// The task object, live or ended.
     pub(super) async fn task_view(&mut self, id: &TaskId) -> Result<Option<TaskView>, LedgerError> {
         match self.tasks.get(id) {
-            Some(live) => Ok(Some(live.view())),
+            Some(live) => Ok(Some(self.view_of(live))),
             None => self.ledger_view(id).await,
         }
     }

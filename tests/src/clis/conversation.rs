@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::failures::why_of;
 use super::seen::path_of;
 use super::{Cost, KEY, Scene};
 use crate::harness::StubRequest;
@@ -78,8 +79,8 @@ fn api_failure(scene: &Scene<'_>, session: &str) {
     let task = scene.ended(&scene.run(&format!("FAIL {status}")).detached());
     assert_ended(&task, "failure", "failed", "observed");
     assert_eq!(task["session_id"], json!(session));
-    let transient = ("quarantined".to_string(), Some("transient".to_string()));
-    assert_eq!(scene.session_of(&task), transient);
+    let reason = Some(why_of(status).to_string());
+    assert_eq!(scene.session_of(&task), ("quarantined".to_string(), reason));
     scene.saw(&format!("resumed, and the API answers {status}"), &task);
     let refused = scene.run("hello").option("--resume", session);
     let error = refused.try_detached().expect_code(4).error();

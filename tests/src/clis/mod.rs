@@ -197,7 +197,11 @@ impl<'world> Scene<'world> {
         let told = chain.iter().find(|link| link["what"] == "provider error");
         let told = told.and_then(|link| link["detail"].as_str());
         let told = told.and_then(|detail| detail.split_once('“'));
-        let words = told.map_or("", |(_, words)| words.trim_end_matches('”'));
+        let words = told.map(|(_, words)| words.trim_end_matches('”'));
+        // A failure that does not pass has no name of its own: its result tells it.
+        let failed = task["result"]["success"] == false;
+        let result = task["result"]["text"].as_str().filter(|_| failed);
+        let words = words.or(result).unwrap_or_default();
         let session = task["session_id"].as_str().unwrap_or("no session");
         let address = Regex::new(r"127\.0\.0\.1:\d+").expect("a good pattern");
         let words = words.replace(session, "ID");

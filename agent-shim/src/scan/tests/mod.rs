@@ -167,9 +167,14 @@ fn an_unknown_session_is_an_error_and_its_echo_is_not_believed() {
     let detail = "No conversation found with session ID: echo".to_owned();
     let error = Finding::Error {
         error: ProviderError::SessionNotFound,
-        detail,
+        detail: detail.clone(),
     };
-    assert_eq!(findings, [result(false, None, Usage::default()), error]);
+    let failed = result(false, Some(&detail), Usage::default());
+    assert_eq!(
+        findings,
+        [failed, error],
+        "its words are those of the result"
+    );
 }
 
 /// Bug: one rule said what kind of failure it is, another one of the same line took

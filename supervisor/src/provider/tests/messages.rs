@@ -140,7 +140,7 @@ means = "session_id_folows"
             "test.toml:8: output.rule[0].when.a..b: `a..b` is not a path: a key is empty or not \
              closed, e.g. `usage.input_tokens` or `content[].text`",
             "test.toml:8: output.rule[0].when.x: `starts` is not one of `equals`, `contains`, \
-             `present`, `absent`, `null`; a path with dots is put in quotes: \"a.b\" = …",
+             `present`, `absent`, `null`, `at_least`; a path with dots is put in quotes: \"a.b\" = …",
             "test.toml:8: output.rule[0].when.y: an empty text is in everything",
             "test.toml:8: output.rule[0].when.z: expected a string, number or flag, found array",
             "test.toml:9: output.rule[0].take.model: expected a path or an array of paths, found \

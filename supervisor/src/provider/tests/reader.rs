@@ -90,6 +90,9 @@ fn holds(condition: &Condition, line: &Value) -> bool {
             .any(|value| value.as_str().is_some_and(|it| it.contains(text.as_str()))),
         Test::Present => !values.is_empty(),
         Test::Absent => values.is_empty(),
+        Test::AtLeast(least) => values
+            .iter()
+            .any(|value| value.as_f64().is_some_and(|it| it >= *least)),
     }
 }
 

@@ -123,6 +123,10 @@ fn begin(options: &Options, record: &Record) -> Conversation {
 }
 
 fn refuse(id: &str, record: &Record) -> ! {
+    // As others do, which have not looked yet.
+    if std::env::var_os("FAKE_CLAUDE_ECHO").is_some() {
+        print(&json!({"type": "system", "subtype": "init", "session_id": id}));
+    }
     let words = format!("No conversation found with session ID: {id}");
     output::complain(format!("{words}\n").as_bytes());
     print(&json!({

@@ -71,6 +71,21 @@ pub(crate) fn write(
     connection.data(&chunk(&json!({"text": ""}), Some("STOP")))
 }
 
+/// A failure as this API tells it: with a word for its kind (google.rpc.Code).
+pub(crate) fn failure(status: u16) -> Value {
+    let kind = match status {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        429 => "RESOURCE_EXHAUSTED",
+        503 => "UNAVAILABLE",
+        504 => "DEADLINE_EXCEEDED",
+        500.. => "INTERNAL",
+        _ => "INVALID_ARGUMENT",
+    };
+    json!({"error": {"code": status, "message": "stub failure", "status": kind}})
+}
+
 fn chunk(part: &Value, finish: Option<&str>) -> Value {
     let mut candidate = json!({"content": {"role": "model", "parts": [part]}, "index": 0});
     if let Some(finish) = finish {

@@ -160,7 +160,13 @@ fn act(
     connection: &mut http::Connection,
 ) -> std::io::Result<()> {
     match plan {
-        Plan::Fail { status } => connection.json(*status, &error("api_error", "stub failure")),
+        Plan::Fail { status } => {
+            let failure = match api {
+                Api::Gemini => gemini::failure(*status),
+                Api::Anthropic | Api::Chat | Api::Responses => error("api_error", "stub failure"),
+            };
+            connection.json(*status, &failure)
+        }
         Plan::Hang => connection.wait_for_close(),
         Plan::Text { .. } | Plan::Tool { .. } => match api {
             Api::Anthropic => anthropic::write(plan, body, connection),
