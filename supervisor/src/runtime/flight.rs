@@ -13,9 +13,9 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use protocol::Key;
 use protocol::control::Response;
 use protocol::view::EventView;
+use protocol::{Key, SessionId};
 
 use super::batch::{Batch, Durable};
 use super::core_loop::Core;
@@ -164,6 +164,15 @@ impl Core {
         self.unsaved.waits()
             || self.batch.touches(key)
             || self.flight.as_ref().is_some_and(in_flight)
+    }
+
+    /// The same of a conversation, whichever key's task was in it.
+    pub(super) fn is_unsettled_session(&self, id: &SessionId) -> bool {
+        self.batch.touches_session(id)
+            || self
+                .flight
+                .as_ref()
+                .is_some_and(|flight| flight.batch.touches_session(id))
     }
 
     fn carry_out(&mut self, batch: Batch, published: &[EventView]) {
