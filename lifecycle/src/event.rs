@@ -386,8 +386,7 @@ pub enum EventBody {
         /// In words.
         detail: String,
     },
-    /// The key may have tasks again, although the last ones, of which this is
-    /// the newest, ended as soon as they had begun.
+    /// The key may have tasks again after some, this the newest, that failed at once.
     #[serde(rename = "key.released")]
     KeyReleased {
         /// The conversation.
@@ -395,4 +394,7 @@ pub enum EventBody {
         /// Who.
         by: Requester,
     },
+    /// The first line that a rule of its provider knows; nothing else was told of it.
+    #[serde(rename = "task.line_known")]
+    LineKnown {},
 }

@@ -103,7 +103,7 @@ fn a_flag_for_the_state_goes_before_a_variable_for_the_sockets() {
         world.ctl(&["status", "--state-dir", other]).code() == 0
     });
     let listed = world.ctl(&["list", "-q", "--state-dir", other]).ok();
-    assert!(!listed.stdout().contains(&task.id), "{listed:?}");
+    assert!(!listed.stdout.contains(&task.id), "{listed:?}");
     let pid = Pid::from_raw(i32::try_from(second.id()).expect("a pid"));
     kill(pid, Signal::SIGTERM).expect("our child");
     assert!(second.wait().expect("our child").success());

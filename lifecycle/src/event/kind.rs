@@ -54,6 +54,7 @@ impl EventBody {
             Self::Queued { .. } => "task.queued",
             Self::StartRefused { .. } => "task.start_refused",
             Self::KeyReleased { .. } => "key.released",
+            Self::LineKnown {} => "task.line_known",
         }
     }
 }

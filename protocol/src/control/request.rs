@@ -378,6 +378,11 @@ pub enum ProvidersRequest {
     },
     /// Which files of the user are not used, and why? → `ProviderChecked`.
     Unused,
+    /// How is its output to be read? → `ProviderOutput`.
+    Output {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// As much of a caller's environment as says whether a program would run.

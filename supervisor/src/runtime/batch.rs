@@ -205,6 +205,7 @@ pub(super) fn promises(response: &Response) -> bool {
         | Response::ProviderChecked { .. }
         | Response::Orphans(_)
         | Response::OrphansPartly { .. }
+        | Response::ProviderOutput(_)
         | Response::Conflict { .. } => false,
     }
 }
@@ -225,6 +226,7 @@ fn touched_key(body: &EventBody) -> Option<Key> {
         | EventBody::NeverStarted { .. }
         | EventBody::Adopted { .. }
         | EventBody::FirstOutput {}
+        | EventBody::LineKnown {}
         | EventBody::ModelSeen { .. }
         | EventBody::Result(_)
         | EventBody::ProviderFailed { .. }

@@ -56,6 +56,7 @@ pub(super) fn apply(
         | EventBody::NeverStarted { .. }
         | EventBody::Adopted { .. }
         | EventBody::FirstOutput {}
+        | EventBody::LineKnown {}
         | EventBody::ProviderFailed { .. }
         | EventBody::UsageSeen { .. }
         | EventBody::StopSuperseded { .. }

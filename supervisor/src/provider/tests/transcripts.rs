@@ -112,7 +112,7 @@ fn read(provider: &str, name: &str) -> Read {
                 read.result = Some((success, text.unwrap_or_default()));
             }
             Finding::Error { error, .. } => read.error = read.error.or(Some(error)),
-            Finding::Model(_) => {}
+            Finding::Model(_) | Finding::KnownLine => {}
             Finding::TooManySessions => panic!("a flood of ids"),
         }
     }

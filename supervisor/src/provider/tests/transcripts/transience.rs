@@ -120,6 +120,7 @@ fn only_what_may_be_better_later_is_transient() {
             Finding::Session { .. }
             | Finding::Model(_)
             | Finding::Result { .. }
+            | Finding::KnownLine
             | Finding::TooManySessions => None,
         });
         let wanted = if passes {
