@@ -142,11 +142,15 @@ impl CliError {
     }
 
     /// For programs, on stderr: `{"error":{"code","message","hint"}}`, and the
-    /// `version` that the task has now where that was in the way.
-    pub(crate) fn json(&self) -> String {
+    /// `version` that the task has now where that was in the way. With what there was
+    /// to say before, where there was something.
+    pub(crate) fn json(&self, notes: &[String]) -> String {
         let mut line = json::error(self.word(), &self.message(), self.hint());
         if let Self::Conflict { version, .. } = self {
             line["error"]["version"] = (*version).into();
+        }
+        if !notes.is_empty() {
+            line["error"]["notes"] = notes.into();
         }
         format!("{line}\n")
     }
@@ -162,7 +166,7 @@ mod tests {
         let error = CliError::Refused(body);
         assert_eq!(error.text(), "agentctl: key k is busy\n  hint: wait\n");
         assert_eq!(
-            error.json(),
+            error.json(&[]),
             "{\"error\":{\"code\":\"key_busy\",\"message\":\"key \\u001b[31mk is busy\",\"hint\":\"wait\"}}\n"
         );
         assert_eq!(error.code(), Code(4));
@@ -171,8 +175,8 @@ mod tests {
             version: 3,
         };
         assert_eq!(
-            stale.json(),
-            "{\"error\":{\"code\":\"conflict\",\"message\":\"it has version 3\",\"hint\":null,\"version\":3}}\n"
+            stale.json(&["before".to_owned()]),
+            "{\"error\":{\"code\":\"conflict\",\"message\":\"it has version 3\",\"hint\":null,\"version\":3,\"notes\":[\"before\"]}}\n"
         );
     }
 

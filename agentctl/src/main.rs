@@ -29,8 +29,16 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let format = cli.global.format();
+    if format == Format::Json {
+        out::hold_notes();
+    }
     match commands::execute(cli) {
-        Ok(code) => code.into(),
+        Ok(code) => {
+            for note in out::take_notes() {
+                out::say(&note);
+            }
+            code.into()
+        }
         Err(error) => {
             tell(&error, format);
             error.code().into()
@@ -41,7 +49,7 @@ fn main() -> ExitCode {
 fn tell(error: &CliError, format: Format) {
     match (error, format) {
         (CliError::StdoutClosed, _) => {}
-        (_, Format::Json) => out::say(error.json().trim_end()),
+        (_, Format::Json) => out::say(error.json(&out::take_notes()).trim_end()),
         (_, Format::Text) => out::say(error.text().trim_end()),
     }
 }

@@ -194,7 +194,7 @@ impl Place {
     /// [`Absence`] says why not.
     pub(crate) fn connect(&self) -> Result<UnixStream, Absence> {
         let path = socket_path(&self.runtime_dir(), CONTROL_SOCKET).map_err(Absence::Impossible)?;
-        connect_to(&path).map_err(|source| {
+        connect_to(&path, CONNECT_TIMEOUT).map_err(|source| {
             let kind = source.kind();
             let nobody = [
                 io::ErrorKind::NotFound,
@@ -236,11 +236,11 @@ impl Place {
 
 /// A supervisor that stands still does not accept, and when as many wait as the
 /// kernel lets, a plain connect would wait for ever.
-fn connect_to(path: &str) -> io::Result<UnixStream> {
+fn connect_to(path: &str, at_most: Duration) -> io::Result<UnixStream> {
     let (family, kind) = (AddressFamily::Unix, SockType::Stream);
     let socket = socket::socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
     let stream = UnixStream::from(socket);
-    stream.set_write_timeout(Some(CONNECT_TIMEOUT))?;
+    stream.set_write_timeout(Some(at_most))?;
     socket::connect(stream.as_raw_fd(), &UnixAddr::new(path)?)?;
     stream.set_write_timeout(None)?;
     Ok(stream)
@@ -259,6 +259,31 @@ pub(crate) fn is_task_marker(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::socket::Backlog;
+
+    /// Nobody accepts, and the line is full: a plain connect waits for ever.
+    #[test]
+    fn a_full_line_of_those_who_wait_is_left_after_a_while() {
+        let folder = env::temp_dir().join(format!("agentctl-line-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("made");
+        let path = folder.join("control.sock");
+        let path = path.to_str().expect("text");
+        let (family, kind) = (AddressFamily::Unix, SockType::Stream);
+        let socket = socket::socket(family, kind, SockFlag::SOCK_CLOEXEC, None).expect("made");
+        let address = UnixAddr::new(path).expect("short");
+        socket::bind(socket.as_raw_fd(), &address).expect("free");
+        socket::listen(&socket, Backlog::new(0).expect("a number")).expect("bound");
+        let mut waiting = Vec::new();
+        // So many as the kernel lets, which is one or two.
+        let refused = (0..10).find_map(|_| {
+            let connected = connect_to(path, Duration::from_millis(50));
+            connected.map(|stream| waiting.push(stream)).err()
+        });
+        let refused = refused.expect("the line has an end");
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock, "{refused}");
+        assert!(!waiting.is_empty());
+        fs::remove_dir_all(&folder).expect("ours");
+    }
 
     fn candidates(flags: PlaceFlags, variables: &[(&str, &str)]) -> Vec<(Kind, Places)> {
         let variable = |name: &str| {

@@ -14,6 +14,7 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use crate::client::Client;
 use crate::errors::CliError;
 use crate::place::{Place, inside_a_task};
+use crate::render::out;
 
 /// The program.
 const SUPERVISOR: &str = "agent-supervisor";
@@ -77,11 +78,11 @@ pub(crate) fn start(client: &Client, permission: Permission) -> Result<(), CliEr
         ));
     };
     if let Some(child) = spawn_or_find(place)? {
-        eprintln!(
+        out::note(&format!(
             "agentctl: no supervisor was running; started one (pid {}, state in {})",
             child.id(),
             place.places.state_dir
-        );
+        ));
     }
     Ok(())
 }
@@ -178,6 +179,10 @@ fn spawn(place: &Place, life: Life) -> Result<Spawned, CliError> {
         .arg("--background")
         .args(place.flags())
         .stdout(Stdio::piped());
+    if out::holds_notes() {
+        // Why it does not come up is its answer; whatever else it says is no JSON.
+        command.stderr(Stdio::null());
+    }
     match life {
         Life::ItsOwn => command.stdin(Stdio::null()),
         Life::AsOurs => command.arg("--trial").stdin(Stdio::piped()),

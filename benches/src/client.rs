@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use protocol::control::{
-    ListFilter, Request, Response, RunRequest, SessionChoice, StopRequest, WaitRequest,
+    KeepAct, KeepRequest, ListFilter, Request, Response, RunRequest, SessionChoice, StopRequest,
+    WaitRequest,
 };
 use protocol::frame::FrameDecoder;
 use protocol::hello::{HELLO_LEN, Hello, Role};
@@ -103,6 +104,24 @@ impl Client {
             bail!("an unexpected answer");
         };
         Ok(tasks)
+    }
+
+    /// Gives a task another name.
+    ///
+    /// # Errors
+    /// The refusal, or a lost connection.
+    pub fn rename(&mut self, id: &TaskId, name: &str) -> Result<()> {
+        self.send(&Request::Keep(KeepRequest {
+            id: id.to_string(),
+            act: KeepAct::Rename {
+                name: name.to_string(),
+                if_version: None,
+            },
+        }))?;
+        let Response::Kept { .. } = self.receive()? else {
+            bail!("an unexpected answer to rename");
+        };
+        Ok(())
     }
 
     /// The live tasks.

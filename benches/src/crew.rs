@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 /// An agent that did not arrive, or did not answer, within this time never
 /// will: then the measurement fails instead of hanging.
@@ -57,15 +58,16 @@ impl Crew {
         ensure!(poll(&mut waits, timeout)? > 0, "no agent arrived");
         let (mut stream, _) = self.listener.accept()?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let (mut clock, mut pid) = ([0; 8], [0; 4]);
+        let mut clock = [0; 8];
         stream
             .read_exact(&mut clock)
             .context("an agent said nothing")?;
-        stream.read_exact(&mut pid)?;
+        // Not what it would say itself: it may be in a namespace of its own.
+        let pid = getsockopt(&stream, PeerCredentials)?.pid();
         Ok(Hand {
             stream,
             started_ns: u64::from_le_bytes(clock),
-            pid: i32::from_le_bytes(pid),
+            pid,
         })
     }
 }

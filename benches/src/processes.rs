@@ -49,6 +49,20 @@ pub fn run_time_ms(pid: i32) -> Result<f64> {
     Ok(ns as f64 / 1e6)
 }
 
+/// The exact time of a process, all its threads together, in milliseconds.
+///
+/// # Errors
+/// When there is no such process.
+pub fn threads_run_time_ms(pid: i32) -> Result<f64> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"))
+        .with_context(|| format!("reading the threads of process {pid}"))?;
+    // Of a thread, the same file; one that ended meanwhile has no more.
+    let ids = threads
+        .flatten()
+        .filter_map(|thread| thread.file_name().to_str()?.parse().ok());
+    Ok(ids.filter_map(|id| run_time_ms(id).ok()).sum())
+}
+
 /// The time of this process, or of its children, in milliseconds.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! A private place with a supervisor of its own.
 
 use std::fs::{self, File};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -141,6 +142,37 @@ impl World {
         let mut world = Self::new(scratch, programs)?;
         world.start()?;
         Ok(world)
+    }
+
+    /// A place whose supervisor answers over HTTP as well.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn with_gateway(scratch: &Scratch, programs: &Programs) -> Result<Self> {
+        let mut world = Self::new(scratch, programs)?;
+        let socket = world.gateway_socket();
+        let config = format!(
+            "{CONFIG_FILE}[http]\nlisten = \"unix:{}\"\n",
+            socket.display()
+        );
+        fs::write(world.dir.join("config/config.toml"), config)?;
+        world.start()?;
+        let begun = Instant::now();
+        while UnixStream::connect(&socket).is_err() {
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "no gateway at {}",
+                socket.display()
+            );
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        Ok(world)
+    }
+
+    /// Where the gateway is, if there is one.
+    #[must_use]
+    pub fn gateway_socket(&self) -> PathBuf {
+        self.dir.join("run/http.sock")
     }
 
     /// A variable for the supervisor.

@@ -43,7 +43,9 @@ pub enum Action {
     },
     /// The shim does not answer: end its tree, then the shim.
     EndWithoutShim,
-    /// Wake the core at this time; replaces an earlier one of the same name.
+    /// Wake the core at this time; replaces an earlier one of the same name. What the
+    /// shim has a time for ([`Timer::Answer`], [`Timer::Start`]) counts from when this is
+    /// done: a commit that takes long is not its fault.
     Arm {
         /// Which timer.
         timer: Timer,

@@ -36,8 +36,7 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "payload")]
 pub enum EventBody {
-    /// The row is there, `running`, before any process is. A queued task's turn
-    /// has come.
+    /// The row is there, `running`, before any process is; a queued one's turn came.
     #[serde(rename = "task.admitted")]
     Admitted {
         /// The dispatch.
@@ -67,11 +66,14 @@ pub enum EventBody {
         /// On which path.
         path: String,
     },
-    /// The supervisor won the claim.
+    /// The supervisor won the claim, or spawns no shim.
     #[serde(rename = "task.never_started")]
     NeverStarted {
         /// In words.
         detail: String,
+        /// The intent under which nothing was spawned, if it was for one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        intent_id: Option<u64>,
     },
     /// A supervisor took over a shim that it did not start.
     #[serde(rename = "task.adopted")]

@@ -81,6 +81,11 @@ pub enum Fact {
         /// What is known about why.
         detail: String,
     },
+    /// Under the first intent the supervisor spawns no shim, and had spawned none.
+    StartCalledOff {
+        /// In words.
+        detail: String,
+    },
     /// The supervisor itself saw why no shim can start the agent: none could be
     /// started, or it gets no order.
     StartFailed {

@@ -32,6 +32,19 @@ pub struct SessionRow {
     pub last_used_at: Timestamp,
     /// The figures of the whole conversation, as the provider printed them.
     pub totals: Usage,
+    /// That this task has no row is as it should be; none where it has one, or should
+    /// have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_task: Option<WithoutTask>,
+}
+
+/// A session whose task's row is gone: retention took it, or it was missing when the
+/// operator spoke.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithoutTask {
+    /// The user that the task ran as; none for the supervisor's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran_as: Option<String>,
 }
 
 /// What is known when a task's session is chosen.

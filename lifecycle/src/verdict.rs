@@ -79,7 +79,14 @@ pub fn verdict(task: &Task) -> Verdict {
     match &task.start {
         Start::Queued => of_the_queue(task),
         Start::Failed { .. } | Start::Refused { .. } => not_started(Basis::Observed),
-        Start::Never { .. } => not_started(Basis::Inferred),
+        // Decided against under an intent: that is what ended it, before it began.
+        Start::Never { .. } => match task.cause {
+            Some(Cause::Intent(_)) => Verdict {
+                exit: None,
+                ..of_a_process(task)
+            },
+            Some(Cause::ShimSignalled { .. }) | None => not_started(Basis::Inferred),
+        },
         Start::Pending | Start::Execd { .. } => of_a_process(task),
     }
 }

@@ -114,6 +114,7 @@ fn a_supervisor_that_wins_the_claim_knows_that_it_never_started() {
     let detail = "the claim was free".to_string();
     let never = EventBody::NeverStarted {
         detail: detail.clone(),
+        intent_id: None,
     };
     let verdict = (
         Status::Interrupted,

@@ -229,6 +229,30 @@ fn a_stop_before_the_shim_has_claimed_is_sent_behind_its_start_order() {
     assert_eq!(run.verdict(), CANCELLED);
 }
 
+/// Nothing was signalled, and the intent precedes the end (I3). Bug: it ended as
+/// `spawn_failed`, inferred.
+#[test]
+fn a_stop_under_which_the_start_is_called_off_is_the_reason() {
+    let mut run = Run::admitted(spec());
+    run.stop(1, StopReason::RunnerStop);
+    run.stop(2, StopReason::User);
+    let detail = String::from("its row was not recorded yet");
+    run.fact(5, Fact::StartCalledOff { detail });
+    assert_eq!(
+        run.verdict(),
+        (
+            Status::Cancelled,
+            ArchiveReason::RunnerStop,
+            Basis::Declared
+        )
+    );
+    assert_eq!(
+        run.outcomes(),
+        [IntentOutcome::Effective, IntentOutcome::Joined]
+    );
+}
+
+/// That no shim had claimed it may have had any cause.
 #[test]
 fn a_stop_of_what_never_started_is_moot() {
     let mut run = Run::admitted(spec());

@@ -92,9 +92,6 @@ fn of_processes() -> Vec<EventBody> {
             errno: 11,
             path: "/opt/agent-shim".to_string(),
         },
-        EventBody::NeverStarted {
-            detail: "why".to_string(),
-        },
         EventBody::Adopted { shim: shim() },
         EventBody::FirstOutput {},
         EventBody::ModelSeen {
@@ -148,6 +145,14 @@ fn of_sessions() -> Vec<EventBody> {
 
 fn of_stops() -> Vec<EventBody> {
     vec![
+        EventBody::NeverStarted {
+            detail: "why".to_string(),
+            intent_id: None,
+        },
+        EventBody::NeverStarted {
+            detail: "why".to_string(),
+            intent_id: Some(1),
+        },
         EventBody::Archived {
             by: person(),
             set_by: "supervisor".to_string(),
@@ -380,7 +385,7 @@ proptest! {
 
     #[test]
     fn texts_read_back(text: String, number: u64) {
-        let event = of_record(number, 1, EventBody::NeverStarted { detail: text });
+        let event = of_record(number, 1, EventBody::NeverStarted { detail: text, intent_id: None });
         prop_assert_eq!(read_back(&event), event);
     }
 }

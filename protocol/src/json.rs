@@ -90,19 +90,38 @@ pub enum StopGoal {
     OnRecord,
 }
 
+/// Is what was done in the ledger?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDisk {
+    /// Yes.
+    Yes,
+    /// It was done from memory, because nothing could be recorded.
+    NotYet,
+}
+
 /// `{"results":[…]}`. `pending`: the stop is on record and goes on behind the
-/// answer, so that `still_alive` is no failure.
+/// answer, so that `still_alive` is no failure. `not_durable` is there where the
+/// stop was sent from memory.
 ///
 /// # Errors
 /// See [`value`].
-pub fn stopped(results: &[StopResult], goal: StopGoal) -> serde_json::Result<Value> {
+pub fn stopped(
+    results: &[StopResult],
+    goal: StopGoal,
+    on_disk: OnDisk,
+) -> serde_json::Result<Value> {
     let with_pending = |result: &StopResult| -> serde_json::Result<Value> {
         let mut object = value(result)?;
         object["pending"] = json!(is_pending(result, goal));
         Ok(object)
     };
     let results: serde_json::Result<Vec<_>> = results.iter().map(with_pending).collect();
-    Ok(json!({ "results": results? }))
+    let mut object = json!({ "results": results? });
+    match on_disk {
+        OnDisk::Yes => {}
+        OnDisk::NotYet => object["not_durable"] = true.into(),
+    }
+    Ok(object)
 }
 
 /// Does the stop go on behind its answer? Of a task that has ended it does not.

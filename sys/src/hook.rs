@@ -70,6 +70,8 @@ steps! {
         SUP_SPEC_WRITE = "sup.spec_write";
         /// The way of a queued task's `spec` to the disk.
         SUP_SPEC_SYNC = "sup.spec_sync";
+        /// The mark of a queued task whose row is committed.
+        SUP_QUEUE_MARK = "sup.queue_mark";
         /// The start of a shim.
         SUP_SPAWN = "sup.spawn";
         /// A message to a shim.

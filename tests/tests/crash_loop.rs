@@ -278,3 +278,51 @@ fn a_retry_is_refused_and_http_says_409() {
     goes_on(&world);
     world.check();
 }
+
+/// A lost session is no failure of the key: the fresh task that follows has its turn at
+/// once. If that one fails without a word it counts, and nothing follows it.
+#[test]
+fn the_fresh_task_behind_a_lost_session_starts_and_counts() {
+    let world = World::builder()
+        .config("[limits]\ncrash_loop_tasks = 1\ncrash_loop_window = \"1h\"\n")
+        .build();
+    world.install_fake("claude");
+    let first = world.start();
+    let talk = |prompt: &str| {
+        let run = world.run().provider("claude").key(KEY).prompt(prompt);
+        world.ended(&run.detached().id)
+    };
+    let session = talk("hello")["session_id"].clone();
+    let session = session.as_str().expect("a session").to_owned();
+    let file = world.path("home/.fake-claude").join(session);
+    std::fs::remove_file(&file).expect("the conversation is forgotten");
+    let lost = talk("no-init\nexit:1");
+    assert_eq!(lost["archive_reason"], "session_not_found", "{lost:#}");
+    let all = world
+        .ctl(&["list", "-a", "--key", KEY, "--json"])
+        .ok()
+        .json();
+    let next = all["tasks"][0]["id"].as_str().expect("an id").to_owned();
+    let next = world.ended(&next);
+    assert_eq!(next["links"]["fresh_after"], lost["id"], "{next:#}");
+    assert_eq!(next["archive_reason"], "failed", "{next:#}");
+    let newest = |error: &Value| {
+        let words = error["message"].as_str().expect("words");
+        let id = next["id"].as_str().expect("an id");
+        assert!(words.contains(&format!("the newest is {id}")), "{words}");
+    };
+    newest(&refused(&world));
+    first.kill();
+    let _second = world.start();
+    newest(&refused(&world));
+    assert_eq!(
+        world.ledger().tasks().len(),
+        3,
+        "nothing follows the follower"
+    );
+    let _released = world
+        .ctl(&["sessions", "release", KEY, "--crash-loop"])
+        .ok();
+    goes_on(&world);
+    world.check();
+}

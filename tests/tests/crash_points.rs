@@ -10,7 +10,7 @@ use tests::scenarios::{Path, Strike, strike_at};
 const MOST_OCCURRENCES: usize = 40;
 
 /// The paths, and the points that each must pass at least once.
-const EXPECTED: [(Path, &[&str]); 16] = [
+const EXPECTED: [(Path, &[&str]); 20] = [
     (Path::Boot, &["sup.commit", "sup.runtime_dir_write"]),
     (
         Path::Life,
@@ -94,11 +94,36 @@ const EXPECTED: [(Path, &[&str]); 16] = [
             "sup.commit",
             "sup.spec_write",
             "sup.spec_sync",
+            "sup.queue_mark",
             "sup.spawn",
             "sup.shim_send",
             "sup.control_send",
             "sup.settled_write",
         ],
+    ),
+    (
+        Path::Follow,
+        &[
+            "sup.commit",
+            "sup.spec_write",
+            "sup.spec_sync",
+            "sup.spawn",
+            "sup.shim_send",
+            "sup.control_send",
+            "sup.settled_write",
+        ],
+    ),
+    (
+        Path::Release,
+        &["sup.commit", "sup.control_send", "sup.settled_write"],
+    ),
+    (
+        Path::ReleasePruned,
+        &["sup.commit", "sup.control_send", "sup.settled_write"],
+    ),
+    (
+        Path::Reopen,
+        &["sup.commit", "sup.spec_write", "sup.spawn", "sup.shim_send"],
     ),
     (Path::HttpLife, &["sup.commit", "sup.http_send"]),
     (Path::HttpStop, &["sup.commit", "sup.http_send"]),
@@ -258,6 +283,22 @@ fn the_supervisor_dies_while_it_puts_a_folder_back() {
 #[test]
 fn the_supervisor_dies_around_the_queue() {
     crash_everywhere(Path::Queue, "sup.");
+}
+
+#[test]
+fn the_supervisor_dies_while_a_fresh_task_follows_a_lost_session() {
+    crash_everywhere(Path::Follow, "sup.");
+}
+
+#[test]
+fn the_supervisor_dies_while_a_session_is_given_back() {
+    crash_everywhere(Path::Release, "sup.");
+    crash_everywhere(Path::ReleasePruned, "sup.");
+}
+
+#[test]
+fn the_supervisor_dies_while_a_conversation_is_reopened() {
+    crash_everywhere(Path::Reopen, "sup.");
 }
 
 #[test]

@@ -201,6 +201,83 @@ fn on_a_disk_that_stays_full_a_forced_stop_is_sent_from_memory() {
     world.check();
 }
 
+/// A world in which the start of a task waits for room, and nothing else wants any.
+struct Waiting {
+    /// Goes before the world that it is in.
+    small: SmallDisk,
+    world: World,
+    id: String,
+}
+
+impl Waiting {
+    fn reach() -> Result<Self, String> {
+        let world = World::builder().hooks(["sup.commit.before"]).build();
+        let small = SmallDisk::mount(&world.state_dir())?;
+        let _supervisor = world.start();
+        // What the start tells is recorded before.
+        let before = world.run().steps(["exit:0"]).detached();
+        let _ended = world.ended(&before.id);
+        world.hooks().arm("sup.commit.before");
+        let run = world.run().steps(["mark:up", "forever"]);
+        let id = run.task_id().to_owned();
+        let client = run.in_background();
+        let commit = world.hooks().reached();
+        // Its folder is written, its row is not.
+        fs::remove_file(world.state_dir().join("ballast")).expect("it is in its place");
+        small.fill();
+        commit.go();
+        let said = client.output().expect_code(1).stderr;
+        assert!(said.contains("is not recorded yet"), "{said}");
+        Ok(Self { small, world, id })
+    }
+
+    fn force(&self) {
+        let words = ["stop-session", &self.id, "--force", "--json"];
+        let stopped = self.world.ctl(&words).ok().json();
+        let result = &stopped["results"][0];
+        assert_eq!(result["outcome"], "stopped", "{stopped:#}");
+        assert_eq!(result["archive_reason"], "user", "{stopped:#}");
+        assert_eq!(stopped["not_durable"], true, "{stopped:#}");
+    }
+
+    /// There is room: the stop is the reason, and nothing was started.
+    fn is_recorded(&self) {
+        self.small.free();
+        wait_until("the record of its end", GENEROUS, || {
+            let kinds = self.world.ledger().event_types(&self.id);
+            kinds.contains(&"task.ended".to_owned())
+        });
+        let ended = self.world.ended(&self.id);
+        assert_ended(&ended, "cancelled", "user", "declared");
+        assert!(ended["exit"].is_null(), "{ended:#}");
+        assert_eq!(ended["intents"][0]["outcome"], "effective", "{ended:#}");
+        let kinds = self.world.ledger().event_types(&self.id);
+        assert!(!kinds.contains(&"task.started".to_owned()), "{kinds:?}");
+        let why = self.world.ctl(&["why", &self.id]).ok().stdout;
+        assert!(why.contains("no agent was started"), "{why}");
+        self.world.check();
+    }
+}
+
+/// Bug: it ended as `spawn_failed`, inferred.
+#[test]
+fn a_stop_of_a_task_whose_start_waits_for_room_is_its_reason() {
+    for force in [true, false] {
+        let waiting = match Waiting::reach() {
+            Ok(waiting) => waiting,
+            Err(why) => tests::skip!("{why}"),
+        };
+        if force {
+            waiting.force();
+        } else {
+            let stop = waiting.world.ctl(&["stop-session", &waiting.id]);
+            let said = stop.expect_code(1).stderr;
+            assert!(said.contains("as soon as it can be recorded"), "{said}");
+        }
+        waiting.is_recorded();
+    }
+}
+
 /// The shim's journal, which had its room in advance, knows of the stop.
 #[test]
 fn a_stop_from_memory_is_not_lost_with_the_memory() {

@@ -32,6 +32,7 @@ faults! {
     f19_the_ledger_is_lost: LostLedger;
     f19_the_ledger_is_old: OldLedger;
     f21_the_socket_is_unlinked: SocketUnlinked;
+    f24_the_shim_is_of_the_release_before: OlderShim;
     f29_a_second_supervisor_comes: SecondSupervisor;
     f30_stops_race: RacingStops;
 }

@@ -9,14 +9,11 @@ use serde_json::Value;
 use tests::harness::{
     Dispatched, GENEROUS, Gate, MemoryHome, World, kernel_kills, memory_root, wait_for, wait_until,
 };
+use tests::memory_home;
 use tests::scenarios::{assert_ended, signal_of};
-use tests::skip;
 
 /// Held here, the leader's exit is in the journal, and nothing is removed yet.
 const EXIT_JOURNALLED: &str = "shim.reap.before";
-
-const WITHOUT: &str = "only root below the root of the memory hierarchy of cgroup version 1, \
-                       without systemd, can be given a limit here";
 
 fn evidence(task: &Value, kind: &str) -> String {
     let lines = task["evidence"].as_array().expect("a list");
@@ -72,9 +69,7 @@ fn is_removed(home: &MemoryHome) {
 #[test]
 fn an_agent_that_needs_more_than_it_may_is_killed_by_the_kernel() {
     let world = World::builder().hooks([EXIT_JOURNALLED]).build();
-    let Some(home) = MemoryHome::new(&world) else {
-        skip!("{WITHOUT}");
-    };
+    let home = memory_home!(&world);
     let _supervisor = home.start(&world);
     world.hooks().arm(EXIT_JOURNALLED);
     let gate = world.gate("go");
@@ -105,9 +100,7 @@ fn an_agent_that_needs_more_than_it_may_is_killed_by_the_kernel() {
 #[test]
 fn a_kill_of_a_child_explains_no_later_stop_and_no_later_kill() {
     let world = World::new();
-    let Some(home) = MemoryHome::new(&world) else {
-        skip!("{WITHOUT}");
-    };
+    let home = memory_home!(&world);
     let _supervisor = home.start(&world);
     for (by, status, reason, basis) in [
         ("stop", "cancelled", "user", "declared"),
@@ -141,9 +134,7 @@ fn a_kill_of_a_child_explains_no_later_stop_and_no_later_kill() {
 #[test]
 fn a_kill_in_the_grace_of_a_stop_is_the_stops() {
     let world = World::builder().hooks([EXIT_JOURNALLED]).build();
-    let Some(home) = MemoryHome::new(&world) else {
-        skip!("{WITHOUT}");
-    };
+    let home = memory_home!(&world);
     let _supervisor = home.start(&world);
     world.hooks().arm(EXIT_JOURNALLED);
     let gate = world.gate("go");
@@ -171,9 +162,7 @@ fn a_kill_in_the_grace_of_a_stop_is_the_stops() {
 #[test]
 fn a_shim_that_is_killed_later_is_a_lost_shim() {
     let world = World::new();
-    let Some(home) = MemoryHome::new(&world) else {
-        skip!("{WITHOUT}");
-    };
+    let home = memory_home!(&world);
     let _supervisor = home.start(&world);
     let gate = world.gate("go");
     let task = with_a_child(&world, &home, &gate);
@@ -194,9 +183,7 @@ fn a_shim_that_is_killed_later_is_a_lost_shim() {
 fn what_a_dead_shim_had_not_told_is_counted_behind_it() {
     for alive in ["supervisor", "nobody"] {
         let world = World::new();
-        let Some(home) = MemoryHome::new(&world) else {
-            skip!("{WITHOUT}");
-        };
+        let home = memory_home!(&world);
         let first = home.start(&world);
         let gate = world.gate("go");
         let task = with_a_child(&world, &home, &gate);
@@ -222,9 +209,7 @@ fn what_a_dead_shim_had_not_told_is_counted_behind_it() {
 #[test]
 fn the_next_supervisor_learns_of_a_kill_that_happened_while_nobody_was_there() {
     let world = World::new();
-    let Some(home) = MemoryHome::new(&world) else {
-        skip!("{WITHOUT}");
-    };
+    let home = memory_home!(&world);
     let first = home.start(&world);
     let gate = world.gate("go");
     let steps = ["mark:up", &gate.step(), "alloc:256"];
@@ -276,9 +261,7 @@ fn the_shim_is_not_the_next_victim_and_its_agent_is_as_likely_as_ever() {
 #[test]
 fn a_shim_that_the_kernel_picks_is_a_lost_shim() {
     let world = World::new();
-    let Some(home) = MemoryHome::new(&world) else {
-        skip!("{WITHOUT}");
-    };
+    let home = memory_home!(&world);
     let supervisor = home.start(&world);
     let gate = world.gate("go");
     let children = "spawn:session:16:alloc=4,forever";
@@ -307,9 +290,7 @@ fn a_shim_that_the_kernel_picks_is_a_lost_shim() {
 #[test]
 fn a_cgroup_for_the_memory_proves_that_the_tree_is_gone() {
     let world = World::new();
-    let Some(home) = MemoryHome::new(&world) else {
-        skip!("{WITHOUT}");
-    };
+    let home = memory_home!(&world);
     let _supervisor = home.start(&world);
     let steps = ["spawn:daemon:1:wipe-env,mark=wiped,forever", "forever"];
     let task = dispatch(&world, steps);
@@ -328,9 +309,7 @@ fn a_cgroup_for_the_memory_proves_that_the_tree_is_gone() {
 #[test]
 fn a_retry_keeps_the_limit_and_another_one_is_another_dispatch() {
     let world = World::new();
-    let Some(home) = MemoryHome::new(&world) else {
-        skip!("{WITHOUT}");
-    };
+    let home = memory_home!(&world);
     let first = home.start(&world);
     let run = |memory: &str| {
         let run = world.run().id("t1").key("k").option("--memory", memory);

@@ -56,7 +56,7 @@ fn a_shim_that_cannot_be_executed_is_a_failure_with_its_path() {
 fn a_fork_that_fails_is_a_failure_with_its_errno() {
     let world = World::new();
     let Some(home) = PidsHome::new(&world) else {
-        skip!("no cgroup of version 1 counts processes here, or no root");
+        skip!("no cgroup counts processes here, or no root");
     };
     let _supervisor = home.start(&world);
     let _threads = world.ctl(&["status"]).ok();

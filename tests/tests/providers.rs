@@ -89,12 +89,6 @@ echo '{"error":{"code":7,"text":"broken"}}'"#;
     let listed = world.ctl(&["list", "-a", "--json"]).ok().json();
     let tasks = listed["tasks"].as_array().map_or(0, Vec::len);
     assert_eq!(tasks, 4, "nothing follows");
-    // Nor does one whose session went on.
-    let went_on = "echo chat s-3 >&2; echo no such chat >&2; exit 1";
-    let task = ended(&world, "quiet", went_on);
-    assert_ended(&task, "failure", "failed", "observed");
-    assert_eq!(task["resumed"], json!("s-3"));
-    let _released = world.ctl(&["sessions", "release", KEY]).ok();
     // Gone, and it says so in colours.
     let gone = "printf '\\033[91mError: \\033[0mno such\\033[1m chat\\n' >&2; exit 1";
     let task = ended(&world, "quiet", gone);

@@ -1,10 +1,11 @@
 //! Retention: what goes, what stays, and that nothing brings it back.
 
 use std::fs;
+use std::sync::Arc;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tests::harness::{Bins, GENEROUS, World, own_user, wait_until};
+use tests::harness::{Bins, GENEROUS, Supervisor, World, own_user, wait_until};
 use tests::skip;
 
 /// An ended task, the only one, whose shim has left.
@@ -171,8 +172,72 @@ fn what_may_be_resumed_stays_and_the_rest_of_its_key_goes() {
     world.may_go(&[&second, &third]);
     let gone = world.prune(&["--older-than", "0s"]);
     assert_eq!(ids(&gone), [second.as_str(), third.as_str()], "{gone:#}");
+    // Its id is kept all the same (R6).
     let left = world.ctl(&["sessions", "--json"]).ok().json();
-    assert_eq!(left["sessions"], json!([]));
+    assert_eq!(left["sessions"][0]["state"], "quarantined", "{left:#}");
+    world.oracle().agents.clear();
+    world.check();
+}
+
+/// R6: what is quarantined is kept, whatever becomes of its task. The operator's word
+/// counts over a restart, and over a rebuild of the ledger.
+#[test]
+fn a_session_outlives_its_task_and_can_be_given_back() {
+    let world = World::new();
+    world.install_fake("claude");
+    let mut supervisor = world.start();
+    let talk = |steps: &str| {
+        let run = world.run().provider("claude").key("talk").steps([steps]);
+        world.ended(&run.detached().id)
+    };
+    let failed = talk("result:error:no");
+    assert_eq!(failed["status"], "failure", "{failed:#}");
+    let (id, session) = (failed["id"].as_str().expect("an id"), &failed["session_id"]);
+    world.may_go(&[id]);
+    assert_eq!(ids(&world.prune(&["--older-than", "0s"])), [id]);
+    let _unknown = world.ctl(&["why", id]).expect_code(3);
+    let row = |state: &str, reason: Value| {
+        for verb in [
+            &["sessions", "--json"][..],
+            &["sessions", "show", "talk", "--json"],
+        ] {
+            let all = world.ctl(verb).ok().json();
+            let row = &all["sessions"][0];
+            assert_eq!(
+                (&row["session_id"], &row["task_id"]),
+                (session, &failed["id"])
+            );
+            assert_eq!(
+                (&row["state"], &row["quarantine_reason"]),
+                (&json!(state), &reason)
+            );
+        }
+    };
+    row("quarantined", json!("failed"));
+    let again = |supervisor: Arc<Supervisor>, rebuild: bool| {
+        supervisor.kill();
+        if rebuild {
+            let mut recover = world.command(Bins::locate().supervisor());
+            recover.arg("recover");
+            let _rebuilt = world.finish(recover).ok();
+        }
+        world.start()
+    };
+    for rebuild in [false, true] {
+        supervisor = again(supervisor, rebuild);
+        row("quarantined", json!("failed"));
+    }
+    let _released = world.ctl(&["sessions", "release", "talk"]).ok();
+    for rebuild in [false, true] {
+        supervisor = again(supervisor, rebuild);
+        row("resumable", Value::Null);
+    }
+    let resumed = talk("hello");
+    assert_eq!(resumed["status"], "success", "{resumed:#}");
+    assert_eq!(&resumed["resumed"], session);
+    // A later round keeps the task that stands for it now.
+    let kept = world.prune(&["--older-than", "0s"]);
+    assert_eq!((&kept["count"], &kept["kept"]), (&json!(0), &json!(1)));
     world.oracle().agents.clear();
     world.check();
 }

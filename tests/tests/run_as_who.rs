@@ -131,6 +131,16 @@ fn a_conversation_is_not_resumed_as_another_user() {
             .as_str()
             .is_some_and(|hint| hint.contains("--as"))
     );
+    // Whose it is outlives its task.
+    let _quarantined = world.ctl(&["sessions", "quarantine", "k"]).ok();
+    let rows = world.ledger().tasks();
+    let ids: Vec<&str> = rows.iter().filter_map(|row| row.text("id")).collect();
+    world.may_go(&ids);
+    let _gone = world.prune(&["--older-than", "0s"]);
+    assert_eq!(world.ledger().tasks().len(), 0);
+    let _released = world.ctl(&["sessions", "release", "k"]).ok();
+    let refused = turn(&["--resume", "s-1"]).expect_code(4).error();
+    assert_eq!(refused["code"], "session_refused", "{refused}");
     let at_own_risk = turn(&["--resume", "s-1", "--unsafe-resume"]);
     assert_eq!(ended(at_own_risk)["resumed"], "s-1");
     world.check();

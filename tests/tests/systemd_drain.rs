@@ -331,3 +331,31 @@ fn when_the_machine_goes_down_the_drain_comes_first() {
     let left = fs::read_dir(guest.share().join("state/tasks")).expect("the folder is there");
     assert_eq!(left.count(), 2);
 }
+
+/// Bug: a unit that stops already hears nothing more, and the machine waited for the
+/// rest of the drain.
+#[test]
+fn a_machine_that_goes_down_does_not_wait_for_a_drain_under_way() {
+    if let Some(why) = Guest::impossible() {
+        tests::skip!("{why}");
+    }
+    let config = "[shutdown]\ndrain_ms = 3600000";
+    let unit = "ExecStart=\nExecStart=/usr/local/bin/agent-supervisor --system --state-dir /host/state\n\
+         TimeoutStopSec=infinity";
+    let guest = Guest::boot(&prepared(config, unit));
+    guest.sh("mkdir -m 0700 /host/state");
+    guest.ok(&["systemctl", "start", UNIT]);
+    let ctl = "AGENT_SUPERVISOR_STATE_DIR=/host/state agentctl";
+    guest.sh(&format!("{ctl} run -d --id patient -- fake_agent forever"));
+    guest.ok(&["systemctl", "stop", "--no-block", UNIT]);
+    guest.sh(&format!(
+        "until {ctl} status | grep -q draining; do :; done"
+    ));
+    guest.power_off();
+    let ledger = Ledger::new(guest.share().join("state/ledger.sqlite3"));
+    let row = ledger.task("patient").expect("its row");
+    let seen = ["status", "archive_reason", "archive_basis"].map(|name| row.text(name));
+    // The drain's own reason came first, and stays.
+    let expected = ["interrupted", "hub_shutdown", "declared"].map(Some);
+    assert_eq!(seen, expected, "{row:?}");
+}

@@ -107,7 +107,11 @@ fn a_shim_that_stands_still_before_its_claim_never_starts_anything() {
     paused.go();
     let _task = world.acknowledge(&dispatch.output());
     let ended = world.ended(&id);
-    assert_ended(&ended, "interrupted", "spawn_failed", "inferred");
+    assert_ended(&ended, "cancelled", "user", "declared");
+    assert_eq!(
+        ended["intents"][0]["signalled_by"], "supervisor",
+        "{ended:#}"
+    );
     assert_eq!(records.processes(), []);
     world.check();
 }

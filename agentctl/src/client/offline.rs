@@ -1,10 +1,12 @@
 //! Reading the ledger where no supervisor runs: `agent-supervisor offline`
 //! speaks the control protocol on its descriptor 0 and cannot write.
 
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 
 use protocol::control::{Request, Response};
 
@@ -14,6 +16,9 @@ use crate::errors::CliError;
 use crate::place::Place;
 use crate::render::out;
 use crate::start::supervisor_binary;
+
+/// A command that asks twice says it once.
+static SAID: Once = Once::new();
 
 /// A helper process and the connection to it.
 #[derive(Debug)]
@@ -42,7 +47,7 @@ impl Offline {
             (None, Request::Providers(_)) if !places.is_empty() => &places[0],
             (None, _) => return Err(no_ledger(absence)),
         };
-        say_why(absence);
+        SAID.call_once(|| say_why(absence));
         Self::spawn(place, request)
     }
 
@@ -55,6 +60,7 @@ impl Offline {
             .args(place.flags())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
+            .stderr(stderr())
             .spawn()
             .map_err(|error| CliError::io(format!("start {}", binary.display()), error))?;
         match Connection::open(ours, request) {
@@ -71,10 +77,7 @@ impl Offline {
         match self.connection.answer() {
             Ok(Response::Error(body)) => Err(CliError::Refused(body)),
             Ok(answer) => Ok(answer),
-            Err(ConnectionError::Lost(_)) => Err(CliError::Unreachable {
-                message: "no supervisor answers, and its ledger could not be read".into(),
-                hint: Some("the lines above say why".into()),
-            }),
+            Err(ConnectionError::Lost(_)) => Err(not_read(&mut self.child)),
             Err(error) => Err(CliError::Misunderstood(error.into())),
         }
     }
@@ -104,19 +107,46 @@ fn say_why(absence: Trouble) {
             )
         }
     };
-    out::say(&format!("agentctl: {why}"));
+    out::note(&format!("agentctl: {why}"));
 }
 
 fn unreadable(mut child: Child, error: ConnectionError) -> CliError {
+    let lost = not_read(&mut child);
     let _ended = child.wait();
     match error {
-        ConnectionError::Lost(_) => CliError::Unreachable {
-            message: "no supervisor answers, and its ledger could not be read".into(),
-            hint: Some("the lines above say why".into()),
-        },
+        ConnectionError::Lost(_) => lost,
         ConnectionError::Hello(_) | ConnectionError::Codec(_) => {
             CliError::Misunderstood(error.into())
         }
+    }
+}
+
+/// Where programs read, its words go into the error.
+fn stderr() -> Stdio {
+    if out::holds_notes() {
+        Stdio::piped()
+    } else {
+        Stdio::inherit()
+    }
+}
+
+/// The helper has gone without an answer, and has said why.
+fn not_read(child: &mut Child) -> CliError {
+    let message = "no supervisor answers, and its ledger could not be read";
+    let Some(mut stderr) = child.stderr.take() else {
+        return CliError::Unreachable {
+            message: message.into(),
+            hint: Some("the lines above say why".into()),
+        };
+    };
+    let mut said = Vec::new();
+    // What cannot be read is not told.
+    let _whole = stderr.read_to_end(&mut said);
+    let said = String::from_utf8_lossy(&said);
+    let said = said.trim().trim_start_matches("agent-supervisor: ");
+    CliError::Unreachable {
+        message: format!("{message}: {said}"),
+        hint: None,
     }
 }
 

@@ -70,12 +70,18 @@ fn list(cx: &Context) -> Result<Code, CliError> {
     let Response::Providers(providers) = answer else {
         return Err(CliError::wrong_answer());
     };
+    let unused = unused(&client);
     match cx.format {
-        Format::Json => out::json(&json!({ "providers": json::value(&providers)? }))?,
-        Format::Text => out::text(&service::providers(&providers, Screen::stdout()))?,
-    }
-    for problem in unused(&client) {
-        out::say(&format!("agentctl: {}", clean(&problem)));
+        Format::Json => out::json(&json!({
+            "providers": json::value(&providers)?,
+            "unused": unused,
+        }))?,
+        Format::Text => {
+            out::text(&service::providers(&providers, Screen::stdout()))?;
+            for problem in unused {
+                out::say(&format!("agentctl: {}", clean(&problem)));
+            }
+        }
     }
     Ok(Code::OK)
 }
@@ -83,7 +89,7 @@ fn list(cx: &Context) -> Result<Code, CliError> {
 /// Files that are not used, and why; none where nobody can tell (an older
 /// supervisor does not know the question).
 pub(super) fn unused(client: &Client) -> Vec<String> {
-    let answer = client.ask(&Request::Providers(ProvidersRequest::Unused));
+    let answer = client.ask_or_read(&Request::Providers(ProvidersRequest::Unused));
     answer.and_then(problems_in).unwrap_or_default()
 }
 

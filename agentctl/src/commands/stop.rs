@@ -1,7 +1,7 @@
 //! `stop-session ID…`: stop with an intent, and prove it.
 
-use protocol::control::{ErrorBody, ErrorCode, Request, Response, StopRequest};
-use protocol::json::{StopGoal, is_pending};
+use protocol::control::{ErrorBody, ErrorCode, ListFilter, Request, Response, StopRequest};
+use protocol::json::{OnDisk, StopGoal, is_pending};
 use protocol::view::StopResult;
 use protocol::vocab::StopOutcome;
 use protocol::{ArchiveReason, StopReason};
@@ -81,17 +81,12 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
         failed,
         record,
     } = stop(&client, request)?;
-    match (cx.format, record) {
-        (Format::Json, OnDisk::Yes) => out::json(&json::stopped(&results, goal)?)?,
-        (Format::Json, OnDisk::NotYet) => {
-            let mut object = json::stopped(&results, goal)?;
-            object["not_durable"] = true.into();
-            out::json(&object)?;
-        }
-        (Format::Text, _) if results.is_empty() && failed.is_empty() => {
+    match cx.format {
+        Format::Json => out::json(&json::stopped(&results, goal, record)?)?,
+        Format::Text if results.is_empty() && failed.is_empty() => {
             out::say("agentctl: nothing to stop");
         }
-        (Format::Text, _) => {
+        Format::Text => {
             let lines = results.iter().map(|result| service::stopped(result, goal));
             out::text(&lines.collect::<String>())?;
             if results.iter().any(|result| !result.survivors.is_empty()) {
@@ -117,7 +112,7 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
         let error = CliError::Refused(error);
         out::say(
             match cx.format {
-                Format::Json => error.json(),
+                Format::Json => error.json(&[]),
                 Format::Text => error.text(),
             }
             .trim_end(),
@@ -139,19 +134,13 @@ struct Answered {
     record: OnDisk,
 }
 
-/// Is it in the ledger?
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum OnDisk {
-    Yes,
-    NotYet,
-}
-
 /// A stop may be repeated over a lost connection only where it would mean the
-/// same tasks again: names are made ids first, and `--all` is asked once.
+/// same tasks again: names are made ids first, and `--all` is repeated for those that
+/// lived before.
 fn stop(client: &Client, mut request: StopRequest) -> Result<Answered, CliError> {
     let mut unknown = Vec::new();
     let mut ids = Vec::new();
-    for name in request.ids {
+    for name in std::mem::take(&mut request.ids) {
         match naming::pin_one(client, &name) {
             Ok(id) => ids.push(id),
             // All are tried, whatever is wrong with one.
@@ -166,15 +155,25 @@ fn stop(client: &Client, mut request: StopRequest) -> Result<Answered, CliError>
             record: OnDisk::Yes,
         });
     }
-    let repeatable = !request.all;
+    if request.all {
+        ids.extend(live(client)?);
+    }
     let hint = format!("agentctl wait {}", ids.join(" "));
-    request.ids = ids;
-    let request = Request::Stop(request);
+    let again = Request::Stop(StopRequest {
+        ids: ids.clone(),
+        all: false,
+        ..request.clone()
+    });
+    let nobody = ids.is_empty();
+    request.ids = if request.all { Vec::new() } else { ids };
+    let mut next = Request::Stop(request);
     let mut answered = persist(Start::MustBeThere, hint.trim_end(), || {
-        let answer = client.try_ask(&request).map_err(|trouble| match trouble {
-            Trouble::Lost(_) if !repeatable => Trouble::Fatal(unanswered(trouble)),
+        let answer = client.try_ask(&next).map_err(|trouble| match trouble {
+            Trouble::Lost(_) if nobody => Trouble::Fatal(unanswered(trouble)),
             Trouble::Lost(_) | Trouble::Absent { .. } | Trouble::Fatal(_) => trouble,
-        })?;
+        });
+        next = again.clone();
+        let answer = answer?;
         let record = if matches!(answer, Response::StoppedFromMemory { .. }) {
             OnDisk::NotYet
         } else {
@@ -194,6 +193,14 @@ fn stop(client: &Client, mut request: StopRequest) -> Result<Answered, CliError>
     unknown.append(&mut answered.failed);
     answered.failed = unknown;
     Ok(answered)
+}
+
+/// The ids of all live and queued tasks.
+fn live(client: &Client) -> Result<Vec<String>, CliError> {
+    let Response::Tasks(tasks) = client.ask(&Request::List(ListFilter::default()))? else {
+        return Err(CliError::wrong_answer());
+    };
+    Ok(tasks.iter().map(|task| task.id.to_string()).collect())
 }
 
 fn unanswered(lost: Trouble) -> CliError {

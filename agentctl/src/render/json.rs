@@ -1,7 +1,7 @@
 //! The documented JSON shapes (CONTRACT §2), with an error that we can tell.
 
 use protocol::control::ErrorBody;
-use protocol::json::StopGoal;
+use protocol::json::{OnDisk, StopGoal};
 use protocol::view::{StatusView, StopResult, TaskDetail};
 use serde::Serialize;
 use serde_json::Value;
@@ -38,8 +38,12 @@ pub(crate) fn status(view: &StatusView, refusing: Option<&ErrorBody>) -> Result<
 ///
 /// # Errors
 /// See [`value`].
-pub(crate) fn stopped(results: &[StopResult], goal: StopGoal) -> Result<Value, CliError> {
-    protocol::json::stopped(results, goal).map_err(misunderstood)
+pub(crate) fn stopped(
+    results: &[StopResult],
+    goal: StopGoal,
+    on_disk: OnDisk,
+) -> Result<Value, CliError> {
+    protocol::json::stopped(results, goal, on_disk).map_err(misunderstood)
 }
 
 fn misunderstood(error: serde_json::Error) -> CliError {

@@ -121,6 +121,39 @@ fn a_helper_that_fails_is_told() {
     );
 }
 
+/// For programs: nothing but the object, with everything that there was to say.
+#[test]
+fn with_json_an_error_stands_alone_on_stderr() {
+    let home = Home::new();
+    fs::create_dir_all(home.state_dir()).expect("a writable home");
+    fs::write(home.state_dir().join("ledger.sqlite3"), "").expect("a writable home");
+    let error = |script: &str, words: &[&str]| -> serde_json::Value {
+        let mut command = home.agentctl(words);
+        command.env("AGENT_SUPERVISOR_BIN", home.script(script));
+        let output = command.output().expect("the binary starts");
+        assert_eq!(code(&output), 5, "{}", stderr(&output));
+        let told: serde_json::Value = serde_json::from_str(&stderr(&output)).expect("one object");
+        told["error"].clone()
+    };
+    let list = error(
+        "echo 'agent-supervisor: the ledger is newer' >&2; exit 4",
+        &["list", "--json"],
+    );
+    assert_eq!(
+        list["message"],
+        "no supervisor answers, and its ledger could not be read: the ledger is newer"
+    );
+    let reading = "agentctl: no supervisor is running; reading the ledger read-only";
+    assert_eq!(list["notes"], serde_json::json!([reading]));
+    let run = error(
+        "echo 'half a word' >&2; echo 'ERROR config: unknown key max_task'; exit 2",
+        &["run", "--json", "--", "true"],
+    );
+    let message = run["message"].as_str().expect("words");
+    assert!(message.contains("unknown key max_task"), "{message}");
+    assert_eq!(run["notes"], serde_json::Value::Null);
+}
+
 /// A test only where another one starts it: a supervisor that was started in the background.
 #[test]
 fn play_supervisor() {

@@ -278,13 +278,49 @@ fn a_stop_by_a_name_goes_on_for_the_same_task() {
     assert!(matches!(second.next(), Request::Stop(stop) if stop.ids == [ID]));
 }
 
-/// What is alive then may be other tasks.
+/// What is alive then may be other tasks: what is asked again is those that lived.
 #[test]
-fn a_stop_of_all_is_never_sent_twice() {
+fn a_stop_of_all_goes_on_for_those_that_lived() {
     let home = Home::new();
-    let first = silent(&home);
+    let (stopping, was_asked) = mpsc::channel();
+    let first = Server::start(&home, move |request, peer| match request {
+        Request::List(_) => peer.send(&Response::Tasks(vec![running(ID)])),
+        Request::Stop(stop) => {
+            assert!(stop.all && stop.ids.is_empty(), "{stop:?}");
+            stopping.send(()).expect("the test waits");
+            peer.until_hung_up();
+        }
+        other => panic!("unexpected {other:?}"),
+    });
     let child = spawn(&home, &["stop", "--all"]);
-    assert!(matches!(first.next(), Request::Stop(_)));
+    was_asked.recv().expect("it was asked to stop");
+    drop(first);
+    let second = Server::start(&home, |_, peer| {
+        peer.send(&Response::Stopped {
+            results: vec![],
+            failed: vec![],
+        });
+    });
+    let output = child.wait_with_output().expect("our child");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(matches!(second.next(), Request::Stop(stop) if !stop.all && stop.ids == [ID]));
+}
+
+/// Nobody is known to whom it could be repeated.
+#[test]
+fn a_stop_of_all_of_nobody_is_not_sent_twice() {
+    let home = Home::new();
+    let (stopping, was_asked) = mpsc::channel();
+    let first = Server::start(&home, move |request, peer| match request {
+        Request::List(_) => peer.send(&Response::Tasks(vec![])),
+        Request::Stop(_) => {
+            stopping.send(()).expect("the test waits");
+            peer.until_hung_up();
+        }
+        other => panic!("unexpected {other:?}"),
+    });
+    let child = spawn(&home, &["stop", "--all"]);
+    was_asked.recv().expect("it was asked to stop");
     drop(first);
     let second = silent(&home);
     let output = child.wait_with_output().expect("our child");

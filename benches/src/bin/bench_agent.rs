@@ -16,8 +16,8 @@
 //!     plays a container runtime for a peer: starts one that holds at the socket
 //!     that DIR/crew names (without that file one that ends at once), and writes its pid
 //! ```
-//! Arrival: the clock (u64 ns) and the pid (i32); each later time is a u64; all
-//! little endian. Nothing is caught: a TERM ends it at once.
+//! It arrives with the clock (ns); that and each later time is a u64, little endian.
+//! Nothing is caught: a TERM ends it at once.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -61,10 +61,7 @@ fn now_ns() -> u64 {
 
 fn arrive(socket: &str, started: u64) -> io::Result<UnixStream> {
     let mut stream = UnixStream::connect(socket)?;
-    let mut message = [0; 12];
-    message[..8].copy_from_slice(&started.to_le_bytes());
-    message[8..].copy_from_slice(&std::process::id().to_le_bytes());
-    stream.write_all(&message)?;
+    stream.write_all(&started.to_le_bytes())?;
     Ok(stream)
 }
 

@@ -8,6 +8,7 @@ mod list;
 mod output;
 mod peers;
 mod recovery;
+mod subscribers;
 mod throughput;
 mod tree;
 mod wedged;
@@ -105,6 +106,7 @@ const GROUPS: &[(&str, Measurement)] = &[
     ("latency", latency::measure),
     ("throughput", throughput::measure),
     ("memory", crowd::measure),
+    ("subscribers", subscribers::measure),
     ("recovery", recovery::measure),
     ("wedged", wedged::measure),
     ("tree", tree::measure),

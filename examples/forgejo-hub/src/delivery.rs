@@ -46,7 +46,9 @@ struct IssueForm {
     title: String,
     #[serde(default)]
     body: String,
-    // Null where there is none.
+    // Null where there is none. Without it nobody would know: a task would be stopped for
+    // a field that another program left out.
+    #[serde(deserialize_with = "Option::deserialize")]
     assignees: Option<Vec<Account>>,
     // Pull requests are issues, too, and have this.
     pull_request: Option<serde_json::Value>,
@@ -62,14 +64,22 @@ struct Account {
     login: String,
 }
 
+/// Where a signature stands, and what stands before it.
+const SIGNATURES: [(&str, &[u8]); 3] = [
+    ("x-forgejo-signature", b""),
+    ("x-gitea-signature", b""),
+    ("x-hub-signature-256", b"sha256="),
+];
+
 /// Is the body from who knows the secret? Over the bytes as they came, and in a
 /// time that does not depend on where they differ.
 pub(crate) fn is_signed(headers: &HeaderMap, secret: &[u8], body: &[u8]) -> bool {
-    // Both have the same value where both are sent.
-    let signature = headers
-        .get("x-forgejo-signature")
-        .or_else(|| headers.get("x-gitea-signature"));
-    let Some(signature) = signature.and_then(|value| bytes_of(value.as_bytes())) else {
+    // All of them have the same value where several are sent; the first one counts.
+    let signature = SIGNATURES
+        .iter()
+        .find_map(|(name, before)| Some((headers.get(*name)?.as_bytes(), *before)));
+    let signature = signature.and_then(|(value, before)| value.strip_prefix(before));
+    let Some(signature) = signature.and_then(bytes_of) else {
         return false;
     };
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
@@ -108,7 +118,10 @@ pub(crate) fn read(
     Ok(Some(Delivery {
         id: id.to_owned(),
         // The payload does not say who was added or removed, only who is there.
-        assigned: assignees.iter().any(|account| account.login == agent),
+        assigned: assignees
+            .iter()
+            // Forgejo has no two accounts that differ in this alone.
+            .any(|account| account.login.eq_ignore_ascii_case(agent)),
         issue: Issue {
             repo: payload.repository.full_name,
             number: payload.issue.number,
@@ -164,6 +177,16 @@ mod tests {
             }
         }
         assert!(!is_signed(&HeaderMap::new(), secret, body));
+        let hub =
+            |value: &str| is_signed(&headers(&[("x-hub-signature-256", value)]), secret, body);
+        assert!(hub(&format!("sha256={good}")));
+        for bad in [
+            good.to_owned(),
+            format!("sha1={good}"),
+            "sha256=".to_owned(),
+        ] {
+            assert!(!hub(&bad), "{bad}");
+        }
         let both = [("x-forgejo-signature", "00"), ("x-gitea-signature", good)];
         assert!(
             !is_signed(&headers(&both), secret, body),
@@ -191,6 +214,96 @@ mod tests {
         assert!(!unassigned.expect("for us").assigned);
         assert_eq!(read(include_str!("../tests/deliveries/opened.json")), None);
     }
+
+    /// The recorded assignment with something else in it.
+    fn changed(change: impl Fn(&mut serde_json::Value)) -> Result<Option<Delivery>, String> {
+        let text = include_str!("../tests/deliveries/assigned.json");
+        let mut body = serde_json::from_str(text).expect("JSON");
+        change(&mut body);
+        let issues = [("x-gitea-event", "issues"), ("x-gitea-delivery", "a")];
+        read(&headers(&issues), body.to_string().as_bytes(), "dev")
+    }
+
+    fn is_assigned(change: impl Fn(&mut serde_json::Value)) -> bool {
+        changed(change).expect("read").expect("for us").assigned
+    }
+
+    #[test]
+    fn what_forgejo_may_send_is_understood() {
+        let account = |login: &str| serde_json::json!({ "login": login });
+        assert!(is_assigned(|body| {
+            body["issue"]["assignees"] = serde_json::json!([account("other"), account("dev")]);
+            body["issue"]["assignee"] = account("other");
+        }));
+        assert!(is_assigned(
+            |body| body["issue"]["assignees"][0] = account("Dev")
+        ));
+        // Taken away from the agent, and still another's.
+        assert!(!is_assigned(|body| {
+            body["action"] = "unassigned".into();
+            body["issue"]["assignees"] = serde_json::json!([account("other")]);
+        }));
+        assert!(!is_assigned(
+            |body| body["issue"]["assignees"] = serde_json::json!([])
+        ));
+        // Of another version: fields that are new, and some that were not there yet.
+        assert!(is_assigned(|body| {
+            body["new"] = serde_json::json!({"in": ["a", "version"]});
+            for old in ["pin_order", "assets", "is_locked"] {
+                body["issue"].as_object_mut().expect("one").remove(old);
+            }
+        }));
+        let title = "<script>alert(1)</script> &amp; \u{202e}\n{body}";
+        let read = changed(|body| body["issue"]["title"] = title.into());
+        assert_eq!(read.expect("read").expect("for us").issue.title, title);
+        // A pull request has an event of its own, and would be an issue with this in it.
+        let pull = serde_json::json!({"merged": false, "merged_at": null, "draft": false});
+        let pull = changed(|body| body["issue"]["pull_request"] = pull.clone());
+        assert_eq!(pull, Ok(None));
+        let event = [
+            ("x-forgejo-event", "pull_request"),
+            ("x-forgejo-delivery", "a"),
+        ];
+        let body = br#"{"action":"assigned","number":2,"pull_request":{"assignees":null}}"#;
+        assert_eq!(super::read(&headers(&event), body, "dev"), Ok(None));
+    }
+
+    #[test]
+    fn what_could_mean_another_thing_is_an_error() {
+        for (what, change) in [
+            (
+                "assignees",
+                (|issue| drop(issue.remove("assignees"))) as fn(&mut Fields),
+            ),
+            ("number", |issue| drop(issue.remove("number"))),
+            ("1104", |issue| {
+                drop(issue.insert("number".into(), "1104".into()))
+            }),
+            ("a sequence", |issue| {
+                drop(issue.insert("assignees".into(), "dev".into()))
+            }),
+            ("login", |issue| {
+                drop(issue.insert("assignees".into(), serde_json::json!([{"id": 7}])));
+            }),
+        ] {
+            let refused = changed(|body| change(body["issue"].as_object_mut().expect("one")));
+            assert!(
+                refused.as_ref().is_err_and(|why| why.contains(what)),
+                "{refused:?}"
+            );
+        }
+        for missing in ["repository", "sender", "action"] {
+            let refused = changed(|body| {
+                body.as_object_mut().expect("one").remove(missing);
+            });
+            assert!(
+                refused.as_ref().is_err_and(|why| why.contains(missing)),
+                "{refused:?}"
+            );
+        }
+    }
+
+    type Fields = serde_json::Map<String, serde_json::Value>;
 
     #[test]
     fn what_cannot_be_used_is_said() {

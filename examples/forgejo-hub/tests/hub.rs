@@ -169,6 +169,14 @@ fn only_what_forgejo_signed_is_taken() {
         forge.with_secret("another").deliver("assigned", &first).0,
         403
     );
+    let pull = forge.send_signed(
+        r#"{"action":"assigned","number":2}"#,
+        "pull_request",
+        &first,
+    );
+    assert_eq!(pull, (200, "nothing to do\n".into()));
+    let huge = format!("{{\"action\":\"{}\"}}", "x".repeat(5 << 20));
+    assert_eq!(forge.send_signed(&huge, "issues", &first).0, 413);
     assert_eq!(forge.ask("GET", "/webhook", "", &[]).0, 405);
     assert_eq!(forge.ask("POST", "/", "{}", &[]).0, 404);
     assert_eq!(hub.state(), Value::Null, "nothing was written");

@@ -2,14 +2,16 @@
 //! ledger where the supervisor signals), precedes the signal, or, where nothing
 //! was signalled, the end; and nothing showed before the signal that the agent had
 //! ended by itself, or was ended by somebody else. A task that waits is ended by
-//! the intent itself.
+//! the intent itself, and so is one whose start was called off under it.
 
 use alloc::format;
 
 use protocol::vocab::SignalledBy;
 use protocol::{ArchiveReason, Basis};
 
-use super::{Violation, ending, never_left_the_queue, never_ran, position, violation};
+use super::{
+    Violation, ending, never_claimed, never_left_the_queue, never_ran, position, violation,
+};
 use crate::event::{Event, EventBody};
 
 /// The basis of the end is `declared` exactly where the events declare it.
@@ -72,8 +74,11 @@ fn declaring_intent(events: &[Event]) -> Option<(u64, ArchiveReason)> {
         }
     };
     let overruled = position(events, |body| by_supervisor(body).is_some());
-    let under_it = position(events, |body| by_supervisor(body) == Some(Some(id)));
-    // Where the supervisor signals, the ledger is the journal.
+    let called_off = |body: &EventBody| matches!(body, EventBody::NeverStarted { intent_id, .. } if *intent_id == Some(id));
+    let under_it = position(events, |body| {
+        by_supervisor(body) == Some(Some(id)) || called_off(body)
+    });
+    // Where the supervisor signals, or calls the start off, the ledger is the journal.
     let journalled = match (in_journal, under_it) {
         (Some(journalled), Some(under_it)) => journalled.min(under_it),
         (journalled, under_it) => journalled.or(under_it)?,
@@ -97,8 +102,9 @@ fn declaring_intent(events: &[Event]) -> Option<(u64, ArchiveReason)> {
     });
     let shim_signalled = position(events, |body| matches!(body, EventBody::SignalSeen { .. }));
     let ran = !never_ran(events);
+    let kept_from_it = never_claimed(events) && under_it.is_some();
     let until_signal = signalled.unwrap_or(usize::MAX);
-    let declares = ran
+    let declares = (ran || kept_from_it)
         && !superseded
         && own_end.is_none_or(|at| at > until_signal && at > journalled)
         && shim_signalled.is_none_or(|at| at > journalled);

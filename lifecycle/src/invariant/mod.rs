@@ -122,6 +122,20 @@ fn never_left_the_queue(events: &[Event]) -> bool {
     queued.is_some() && admitted.is_none()
 }
 
+/// The supervisor told first that it never starts.
+fn never_claimed(events: &[Event]) -> bool {
+    let told = events.iter().find(|event| {
+        matches!(
+            event.body,
+            EventBody::Started { .. }
+                | EventBody::SpawnFailed { .. }
+                | EventBody::NeverStarted { .. }
+                | EventBody::StartRefused { .. }
+        )
+    });
+    told.is_some_and(|event| matches!(event.body, EventBody::NeverStarted { .. }))
+}
+
 /// Its agent failed to start, or never did. The first report counts.
 fn never_ran(events: &[Event]) -> bool {
     let started = position(events, |body| matches!(body, EventBody::Started { .. }));

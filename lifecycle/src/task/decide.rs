@@ -68,6 +68,7 @@ fn after_the_end(input: Input) -> Effects {
             | Fact::Progress(_)
             | Fact::ShimGone
             | Fact::NeverStarted { .. }
+            | Fact::StartCalledOff { .. }
             | Fact::StartFailed { .. }
             | Fact::TreeSwept(_)
             | Fact::TreeUnproven { .. }
@@ -97,10 +98,10 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
         Fact::LinkDown | Fact::StartRefused { .. } => Effects::default(),
         Fact::Progress(report) => stop::budget_used_up(task, &report.usage, now),
         Fact::ShimGone => finish::shim_gone(task, presence, now),
-        Fact::NeverStarted { detail } => {
-            let why = detail.clone();
-            let body = EventBody::NeverStarted { detail };
-            finish::not_started(task, presence, (body, &why), now)
+        Fact::NeverStarted { detail } => finish::never_started(task, presence, (detail, None), now),
+        Fact::StartCalledOff { detail } => {
+            let under = task.intents.first().map(|intent| intent.id);
+            finish::never_started(task, presence, (detail, under), now)
         }
         Fact::StartFailed { stage, errno, path } => {
             let why = path.clone();

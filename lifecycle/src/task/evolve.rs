@@ -125,9 +125,12 @@ fn began(task: &mut Task, event: &Event) {
             errno: *errno,
             path: path.clone(),
         };
-    } else if let EventBody::NeverStarted { detail } = &event.body {
+    } else if let EventBody::NeverStarted { detail, intent_id } = &event.body {
         let detail = detail.clone();
         task.start = Start::Never { at, detail };
+        if let Some(id) = intent_id {
+            declared_by_ledger(task, *id);
+        }
     }
 }
 
@@ -287,8 +290,8 @@ fn signalled(task: &mut Task, intent_id: Option<u64>, at: Timestamp, by: Signall
     }
 }
 
-/// The supervisor signals: its intent is the cause, journalled by the shim or
-/// not, unless something else was before it.
+/// The supervisor signals, or calls the start off: its intent is the cause,
+/// journalled by the shim or not, unless something else was before it.
 fn declared_by_ledger(task: &mut Task, id: u64) {
     let by_itself = task.superseded.is_some() || task.exited.is_some() || task.result.is_some();
     let known = task.intent(id).is_some_and(|intent| !intent.joined);

@@ -91,6 +91,18 @@ pub(super) fn not_started(
     with_conclusion(task, presence, task.event(now.at, body))
 }
 
+/// No shim starts it: that is found, or decided under this intent.
+pub(super) fn never_started(
+    task: &Task,
+    presence: &Presence,
+    (detail, intent_id): (String, Option<u64>),
+    now: Now,
+) -> Effects {
+    let why = detail.clone();
+    let body = EventBody::NeverStarted { detail, intent_id };
+    not_started(task, presence, (body, &why), now)
+}
+
 /// What a dead shim left was looked for. A sweep beside a shim that is not
 /// known to be dead ends nothing: the shim will tell the end, or die.
 pub(super) fn tree_swept(

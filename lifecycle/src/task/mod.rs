@@ -14,6 +14,7 @@ pub use decide::decide;
 pub(crate) use decide::initial_timers;
 pub use evolve::evolve;
 pub use presence::Presence;
+pub use silence::ANSWER_MS;
 
 use alloc::string::String;
 use alloc::vec::Vec;

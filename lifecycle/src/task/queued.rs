@@ -53,6 +53,7 @@ pub(super) fn decide(task: &Task, presence: &Presence, input: Input, now: Now) -
             | Fact::Progress(_)
             | Fact::ShimGone
             | Fact::NeverStarted { .. }
+            | Fact::StartCalledOff { .. }
             | Fact::StartFailed { .. }
             | Fact::TreeSwept(_)
             | Fact::HostRebooted { .. }

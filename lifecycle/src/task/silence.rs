@@ -24,7 +24,7 @@ use crate::timer::Timer;
 
 /// How long a shim may take to acknowledge a stop, in ms. A shim that can run
 /// needs less than one.
-pub(super) const ANSWER_MS: u64 = 2_000;
+pub const ANSWER_MS: u64 = 2_000;
 
 /// What a shim that was acknowledging takes between TERM and KILL for what
 /// outlives its leader, in ms.

@@ -148,6 +148,7 @@ pub(crate) fn row(id: &str, totals: Usage) -> SessionRow {
         quarantine_reason: None,
         last_used_at: at(-1000),
         totals,
+        without_task: None,
     }
 }
 

@@ -31,10 +31,10 @@ pub(super) const RULES: [Rule; 15] = [
         case.start == "failed"
     }),
     (ArchiveReason::SpawnFailed, Basis::Inferred, |case| {
-        case.start == "never"
+        case.start == "never" && case.cause != "intent"
     }),
     (ArchiveReason::User, Basis::Declared, |case| {
-        case.may_have_run() && case.cause == "intent"
+        (case.may_have_run() || case.start == "never") && case.cause == "intent"
     }),
     (ArchiveReason::ExternalSignal, Basis::Observed, |case| {
         case.may_have_run() && case.cause == "signal at the shim"

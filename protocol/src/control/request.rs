@@ -74,6 +74,8 @@ pub enum RunOption {
     MaxCost(u64),
     /// The agent runs as this user of the machine: a name, or a number.
     As(String),
+    /// The prompt is left out where the provider takes none.
+    PromptIfTaken,
 }
 
 /// What follows when the provider does not know the session that a task was to
@@ -235,6 +237,13 @@ pub enum KeepAct {
         name: String,
         /// Refused if the row has another version by now.
         if_version: Option<u64>,
+    },
+    /// The same where several versions will do.
+    RenameIfOneOf {
+        /// The name.
+        name: String,
+        /// Refused if the row has none of these by now; of none at all, always.
+        versions: Vec<u64>,
     },
 }
 

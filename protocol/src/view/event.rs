@@ -9,6 +9,9 @@ use crate::{TaskId, Timestamp};
 /// The type of the notice that a subscriber missed events.
 pub const GAP_EVENT: &str = "gap";
 
+/// The type of the event that says what an agent is doing. It is never stored.
+pub const PROGRESS_EVENT: &str = "task.progress";
+
 /// One event. As NDJSON the fields of `payload` stand beside the others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventView {

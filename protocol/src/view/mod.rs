@@ -8,7 +8,7 @@ mod service;
 mod session;
 mod task;
 
-pub use event::{EventView, GAP_EVENT};
+pub use event::{EventView, GAP_EVENT, PROGRESS_EVENT};
 pub use orphan::{FoundBy, OrphanView, OrphansView};
 pub use prune::{PruneView, PrunedTask};
 pub use service::{

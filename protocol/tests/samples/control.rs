@@ -205,6 +205,13 @@ fn keep_ones() -> Vec<Named<Request>> {
         ("unarchive", keep(KeepAct::Unarchive)),
         ("rename", keep(rename(None))),
         ("rename_if", keep(rename(Some(7)))),
+        (
+            "rename_if_one_of",
+            keep(KeepAct::RenameIfOneOf {
+                name: "n".into(),
+                versions: vec![7, 300],
+            }),
+        ),
         ("retry", again(Again::Retry)),
         ("reopen", again(Again::Reopen)),
         ("run_in_container", with(RunOption::Container("c".into()))),
@@ -220,6 +227,7 @@ fn keep_ones() -> Vec<Named<Request>> {
         ("run_on_a_budget", with(RunOption::MaxCost(1_500_000))),
         ("run_with", with(RunOption::Replace)),
         ("run_as", with(RunOption::As("nobody".into()))),
+        ("run_with_a_spare_prompt", with(RunOption::PromptIfTaken)),
     ]
 }
 

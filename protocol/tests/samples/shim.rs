@@ -108,25 +108,6 @@ fn scan_in_pieces() -> ScanSpec {
     }
 }
 
-/// A test that was appended.
-fn scan_numbers() -> ScanSpec {
-    ScanSpec {
-        format: ScanFormat::JsonLines,
-        rules: vec![ScanRule {
-            when: vec![Condition {
-                path: vec!["status".into()],
-                test: Test::AtLeast(500.0),
-            }],
-            take: vec![],
-            is_result: false,
-            success_when: vec![],
-            error: Some(ProviderError::Transient),
-        }],
-        patterns: vec![],
-        promises_result: false,
-    }
-}
-
 pub(crate) fn start() -> Start {
     Start {
         task_id: task_id("t-1"),
@@ -158,10 +139,9 @@ pub(crate) fn to_shim() -> Vec<Named<ToShim>> {
         scan: scan_in_pieces(),
         ..start()
     };
-    let numbers = Start {
-        scan: scan_numbers(),
-        ..start()
-    };
+    // A test that was appended.
+    let mut numbers = start();
+    numbers.scan.rules[0].when[0].test = Test::AtLeast(500.0);
     let user = AgentUser {
         name: "nobody".into(),
         uid: 65534,

@@ -171,6 +171,7 @@ impl Base {
         })?;
         self.controllers = Controllers::Memory;
         self.make_parent()
+            .and_then(|()| self.pass_memory_on())
             .map_err(|error| format!("cgroups cannot be made in {shown}: {error}"))
     }
 
@@ -179,10 +180,46 @@ impl Base {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
         }
-        match self.controllers {
-            Controllers::Inherited => Ok(()),
-            Controllers::Memory => enable(&self.path),
+        if let Err(error) = self.pass_memory_on() {
+            // A task with a limit is told so itself.
+            tracing::warn!(cgroup = %self.path.display(), %error, "tasks get no memory controller now");
         }
+        Ok(())
+    }
+
+    /// Tasks have the memory controller, if that was found possible at the start:
+    /// the cgroup above may be another one since then, of a holder that was
+    /// started again, and pass nothing on by itself.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn pass_memory_on(&self) -> io::Result<()> {
+        match self.controllers {
+            Controllers::Inherited => return Ok(()),
+            Controllers::Memory => {}
+        }
+        let above = self.path.parent().unwrap_or(&self.path);
+        match enable(&self.path) {
+            // So it says that the one above does not offer it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_held() => {
+                enable(above)?;
+                enable(&self.path)
+            }
+            enabled => enabled,
+        }
+    }
+
+    /// Does anything live beside us? Before the holder's process does, systemd has
+    /// yet to start it in the cgroup above, and cannot in one that passes a
+    /// controller on (`219/CGROUP`).
+    fn is_held(&self) -> bool {
+        let above = self.path.parent().unwrap_or(&self.path);
+        let beside = fs::read_dir(above).into_iter().flatten().flatten();
+        beside
+            .map(|entry| entry.path())
+            .filter(|path| *path != self.path)
+            .filter_map(|path| Group::existing(&path))
+            .any(|group| group.is_populated().unwrap_or(false))
     }
 }
 
@@ -217,6 +254,36 @@ mod tests {
         let task = TaskId::new("t1").expect("a legal id");
         base.make(&task).expect("a folder can be made");
         assert_eq!(read(&folder.path().join("ours")), "+memory");
+    }
+
+    #[test]
+    fn the_holder_is_there_once_something_lives_beside_us() {
+        let (folder, base) = base_in("memory\n");
+        base.make_parent().expect("a folder can be made");
+        let put = |name: &str, events: &str| {
+            let group = folder.path().join(name);
+            fs::create_dir_all(&group).expect("ours");
+            fs::write(group.join(group::PROCS), "").expect("ours");
+            fs::write(group.join("cgroup.events"), events).expect("ours");
+        };
+        assert!(!base.is_held());
+        put("ours", "populated 1\n");
+        put("holder", "populated 0\nfrozen 0\n");
+        assert!(!base.is_held());
+        put("holder", "populated 1\nfrozen 0\n");
+        assert!(base.is_held());
+    }
+
+    #[test]
+    fn a_task_without_a_limit_does_without_the_controller() {
+        let (folder, mut base) = base_in("memory\n");
+        base.enable_memory().expect("offered");
+        let ours = folder.path().join("ours").join(ENABLED);
+        fs::remove_file(&ours).expect("ours");
+        fs::create_dir(&ours).expect("what cannot be written");
+        assert!(base.pass_memory_on().is_err());
+        let task = TaskId::new("t1").expect("a legal id");
+        base.make(&task).expect("it has a cgroup all the same");
     }
 
     #[test]

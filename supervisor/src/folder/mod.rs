@@ -4,18 +4,22 @@
 //! | file | by | what |
 //! |---|---|---|
 //! | `spec` | supervisor, before the row is committed | the dispatch, secrets included |
+//! | `queued` | supervisor, after the row of a task that waits is committed | that it is |
 //! | `claim` | shim or supervisor | who decided the start |
 //! | `stdout.log`, `stderr.log`, `journal` | shim | |
 //! | `settled` | supervisor, after the end | what the ledger says of it |
 //!
-//! Retention moves the folder aside (`<id>.pruned`) before its row goes. A folder that
+//! Retention moves the folder aside (`<id>.pruned`) before its row goes, and keeps its
+//! sessions in a file for all ([`kept`]). A folder that
 //! no rebuild of the ledger understands is moved aside or marked ([`lost`]).
 //!
 //! None of the supervisor's files is synced, but for the `spec` of a task that
 //! waits: the ledger is what counts, and both matter only together with it.
 
+mod kept;
 mod lost;
 mod pruned;
+mod queued;
 mod settled;
 mod spec;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use lifecycle::Event;
+use lifecycle::{Event, EventBody};
 use protocol::vocab::SessionState;
 use protocol::{Key, ProviderName, SessionId, TaskId, Timestamp};
 use serde::Deserialize;
@@ -22,6 +22,15 @@ pub struct Settled {
     pub events: Vec<Event>,
     /// Its session's row.
     pub sessions: Vec<KeptSession>,
+}
+
+impl Settled {
+    /// Does it tell of the task's end, which is kept once it is committed?
+    #[must_use]
+    pub fn tells_of_an_end(&self) -> bool {
+        let is_end = |event: &Event| matches!(event.body, EventBody::Ended(_));
+        self.events.iter().any(is_end)
+    }
 }
 
 /// A session's row, as far as the operator's word may have changed it.

@@ -59,6 +59,11 @@ pub struct SpecFile {
     /// When it began to wait for its turn, if it had to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued_at: Option<Timestamp>,
+    /// The boot in which that was written: until another one, a row that was committed
+    /// has left a mark beside this file. Absent in files of early versions, which
+    /// made none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_in: Option<String>,
     /// `--env` and `--env-file`; gone once the task has ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chosen_env: Vec<(String, String)>,
@@ -158,6 +163,7 @@ impl SpecFile {
             },
             known_by: Some(known_by),
             queued_at: None,
+            queued_in: None,
             chosen_env: request.env.clone(),
             client_env: request.client_env.clone(),
             env: start.env.clone(),
@@ -198,6 +204,12 @@ impl SpecFile {
         }
     }
 
+    /// It has to wait for its turn.
+    pub fn wait_from(&mut self, at: Timestamp, boot_id: &str) {
+        self.queued_at = Some(at);
+        self.queued_in = Some(boot_id.to_owned());
+    }
+
     fn has_env(&self) -> bool {
         !(self.chosen_env.is_empty() && self.client_env.is_empty() && self.env.is_empty())
     }
@@ -229,7 +241,18 @@ impl SpecFile {
         Self::wipe(path, true)
     }
 
+    /// The time of the file stays that of the dispatch: a rebuild has no other.
     fn wipe(path: &Path, rowless: bool) -> Result<(), FolderError> {
+        let written = fs::metadata(path).and_then(|file| file.modified());
+        Self::rewrite(path, rowless)?;
+        // Where it is not there, nothing was wiped.
+        let Ok(written) = written else { return Ok(()) };
+        let file = File::options().write(true).open(path);
+        file.and_then(|file| file.set_modified(written))
+            .map_err(FolderError::io("date", path))
+    }
+
+    fn rewrite(path: &Path, rowless: bool) -> Result<(), FolderError> {
         let Some(Contents {
             spec,
             bytes,

@@ -1,6 +1,8 @@
 //! Tests with real folders.
 
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use lifecycle::{Limits, Policy, SessionPlan, TaskSpec};
 use protocol::control::{OnNotFound, RunRequest, SessionChoice};
@@ -129,7 +131,12 @@ fn what_is_wiped_in_place_is_what_would_be_written() {
         let mut padded = spec();
         padded.shown.cwd = Some("x".repeat(padding));
         folders.create(&id(), &padded).expect("made");
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_234);
+        let file = File::options().write(true).open(&path).expect("there");
+        file.set_modified(at).expect("dated");
         folders.wipe_env(&id()).expect("wiped");
+        // A rebuild takes it for the time of the dispatch.
+        assert_eq!(folders.written_at(&id()).expect("there"), Timestamp(1_234));
         let wiped = serde_json::to_vec(&padded.without_env()).expect("JSON");
         assert_eq!(fs::read(&path).expect("there"), wiped, "padding {padding}");
     }

@@ -1,7 +1,7 @@
 //! What headers and queries ask for.
 
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, IF_MATCH};
+use hyper::header::{HeaderMap, HeaderValue};
 use protocol::control::{Again, AgainRequest, ListFilter, Request};
 use protocol::vocab::{ArchiveReason, Status};
 use protocol::{TaskId, Timestamp};
@@ -11,31 +11,30 @@ use super::error::HttpError;
 use super::posted::RunBody;
 use super::routes::Query;
 
-/// The version that a change is for; `*` is any.
-pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, HttpError> {
-    let Some(value) = headers.get(IF_MATCH) else {
-        return Ok(None);
-    };
-    let text = value.to_str().unwrap_or_default().trim();
-    if text == "*" {
-        return Ok(None);
+/// What the header of this name says: of two things, none is chosen for the client.
+pub(super) fn only<'a>(
+    headers: &'a HeaderMap,
+    name: &'static str,
+) -> Result<Option<&'a HeaderValue>, HttpError> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    match values.find(|value| Some(*value) != first) {
+        None => Ok(first),
+        Some(_) => Err(HttpError::usage(format!("`{name}` says two things"))),
     }
-    let number = text.trim_matches('"').parse().map(Some);
-    number.map_err(|_| HttpError::usage(format!("If-Match: `{text}` is not a task's version")))
 }
 
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<TaskId>, HttpError> {
     let bad = |why: String| HttpError::usage(format!("Idempotency-Key: {why}"));
-    let mut values = headers.get_all("idempotency-key").iter();
-    let Some(value) = values.next() else {
+    let Some(value) = only(headers, "Idempotency-Key")? else {
         return Ok(None);
     };
-    if values.next().is_some() {
-        return Err(bad("there are two of them".to_owned()));
-    }
     let text = value.to_str().map_err(|error| bad(error.to_string()))?;
     // The header's own grammar has quotes around it.
-    let id = TaskId::new(text.trim_matches('"')).map_err(|error| bad(error.to_string()))?;
+    let quoted = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    let id = TaskId::new(quoted.unwrap_or(text)).map_err(|error| bad(error.to_string()))?;
     Ok(Some(id))
 }
 

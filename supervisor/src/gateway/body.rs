@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::asked::only;
 use super::error::HttpError;
 
 /// Largest body: what fits through the control socket.
@@ -134,6 +135,31 @@ pub(super) fn json_response(status: StatusCode, value: &impl Serialize) -> Respo
     )
 }
 
+/// Waits for the end of a body that must not be there.
+pub(super) async fn no_body(body: &mut Incoming) -> Result<(), HttpError> {
+    let refused = || HttpError::usage("this request takes no body");
+    if hyper::body::Body::size_hint(body).lower() > 0 {
+        return Err(refused());
+    }
+    // One that comes in pieces may have none.
+    let ended = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(unreadable)?;
+            if frame.data_ref().is_some_and(|data| !data.is_empty()) {
+                return Err(refused());
+            }
+        }
+        Ok(())
+    };
+    let ended = timeout(BODY_PATIENCE, ended).await;
+    ended.map_err(|_| HttpError::SlowBody)?
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
+fn unreadable(error: hyper::Error) -> HttpError {
+    HttpError::usage(format!("read the body: {error}"))
+}
+
 /// Reads a body of JSON; the default if there is none.
 pub(super) async fn read_json<T: DeserializeOwned + Default>(
     headers: &HeaderMap,
@@ -154,10 +180,13 @@ pub(super) async fn read_json<T: DeserializeOwned + Default>(
     if bytes.is_empty() {
         return Ok(T::default());
     }
+    if let Some(coding) = only(headers, "Content-Encoding")?
+        && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return Err(HttpError::Encoding);
+    }
     // A form of another web site cannot have this type.
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
+    let kind = only(headers, "Content-Type")?.and_then(|kind| kind.to_str().ok());
     let is_json = kind.is_some_and(|kind| {
         let (kind, _) = kind.split_once(';').unwrap_or((kind, ""));
         kind.trim().eq_ignore_ascii_case("application/json")

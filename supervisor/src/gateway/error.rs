@@ -30,6 +30,8 @@ pub(super) enum HttpError {
     TooLarge(usize),
     /// The body is not JSON by its type.
     MediaType,
+    /// The body is packed in some way.
+    Encoding,
     /// The body did not come in time.
     SlowBody,
     /// The supervisor is on its way out.
@@ -75,6 +77,7 @@ impl HttpError {
             | Self::NotPermitted
             | Self::TooLarge(_)
             | Self::MediaType
+            | Self::Encoding
             | Self::SlowBody
             | Self::Leaving => {}
         }
@@ -126,6 +129,12 @@ impl HttpError {
                 "a body has the type application/json".into(),
                 None,
             ),
+            Self::Encoding => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "usage",
+                "a body comes as it is: no Content-Encoding is taken".into(),
+                None,
+            ),
             Self::SlowBody => (
                 StatusCode::REQUEST_TIMEOUT,
                 "timeout",
@@ -148,7 +157,7 @@ impl From<ErrorBody> for HttpError {
     }
 }
 
-const fn status_of(code: ErrorCode) -> StatusCode {
+pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::Internal | ErrorCode::Storage => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorCode::Usage => StatusCode::BAD_REQUEST,

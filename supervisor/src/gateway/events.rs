@@ -9,16 +9,19 @@ use std::time::Duration;
 use hyper::body::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
+use lifecycle::EventBody;
 use protocol::control::{EventsRequest, Request, Response as Answer};
-use protocol::view::{EventView, GAP_EVENT};
+use protocol::view::{EventView, GAP_EVENT, PROGRESS_EVENT};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
+use super::asked::only;
 use super::body::{Body, response};
 use super::error::HttpError;
 use super::handle::Asker;
-use super::routes::Query;
+use super::routes::{Query, whole};
+use crate::document::nearest;
 
 /// Between two signs of life: proxies give up a silent connection after a
 /// minute at most.
@@ -29,6 +32,9 @@ const RETRY_MS: u64 = 1_000;
 
 /// What every client gets, whatever it filters.
 const FOR_ALL: [&str; 2] = ["service_shutdown", GAP_EVENT];
+
+/// Those that no ledger has.
+pub(super) const VOLATILE: [&str; 2] = [PROGRESS_EVENT, GAP_EVENT];
 
 /// Which events a client wants.
 #[derive(Debug, Default)]
@@ -71,12 +77,12 @@ pub(super) async fn answer(
     headers: &HeaderMap,
     mut query: Query,
 ) -> Result<Response<Body>, HttpError> {
-    let after = last_event_id(headers).map_err(HttpError::usage)?;
+    let after = last_event_id(headers)?;
     let from = query.take_number("from").map_err(HttpError::usage)?;
     let begin = after.map(Begin::After).or(from.map(Begin::From));
     let mut wanted = Wanted {
         task: query.take("task"),
-        kinds: query.take_all("type"),
+        kinds: kinds(&mut query).map_err(HttpError::usage)?,
     };
     query.end().map_err(HttpError::usage)?;
     if let Some(name) = wanted.task.take() {
@@ -117,13 +123,26 @@ enum Begin {
 }
 
 /// The last event that the client has seen.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, String> {
-    let Some(last) = headers.get("last-event-id") else {
+fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, HttpError> {
+    let Some(last) = only(headers, "Last-Event-ID")? else {
         return Ok(None);
     };
-    let last: Option<u64> = last.to_str().ok().and_then(|text| text.parse().ok());
+    let last: Option<u64> = last.to_str().ok().and_then(whole);
     let number = last.map(Some);
-    number.ok_or_else(|| "Last-Event-ID: not a number".to_owned())
+    number.ok_or_else(|| HttpError::usage("Last-Event-ID: not a number in its range"))
+}
+
+/// The types that a client wants. One that does not exist would be waited for in vain.
+fn kinds(query: &mut Query) -> Result<Vec<String>, String> {
+    let kinds = query.take_all("type");
+    let all = || EventBody::KINDS.iter().copied().chain(VOLATILE);
+    match kinds.iter().find(|kind| !all().any(|known| known == *kind)) {
+        None => Ok(kinds),
+        Some(unknown) => Err(match nearest(unknown, all()) {
+            Some(near) => format!("type: `{unknown}` is no type of event; is `{near}` meant?"),
+            None => format!("type: `{unknown}` is no type of event; EVENTS.md lists them"),
+        }),
+    }
 }
 
 /// How far to read.
@@ -252,6 +271,25 @@ mod tests {
         assert!(!wanted.takes(&event("task.started", Some("a"))));
         assert!(wanted.takes(&event("service_shutdown", None)));
         assert!(Wanted::default().takes(&event("task.started", Some("b"))));
+    }
+
+    #[test]
+    fn a_type_that_does_not_exist_is_refused() {
+        let of = |text: &str| kinds(&mut Query::read(text).expect("good"));
+        assert_eq!(of("from=1"), Ok(Vec::new()));
+        assert_eq!(
+            of("type=task.ended,gap&type=task.progress").map(|kinds| kinds.len()),
+            Ok(3)
+        );
+        for (text, words) in [
+            ("type=task.endet", "is `task.ended` meant?"),
+            ("type=task.ended,", "`` is no type"),
+            ("type=", "`` is no type"),
+            ("type=*", "EVENTS.md lists them"),
+        ] {
+            let refused = of(text).expect_err(text);
+            assert!(refused.contains(words), "{refused}");
+        }
     }
 
     #[test]

@@ -3,27 +3,26 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, ETAG, HeaderMap};
+use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 use hyper::{Request as HttpRequest, Response, StatusCode};
 use protocol::control::{
-    Again, DrainRequest, ErrorBody, ErrorCode, KeepAct, KeepRequest, Request, Response as Answer,
-    SessionAct, SessionChange, SessionsRequest, StopRequest,
+    Again, DrainRequest, KeepAct, KeepRequest, Request, Response as Answer, SessionAct,
+    SessionChange, SessionsRequest,
 };
-use protocol::json::StopGoal;
-use protocol::view::StopResult;
-use protocol::vocab::StopOutcome;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
-use super::asked::{again, idempotency_key, if_match, list_filter};
-use super::body::{Body, json_response, read_json, text_response};
+use super::answered::{Patience, answered};
+use super::asked::{again, idempotency_key, list_filter};
+use super::body::{Body, json_response, no_body, read_json, text_response};
+use super::conditions::{if_match, refuse_others};
 use super::error::HttpError;
 use super::metrics::Figures;
 use super::posted::{DrainBody, NoBody, ReleaseBody, RunBody, SessionBody, StopBody, TaskChange};
-use super::routes::{About, Access, Found, Operation, Query, Question};
+use super::routes::{About, Access, Found, Operation, Query, Question, Route};
 use super::token::Token;
-use super::{HttpCall, LastWord, events, logs, metrics, openapi, page, render, routes};
+use super::{HttpCall, LastWord, events, head, logs, metrics, openapi, page, render, routes};
 use crate::reply;
 use crate::socket::Peer;
 
@@ -96,7 +95,7 @@ impl Asker {
         match (access, &self.entry) {
             (Access::Open, _) | (Access::Known, Entry::Admitted(_)) => Ok(()),
             (Access::Known, Entry::Refused) => Err(HttpError::NotPermitted),
-            (Access::Known, Entry::Token(token)) => match bearer(headers) {
+            (Access::Known, Entry::Token(token)) => match head::bearer(headers) {
                 Some(offered) if token.is(offered) => Ok(()),
                 Some(_) | None => Err(HttpError::Unauthorized),
             },
@@ -104,37 +103,47 @@ impl Asker {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = headers.get(AUTHORIZATION)?.as_bytes();
-    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
-}
-
 /// Answers one request.
 pub(super) async fn handle(asker: Asker, request: HttpRequest<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let found = routes::find(parts.method.as_str(), parts.uri.path());
-    let answered = match found {
-        Found::Nothing => Err(HttpError::NoRoute),
-        Found::OtherMethods(methods) => Err(HttpError::Method(methods)),
-        Found::Route(route, variable) => match asker.check(route.access, &parts.headers) {
-            Ok(()) => perform(&asker, route.operation, variable, &parts, body).await,
-            Err(refusal) => Err(refusal),
-        },
+    let route = match &found {
+        Found::Route(route, _) => Some(*route),
+        Found::OtherMethods(_) | Found::Nothing => None,
     };
-    answered.unwrap_or_else(HttpError::response)
+    let answered = match (head::check(&parts), found) {
+        (Err(refusal), _) => Err(refusal),
+        (Ok(()), Found::Nothing) => Err(HttpError::NoRoute),
+        (Ok(()), Found::OtherMethods(methods)) => Err(HttpError::Method(methods)),
+        (Ok(()), Found::Route(route, variable)) => {
+            match asker.check(route.access, &parts.headers) {
+                Ok(()) => perform(&asker, route, variable, &parts, body).await,
+                Err(refusal) => Err(refusal),
+            }
+        }
+    };
+    let mut response = answered.unwrap_or_else(HttpError::response);
+    head::end_what_others_count_otherwise(&parts.headers, &mut response);
+    if let Some(route) = route.filter(|_| cfg!(debug_assertions)) {
+        openapi::check(route, response.status());
+    }
+    response
 }
 
 async fn perform(
     asker: &Asker,
-    operation: Operation,
+    route: &Route,
     variable: String,
     parts: &Parts,
-    body: Incoming,
+    mut body: Incoming,
 ) -> Result<Response<Body>, HttpError> {
+    refuse_others(route, &parts.headers)?;
     let mut query = Query::read(parts.uri.query().unwrap_or_default()).map_err(HttpError::usage)?;
     let headers = &parts.headers;
-    match operation {
+    if !route.takes_body() {
+        no_body(&mut body).await?;
+    }
+    match route.operation {
         Operation::LogsOfTask => logs::answer(asker, variable, query).await,
         Operation::Events => events::answer(asker, headers, query).await,
         Operation::Tell(about) => {
@@ -227,35 +236,6 @@ async fn request_of(
     })
 }
 
-/// Did the client want to wait until it is done?
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Patience {
-    Waits,
-    DoesNotWait,
-}
-
-impl Patience {
-    fn of(request: &Request) -> Self {
-        let hurried = matches!(
-            request,
-            Request::Stop(StopRequest { no_wait: true, .. })
-                | Request::Drain(DrainRequest::Begin { no_wait: true, .. })
-        );
-        if hurried {
-            Self::DoesNotWait
-        } else {
-            Self::Waits
-        }
-    }
-
-    const fn goal(self) -> StopGoal {
-        match self {
-            Self::Waits => StopGoal::Gone,
-            Self::DoesNotWait => StopGoal::OnRecord,
-        }
-    }
-}
-
 async fn change(
     key: String,
     act: SessionAct,
@@ -287,114 +267,4 @@ async fn ready(asker: &Asker) -> Result<Response<Body>, HttpError> {
     let status = render::status(&status, refusing.as_ref())?;
     let told = json!({ "phase": status["phase"], "refusing": status["refusing"] });
     Ok(json_response(code, &told))
-}
-
-/// The shapes of `agentctl --json`.
-fn answered(
-    answer: Answer,
-    question: Question,
-    patience: Patience,
-) -> Result<Response<Body>, HttpError> {
-    let mut status = match patience {
-        Patience::Waits => StatusCode::OK,
-        Patience::DoesNotWait => StatusCode::ACCEPTED,
-    };
-    let value = match answer {
-        Answer::Task {
-            task,
-            existing,
-            warnings,
-        } => {
-            if !existing {
-                status = StatusCode::CREATED;
-            }
-            let mut object = render::value(&task)?;
-            if !warnings.is_empty() {
-                object["warnings"] = json!(warnings);
-            }
-            object
-        }
-        Answer::Tasks(tasks) => json!({ "tasks": render::value(&tasks)? }),
-        Answer::Detail(detail) => render::detail(&detail)?,
-        Answer::Why { task, chain } => {
-            json!({ "task": render::value(&task)?, "chain": render::value(&chain)? })
-        }
-        Answer::Stopped { results, failed } => stopped(results, failed, patience, &mut status)?,
-        Answer::StoppedFromMemory { results, failed } => {
-            let mut object = stopped(results, failed, patience, &mut status)?;
-            object["not_durable"] = json!(true);
-            object
-        }
-        Answer::Kept { task, changed } if question == Question::ArchiveTask => {
-            render::archived(&task, changed)?
-        }
-        Answer::Kept { task, .. } => render::value(&task)?,
-        Answer::Sessions(sessions) => json!({ "sessions": render::value(&sessions)? }),
-        Answer::Status(_) | Answer::StatusWith(..) => match answer.into_status() {
-            Some((view, refusing)) => render::status(&view, refusing.as_ref())?,
-            None => return Err(HttpError::internal("the core answered another question")),
-        },
-        Answer::Error(_)
-        | Answer::Conflict { .. }
-        | Answer::Log(_)
-        | Answer::LogEnd { .. }
-        | Answer::Event(_)
-        | Answer::EventsEnd { .. }
-        | Answer::Pruned(_)
-        | Answer::Providers(_)
-        | Answer::ProviderChecked { .. }
-        | Answer::Orphans(_)
-        | Answer::OrphansPartly { .. }
-        | Answer::ProviderOutput(_) => {
-            return Err(HttpError::internal("the core answered another question"));
-        }
-    };
-    let mut response = json_response(status, &value);
-    if let Some(version) = render::version_of(&value) {
-        response.headers_mut().insert(ETAG, version);
-    }
-    Ok(response)
-}
-
-/// 409 where a client that waits would take what still lives for stopped.
-fn stopped(
-    results: Vec<StopResult>,
-    failed: Vec<(String, ErrorBody)>,
-    patience: Patience,
-    status: &mut StatusCode,
-) -> Result<Value, HttpError> {
-    if let Some((_, refusal)) = failed.into_iter().next() {
-        return Err(refusal.into());
-    }
-    let alive = |outcome| outcome == StopOutcome::StillAlive;
-    let mut object = render::stopped(&results, patience.goal())?;
-    if patience == Patience::Waits && results.iter().any(|result| alive(result.outcome)) {
-        *status = StatusCode::CONFLICT;
-        let refusal = ErrorBody::new(ErrorCode::NotGone, "it was stopped, and something lives on")
-            .with_hint("`why` and `agentctl orphans` name it; ask again when it is gone");
-        object["error"] = protocol::json::refusal(&refusal)["error"].take();
-    }
-    Ok(object)
-}
-
-#[cfg(test)]
-#[test]
-fn what_lives_on_is_an_error_beside_the_results() {
-    let alive = || StopResult {
-        id: protocol::TaskId::new("a").expect("valid"),
-        outcome: StopOutcome::StillAlive,
-        status: protocol::Status::Cancelled,
-        archive_reason: None,
-        survivors: Vec::new(),
-    };
-    for (patience, code) in [(Patience::Waits, 409), (Patience::DoesNotWait, 202)] {
-        let mut status = StatusCode::ACCEPTED;
-        let told = stopped(vec![alive()], Vec::new(), patience, &mut status).expect("told");
-        assert_eq!(told["results"][0]["outcome"], "still_alive");
-        let error = (code == 409).then_some("not_gone");
-        assert_eq!(
-            (status.as_u16(), told["error"]["code"].as_str()),
-            (code, error)
-        );
-    }
 }

@@ -1,6 +1,8 @@
 //! Figures for Prometheus, by its conventions: base units, `_total` for what
 //! only grows.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -8,6 +10,12 @@ use std::time::Duration;
 const BOUNDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0,
 ];
+
+/// Most providers that have series of their own: far more than anybody installs.
+const MAX_PROVIDERS: usize = 64;
+
+/// All others. No provider has such a name.
+const OTHERS: &str = "(others)";
 
 /// The type of the answer.
 pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -90,13 +98,13 @@ pub(super) fn text(figures: &Figures) -> String {
         page.sample("phase", &[("phase", phase)], f64::from(is_it));
     }
     page.family("tasks", "gauge", "Tasks in the ledger.");
-    for ([status, reason, provider], count) in &figures.tasks {
+    for ([status, reason, provider], count) in bounded(&figures.tasks) {
         let labels = [
-            ("status", status.as_str()),
-            ("reason", reason.as_str()),
-            ("provider", provider.as_str()),
+            ("status", status),
+            ("reason", reason),
+            ("provider", provider),
         ];
-        page.sample("tasks", &labels, *count as f64);
+        page.sample("tasks", &labels, count as f64);
     }
     page.family(
         "shims",
@@ -126,10 +134,32 @@ pub(super) fn text(figures: &Figures) -> String {
         "The ledger's size, its log included.",
     );
     page.sample("ledger_bytes", &[], figures.ledger_bytes as f64);
-    page.family("events_total", "counter", "Events in the ledger.");
+    page.family("events_total", "counter", "The ledger's last seq.");
     page.sample("events_total", &[], figures.events as f64);
     times(&mut page, figures);
     page.0
+}
+
+/// Whoever makes provider files by the hundred makes no series by the thousand: those of the
+/// most tasks have their names, the rest is one.
+fn bounded(tasks: &[([String; 3], u64)]) -> BTreeMap<[&str; 3], u64> {
+    let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
+    for ([_, _, provider], count) in tasks {
+        *sizes.entry(provider).or_default() += count;
+    }
+    let mut largest: Vec<(&str, u64)> = sizes.into_iter().collect();
+    largest.sort_by_key(|(name, size)| (Reverse(*size), *name));
+    largest.truncate(MAX_PROVIDERS);
+    let named: BTreeSet<&str> = largest.into_iter().map(|(name, _)| name).collect();
+    let mut sums = BTreeMap::new();
+    for ([status, reason, provider], count) in tasks {
+        // Status and reason are of closed lists.
+        let provider = named.get(provider.as_str()).copied().unwrap_or(OTHERS);
+        *sums
+            .entry([status.as_str(), reason.as_str(), provider])
+            .or_default() += count;
+    }
+    sums
 }
 
 fn queue(page: &mut Page, figures: &Figures) {
@@ -267,6 +297,36 @@ mod tests {
                 "stop_duration_seconds",
             ]
         );
+    }
+
+    #[test]
+    fn there_are_so_many_series_and_no_task_is_left_out() {
+        let figures = Figures {
+            tasks: (0..1000)
+                .map(|n| {
+                    let labels = ["success", "completed", &format!("p{n}")];
+                    (labels.map(String::from), 1 + u64::from(n == 777))
+                })
+                .collect(),
+            ..Figures::default()
+        };
+        let text = text(&figures);
+        let series = text
+            .lines()
+            .filter(|line| line.starts_with("agent_supervisor_tasks{"));
+        let counts = series.map(|line| {
+            let (labels, count) = line.rsplit_once(' ').expect("a value");
+            (labels.to_owned(), count.parse::<u64>().expect("whole"))
+        });
+        let counts: Vec<(String, u64)> = counts.collect();
+        assert_eq!(counts.len(), MAX_PROVIDERS + 1);
+        assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 1001);
+        let of = |provider: &str| {
+            let label = format!("provider=\"{provider}\"");
+            let found = counts.iter().find(|(labels, _)| labels.contains(&label));
+            found.map(|(_, count)| *count)
+        };
+        assert_eq!((of("p777"), of(OTHERS)), (Some(2), Some(1000 - 64)));
     }
 
     #[test]

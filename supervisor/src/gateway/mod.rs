@@ -5,11 +5,15 @@
 //! through its [`ReplySender`]; a client that hangs up, sends half a request or
 //! reads nothing loses its own connection and disturbs nobody.
 
+mod answered;
 mod asked;
 mod body;
+mod conditions;
 mod error;
 mod events;
 mod handle;
+mod head;
+mod list;
 mod logs;
 mod metrics;
 mod openapi;

@@ -1,16 +1,42 @@
 //! The OpenAPI document, checked against the routes and what is posted.
 
+use std::sync::LazyLock;
+
+use hyper::StatusCode;
+use serde_json::Value;
+
+use super::routes::Route;
+
 /// As it is served.
 pub(super) const DOCUMENT: &str = include_str!("openapi.json");
+
+static READ: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(DOCUMENT).unwrap_or_default());
+
+/// Says so where an answer has a status that the document does not know. For builds of
+/// tests: every test of the gateway is one of its document.
+pub(super) fn check(route: &Route, status: StatusCode) {
+    if !responses(route)[status.as_str()].is_object() {
+        let (method, path) = (route.method, route.path);
+        tracing::error!(%status, method, path, "the gateway's document has no such answer");
+    }
+}
+
+fn responses(route: &Route) -> &'static Value {
+    &READ["paths"][route.path][route.method.to_ascii_lowercase()]["responses"]
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::gateway::body::from_json;
+    use crate::gateway::error::status_of;
+    use crate::gateway::events::VOLATILE;
     use crate::gateway::posted::{DrainBody, ReleaseBody, RunBody, SessionBody, StopBody};
-    use crate::gateway::routes::{Access, ROUTES};
+    use crate::gateway::routes::{About, Access, Operation, Question, ROUTES};
+    use lifecycle::EventBody;
+    use protocol::control::ErrorCode;
     use serde::de::DeserializeOwned;
-    use serde_json::Value;
+    use std::collections::BTreeSet;
 
     fn document() -> Value {
         serde_json::from_str(DOCUMENT).expect("JSON")
@@ -104,29 +130,114 @@ mod tests {
         check_kinds::<ReleaseBody>("SessionRelease");
     }
 
-    /// The other direction is tried over HTTP: a status that is not here is a failure there.
-    #[test]
-    fn the_document_has_every_status() {
-        let document = document();
-        for route in ROUTES {
-            let operation = &document["paths"][route.path][route.method.to_lowercase()];
-            let mut expected = match route.access {
-                Access::Open => vec!["200"],
-                Access::Known => vec!["200", "400", "401", "403", "500", "503"],
-            };
-            if operation["requestBody"].is_object() {
-                expected.extend(["408", "413", "415"]);
-            }
-            for status in expected {
-                let described = &operation["responses"][status];
-                assert!(
-                    described.is_object(),
-                    "{status}: {} {}",
-                    route.method,
-                    route.path
-                );
-            }
+    /// What the core can refuse a request with. (`Storage` also of one that it only looks
+    /// for: the ledger may fail at any time.)
+    fn refusals(operation: Operation) -> &'static [ErrorCode] {
+        use ErrorCode::{
+            Ambiguous, Conflict, CrashLoop, Draining, IdConflict, Internal, KeyBusy, Limit,
+            NotFound, NotGone, NotPermitted, SessionRefused, Storage, Usage,
+        };
+        const ALWAYS: &[ErrorCode] = &[Internal, Storage, Draining];
+        const NAMED: &[ErrorCode] = &[Internal, Storage, Draining, NotFound, Ambiguous];
+        const DISPATCHED: &[ErrorCode] = &[
+            Internal,
+            Storage,
+            Draining,
+            NotFound,
+            Ambiguous,
+            KeyBusy,
+            SessionRefused,
+            IdConflict,
+            Conflict,
+            CrashLoop,
+            Limit,
+            NotPermitted,
+            Usage,
+        ];
+        const CHANGED: &[ErrorCode] = &[
+            Internal, Storage, Draining, NotFound, Ambiguous, Conflict, NotGone, Usage,
+        ];
+        match operation {
+            Operation::Tell(About::Page | About::Health | About::Document) => &[],
+            Operation::Tell(About::Ready | About::Metrics) => ALWAYS,
+            Operation::LogsOfTask | Operation::Events => NAMED,
+            Operation::Ask(question) => match question {
+                Question::Status | Question::ListTasks => ALWAYS,
+                Question::BeginDrain | Question::CancelDrain => {
+                    &[Internal, Storage, Draining, Conflict, Usage]
+                }
+                Question::ListSessions | Question::ShowSession => {
+                    &[Internal, Storage, Draining, NotFound]
+                }
+                Question::ShowTask | Question::WhyTask => NAMED,
+                Question::CreateTask | Question::RetryTask | Question::ReopenTask => DISPATCHED,
+                Question::StopTask
+                | Question::ArchiveTask
+                | Question::UnarchiveTask
+                | Question::ChangeTask
+                | Question::ReleaseSession
+                | Question::QuarantineSession => CHANGED,
+            },
         }
+    }
+
+    /// Every status of a route, and no other: what it answers with when all is well, what
+    /// stands before it (the head, the body, the token), and what the core can say.
+    #[test]
+    fn the_document_has_every_status_and_no_other() {
+        for route in ROUTES {
+            let created = matches!(
+                route.operation,
+                Operation::Ask(Question::CreateTask | Question::RetryTask | Question::ReopenTask)
+            );
+            let in_background = matches!(
+                route.operation,
+                Operation::Ask(Question::StopTask | Question::BeginDrain)
+            );
+            let mut expected = BTreeSet::from([200, 400, 405, 408, 414, 431, 503]);
+            expected.extend(created.then_some(201));
+            expected.extend(in_background.then_some(202));
+            if route.access == Access::Known {
+                expected.extend([401, 403]);
+            }
+            if route.takes_body() {
+                expected.extend([413, 415]);
+            }
+            let refusals = refusals(route.operation).iter();
+            expected.extend(refusals.map(|code| status_of(*code).as_u16()));
+            let described = responses(route).as_object().expect("responses");
+            let described: BTreeSet<u16> = described
+                .keys()
+                .map(|status| status.parse().expect("a status"))
+                .collect();
+            assert_eq!(described, expected, "{} {}", route.method, route.path);
+            let operation = &document()["paths"][route.path][route.method.to_lowercase()];
+            assert_eq!(operation["requestBody"].is_object(), route.takes_body());
+        }
+    }
+
+    /// Of what the core can say, two are about `wait` and about frames, which are not here.
+    #[test]
+    fn no_route_can_time_out_or_be_unknown_to_the_core() {
+        for code in [ErrorCode::Timeout, ErrorCode::Unsupported] {
+            assert!(
+                ROUTES
+                    .iter()
+                    .all(|route| !refusals(route.operation).contains(&code))
+            );
+        }
+    }
+
+    #[test]
+    fn the_document_has_every_type_of_event() {
+        let document = document();
+        let parameters = document["paths"]["/v1/events"]["get"]["parameters"].as_array();
+        let mut parameters = parameters.expect("a list").iter();
+        let types = parameters.find(|one| one["name"] == "type").expect("type");
+        let described = types["schema"]["items"]["enum"].as_array().expect("a list");
+        let described: BTreeSet<&str> = described.iter().filter_map(Value::as_str).collect();
+        let known = EventBody::KINDS.iter().copied();
+        assert_eq!(described, known.chain(VOLATILE).collect());
     }
 
     #[test]

@@ -11,8 +11,9 @@ use protocol::{ProviderName, SessionId, StopReason, TaskId};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::conditions::Expected;
 use super::error::HttpError;
-use super::quantity::{Limit, Size, Span, Usd, or_default};
+use super::quantity::{Limit, Size, Span, Usd, or_default, variables};
 
 /// Nothing: the path says it all.
 #[derive(Default, Deserialize)]
@@ -27,12 +28,18 @@ pub(super) struct TaskChange {
 }
 
 impl TaskChange {
-    /// What it means for a task of this version.
-    pub(super) fn into_act(self, if_version: Option<u64>) -> Result<KeepAct, HttpError> {
-        match self.name {
-            Some(name) => Ok(KeepAct::Rename { name, if_version }),
-            None => Err(HttpError::usage("nothing to change: give a `name`")),
-        }
+    /// What it means for a task of such a version.
+    pub(super) fn into_act(self, expected: Expected) -> Result<KeepAct, HttpError> {
+        let Some(name) = self.name else {
+            return Err(HttpError::usage("nothing to change: give a `name`"));
+        };
+        Ok(match expected {
+            Expected::Any => KeepAct::Rename {
+                name,
+                if_version: None,
+            },
+            Expected::OneOf(versions) => KeepAct::RenameIfOneOf { name, versions },
+        })
     }
 }
 
@@ -49,7 +56,7 @@ pub(super) struct RunBody {
     model: Option<String>,
     name: Option<String>,
     cwd: Option<String>,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "variables")]
     env: BTreeMap<String, String>,
     agent: Option<String>,
     agent_type: Option<String>,
@@ -214,6 +221,7 @@ pub(super) struct SessionBody {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ReleaseBody {
     session_id: Option<SessionId>,
+    #[serde(deserialize_with = "or_default")]
     crash_loop: bool,
 }
 
@@ -299,6 +307,10 @@ mod tests {
             ),
             (r#"{"cwd":"/","argv":["ls",1]}"#, "argv[1]: invalid type"),
             (r#"{"cwd":"/","env":{"N":1}}"#, "env.N: invalid type"),
+            (
+                r#"{"cwd":"/","env":{"N":"1","N":"2"}}"#,
+                "`N` is given twice",
+            ),
             (r#"{"cwd":"/","fresh":"yes"}"#, "fresh: invalid type"),
             (r#"{"cwd":"/","issue":"7"}"#, "issue: invalid type"),
             (r#"{"cwd":"/"} x"#, "trailing characters"),

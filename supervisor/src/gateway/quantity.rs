@@ -4,6 +4,9 @@
 //! where it can mean one thing only: bytes, US dollars. Of a duration it could be
 //! seconds as well as milliseconds.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use protocol::duration::{BadQuantity, parse_duration_ms, parse_size_bytes, parse_usd_micros};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Number, Value};
@@ -23,6 +26,37 @@ pub(super) struct Size(pub(super) Option<u64>);
 /// Millionths of US dollars.
 #[derive(Default)]
 pub(super) struct Usd(pub(super) Option<u64>);
+
+/// Variables by their names, each of them once; none for a `null`.
+pub(super) fn variables<'de, D>(from: D) -> Result<BTreeMap<String, String>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct Variables;
+    impl<'de> de::Visitor<'de> for Variables {
+        type Value = BTreeMap<String, String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(BTreeMap::new())
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut variables = BTreeMap::new();
+            while let Some((name, value)) = map.next_entry::<String, String>()? {
+                if variables.contains_key(&name) {
+                    return Err(de::Error::custom(format!("`{name}` is given twice")));
+                }
+                variables.insert(name, value);
+            }
+            Ok(variables)
+        }
+    }
+    from.deserialize_any(Variables)
+}
 
 /// What stands there; the default for a `null`.
 pub(super) fn or_default<'de, T, D>(from: D) -> Result<T, D::Error>

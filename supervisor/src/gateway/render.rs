@@ -2,7 +2,7 @@
 
 use hyper::header::HeaderValue;
 use protocol::control::ErrorBody;
-use protocol::json::StopGoal;
+use protocol::json::{OnDisk, StopGoal};
 use protocol::view::{StatusView, StopResult, TaskDetail, TaskView};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,8 +25,12 @@ pub(super) fn status(view: &StatusView, refusing: Option<&ErrorBody>) -> Result<
 }
 
 /// What a stop achieved.
-pub(super) fn stopped(results: &[StopResult], goal: StopGoal) -> Result<Value, HttpError> {
-    protocol::json::stopped(results, goal).map_err(internal)
+pub(super) fn stopped(
+    results: &[StopResult],
+    goal: StopGoal,
+    on_disk: OnDisk,
+) -> Result<Value, HttpError> {
+    protocol::json::stopped(results, goal, on_disk).map_err(internal)
 }
 
 /// The task object of `archive`, and whether it was so before.

@@ -59,6 +59,13 @@ pub(super) struct Route {
     pub(super) access: Access,
 }
 
+impl Route {
+    /// Has a request something to say beside its path?
+    pub(super) fn takes_body(&self) -> bool {
+        ["POST", "PATCH"].contains(&self.method)
+    }
+}
+
 const fn known(method: &'static str, path: &'static str, operation: Operation) -> Route {
     Route {
         method,
@@ -227,9 +234,18 @@ fn decode(text: &str, plus: Plus) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// A number of digits alone: others write a sign or a space where they mean something else.
+pub(super) fn whole<N: std::str::FromStr>(text: &str) -> Option<N> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
 /// A query, each name taken at most once by whoever knows it.
 #[derive(Debug, Default)]
-pub(super) struct Query(Vec<(String, String)>);
+pub(super) struct Query {
+    left: Vec<(String, String)>,
+    taken: Vec<String>,
+}
 
 impl Query {
     /// # Errors
@@ -240,23 +256,28 @@ impl Query {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Some((decode(name, Plus::Space)?, decode(value, Plus::Space)?))
         });
-        decoded
-            .collect::<Option<_>>()
-            .map(Self)
+        let left = decoded.collect::<Option<_>>();
+        let taken = Vec::new();
+        left.map(|left| Self { left, taken })
             .ok_or_else(|| "the query is not percent-encoded UTF-8".to_owned())
     }
 
     /// The value of a name, which is taken out.
     pub(super) fn take(&mut self, name: &str) -> Option<String> {
-        let at = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.remove(at).1)
+        let at = self.left.iter().position(|(known, _)| known == name)?;
+        self.taken.push(name.to_owned());
+        Some(self.left.remove(at).1)
     }
 
     /// All values of a name, with several in one value separated by commas.
     pub(super) fn take_all(&mut self, name: &str) -> Vec<String> {
         let mut values = Vec::new();
-        while let Some(value) = self.take(name) {
-            values.extend(value.split(',').map(str::to_owned));
+        for (known, value) in std::mem::take(&mut self.left) {
+            if known == name {
+                values.extend(value.split(',').map(str::to_owned));
+            } else {
+                self.left.push((known, value));
+            }
         }
         values
     }
@@ -284,8 +305,8 @@ impl Query {
         let Some(text) = self.take(name) else {
             return Ok(None);
         };
-        let number = text.parse().map(Some);
-        number.map_err(|_| format!("{name}: `{text}` is not a number in its range"))
+        let number = whole(&text).map(Some);
+        number.ok_or_else(|| format!("{name}: `{text}` is not a number in its range"))
     }
 
     /// Nothing is ignored in silence.
@@ -293,8 +314,11 @@ impl Query {
     /// # Errors
     /// In words: a name that nobody took.
     pub(super) fn end(&self) -> Result<(), String> {
-        match self.0.first() {
+        match self.left.first() {
             None => Ok(()),
+            Some((name, _)) if self.taken.contains(name) => {
+                Err(format!("`{name}` is given more than once"))
+            }
             Some((name, _)) => Err(format!("this path has no query parameter `{name}`")),
         }
     }
@@ -348,5 +372,18 @@ mod tests {
         assert_eq!(query.take("key").as_deref(), Some("a& b"));
         assert_eq!(query.end(), Ok(()));
         assert!(Query::read("a=%f").is_err());
+        for (text, words) in [
+            ("n=-1", "`-1` is not a number"),
+            ("n=%2B5", "`+5` is not a number"),
+            ("n=", "`` is not a number"),
+            ("n=4294967296", "not a number in its range"),
+            ("n=1&n=2", "`n` is given more than once"),
+            ("m=1&n=2", "no query parameter `m`"),
+        ] {
+            let mut query = Query::read(text).expect("good");
+            let number = query.take_number::<u32>("n");
+            let refused = number.and_then(|_| query.end()).expect_err(text);
+            assert!(refused.contains(words), "{refused}");
+        }
     }
 }

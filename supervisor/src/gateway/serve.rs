@@ -52,7 +52,9 @@ const KEEP_COUNT: u32 = 4;
 
 /// The answer to one client too many.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n\
-    connection: close\r\ncontent-length: 0\r\n\r\n";
+    connection: close\r\ncontent-type: application/json\r\ncontent-length: 102\r\n\r\n\
+    {\"error\":{\"code\":\"limit\",\"message\":\"the gateway has too many clients\",\
+    \"hint\":\"come back in a moment\"}}";
 
 /// Where clients come from, and who of them is let in.
 #[derive(Debug)]
@@ -283,6 +285,15 @@ mod tests {
             tokio::task::yield_now().await;
         }
         begun.elapsed()
+    }
+
+    #[test]
+    fn the_answer_to_one_too_many_is_whole() {
+        let text = std::str::from_utf8(TOO_MANY).expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("both");
+        assert!(head.ends_with(&format!("content-length: {}", body.len())));
+        let told: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(told["error"]["code"], "limit");
     }
 
     #[tokio::test(start_paused = true)]

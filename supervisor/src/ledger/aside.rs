@@ -5,13 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use protocol::Timestamp;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::OpenError;
-use super::meta;
+use super::{inspect, meta};
 
-/// What SQLite keeps beside the file.
-const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
+/// What lies beside the file: SQLite's, and ours.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", inspect::MARK];
 
 /// Where the new ledger grows, in the same folder.
 #[must_use]
@@ -73,6 +73,20 @@ pub fn seal_rebuilt(path: &Path, id: u64) -> Result<(), OpenError> {
         .map_err(&failed)?;
     meta::write(&db, meta::REBUILT_SEQ, &last.unwrap_or(0).to_string()).map_err(&failed)?;
     db.close().map_err(|(_, error)| failed(error))
+}
+
+/// Does another program hold the ledger at `path`? One that cannot be read is held
+/// by nobody.
+#[must_use]
+pub fn is_locked(path: &Path) -> bool {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let tried = Connection::open_with_flags(path, flags)
+        .and_then(|db| db.execute_batch("BEGIN IMMEDIATE; ROLLBACK"));
+    let code = tried.err().and_then(|error| error.sqlite_error_code());
+    matches!(
+        code,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 /// Ids and states of the tasks in a ledger that cannot be trusted, as far as it

@@ -68,6 +68,14 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// Another program holds it. Nothing is wrong with it.
+    #[error("cannot {operation} the ledger {}: another program has locked it", path.display())]
+    Locked {
+        /// What was tried.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// The file system refused.
     #[error("cannot {operation} {}", path.display())]
     Io {
@@ -121,6 +129,9 @@ impl OpenError {
                 "nothing is wrong with it: make room beside {}, and start again",
                 path.display()
             ),
+            Self::Locked { .. } => "nothing is wrong with it: end that program (a backup? an \
+                `sqlite3` in a transaction?), and start again"
+                .to_owned(),
             Self::Absent(_) => "nothing was ever dispatched here; check --state-dir".to_owned(),
             Self::Io { path, .. } | Self::Sql { path, .. } => format!(
                 "check the permissions and the file system of {}; if the file itself is the \
@@ -152,6 +163,10 @@ impl OpenError {
                 detail: source.to_string(),
             },
             Some(ErrorCode::DiskFull) => Self::Full {
+                operation,
+                path: path.clone(),
+            },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked {
                 operation,
                 path: path.clone(),
             },
@@ -227,6 +242,21 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// Does the file itself say what cannot be?
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Fatal { source, .. } => source.is_damage(),
+            Self::Full { .. }
+            | Self::Locked { .. }
+            | Self::Read { .. }
+            | Self::Aside { .. }
+            | Self::Poisoned
+            | Self::Waiting
+            | Self::Closed => false,
+        }
+    }
+
     /// Has nothing happened, and may it go well a little later?
     #[must_use]
     pub const fn passes(&self) -> bool {
@@ -264,6 +294,13 @@ impl StoreError {
             Self::Sql(error) => error.sqlite_error_code(),
             Self::Json(_) | Self::Payload(_) | Self::Aside(_) => None,
         }
+    }
+
+    fn is_damage(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        )
     }
 
     /// There was no room on the disk: nothing was written.

@@ -7,7 +7,6 @@ use std::sync::mpsc::SyncSender;
 
 use lifecycle::{Event, SessionRow, Task};
 use protocol::view::{EventView, SessionView};
-use protocol::vocab::Stream;
 use protocol::{TaskId, Timestamp};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -224,6 +223,14 @@ impl LedgerHandle {
         self.browse(|reader| reader.task_ids()).await
     }
 
+    /// See [`Reader::live_ids`].
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn live_ids(&self) -> Result<Vec<TaskId>, LedgerError> {
+        self.browse(|reader| reader.live_ids()).await
+    }
+
     /// See [`Reader::task_row`].
     ///
     /// # Errors
@@ -286,14 +293,6 @@ impl LedgerHandle {
     pub async fn with_survivors(&self, boot_id: String) -> Result<Vec<Task>, LedgerError> {
         self.look(move |reader| reader.with_survivors(&boot_id))
             .await
-    }
-
-    /// See [`Reader::gap_bytes`].
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn gap_bytes(&self, id: TaskId, stream: Stream) -> Result<u64, LedgerError> {
-        self.look(move |reader| reader.gap_bytes(&id, stream)).await
     }
 
     /// See [`Reader::info`].

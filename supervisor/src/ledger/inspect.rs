@@ -11,7 +11,8 @@
 //! for large ones only where pages may have been torn: the last supervisor did
 //! not close the file, and the machine was booted since. The death of a
 //! process tears nothing: what it wrote is in the page cache. Damage that is
-//! met later ends the supervisor, with the same exit code.
+//! met later ends the supervisor, with the same exit code, and leaves a mark
+//! beside the file ([`suspect`]), so that the next start looks at all of it.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -181,7 +182,40 @@ fn judge_header(
     Ok(Header::Ours)
 }
 
+/// What lies beside a ledger in which damage was met.
+pub(super) const MARK: &str = "-suspect";
+
+fn mark_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(MARK);
+    PathBuf::from(name)
+}
+
+/// Damage was met in this ledger: the next start is to look at all of it.
+///
+/// # Errors
+/// [`OpenError::Io`].
+pub fn suspect(path: &Path) -> Result<(), OpenError> {
+    let mark = mark_of(path);
+    File::create(&mark).map_err(OpenError::io("make", &mark))?;
+    Ok(())
+}
+
+/// All of it was looked at.
+pub(super) fn clear_suspicion(path: &Path) -> Result<(), OpenError> {
+    let mark = mark_of(path);
+    match fs::remove_file(&mark) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(OpenError::io("remove", &mark)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 fn may_be_torn(db: &Connection, path: &Path, boot_id: &str) -> Result<bool, OpenError> {
+    if mark_of(path).exists() {
+        return Ok(true);
+    }
     let size = fs::metadata(path)
         .map_err(OpenError::io("look at", path))?
         .len();

@@ -22,11 +22,18 @@ pub(super) struct Migration {
 }
 
 /// Every migration, in order. Never edited once released.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    schema: 1,
-    compat: 1,
-    sql: include_str!("migrations/0001_tables.sql"),
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        schema: 1,
+        compat: 1,
+        sql: include_str!("migrations/0001_tables.sql"),
+    },
+    Migration {
+        schema: 2,
+        compat: 1,
+        sql: include_str!("migrations/0002_sessions_without_task.sql"),
+    },
+];
 
 /// The newest schema that this program knows.
 pub(super) const SCHEMA: u32 = MIGRATIONS[MIGRATIONS.len() - 1].schema;

@@ -35,14 +35,15 @@ pub mod syncs;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use aside::{building, remove, replace, seal_rebuilt, tasks_in};
+pub use aside::{building, is_locked, remove, replace, seal_rebuilt, tasks_in};
 pub use ballast::Room;
 pub use error::{EXIT_LEDGER_UNUSABLE, LedgerError, OpenError, StoreError};
 pub use front::Front;
 pub use handle::LedgerHandle;
+pub use inspect::suspect;
 pub use open::{Before, Ledger, OpenOptions, OpenReport, ReadLedger, open};
 pub use owner::LedgerThreads;
-pub use prune::MoveAside;
+pub use prune::{MoveAside, RanAs};
 pub use read::{
     AdmissionFacts, LedgerInfo, LiveTask, MAX_COUNTED, MAX_MATCHES, OldEnough, Prunable, Reader,
     TaskRow,

@@ -111,6 +111,7 @@ pub fn open(options: &OpenOptions) -> Result<Ledger, OpenError> {
 fn open_once(options: &OpenOptions) -> Result<Ledger, OpenError> {
     let path = &options.path;
     let found = inspect::inspect(path, &options.boot_id)?;
+    inspect::clear_suspicion(path)?;
     let db = match found {
         Found::Ledger(_) => open_to_write(path)?,
         Found::Nothing => create(options)?,

@@ -4,8 +4,10 @@
 //! from the beginning of the log only, so that `seq` has no hole; a reader who
 //! asks for what is gone is told the gap.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 
+use lifecycle::WithoutTask;
 use protocol::TaskId;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use sys::hook;
@@ -30,7 +32,12 @@ const KEPT_PAGES: i64 = 256;
 const INCREMENTAL: i64 = 2;
 
 /// Moves the folders of tasks aside; their rows go when it has succeeded.
-pub type MoveAside = Box<dyn FnMut(&[TaskId]) -> Result<(), Box<dyn Error + Send + Sync>> + Send>;
+pub type MoveAside =
+    Box<dyn FnMut(&[TaskId]) -> Result<RanAs, Box<dyn Error + Send + Sync>> + Send>;
+
+/// The users that tasks ran as, where that was not the supervisor's own: with the
+/// folders nobody would know any more.
+pub type RanAs = BTreeMap<TaskId, String>;
 
 /// Removes the rows of those of `ids` that may still go, in one transaction,
 /// right after their folders were moved aside. Gives which.
@@ -50,16 +57,27 @@ pub(super) fn tasks(
     if going.is_empty() {
         return Ok(going);
     }
-    move_aside(&going).map_err(StoreError::Aside)?;
+    let mut ran_as = move_aside(&going).map_err(StoreError::Aside)?;
     for id in &going {
-        remove(&transaction, id)?;
+        let without_task = WithoutTask {
+            ran_as: ran_as.remove(id),
+        };
+        remove(&transaction, id, &without_task)?;
     }
     seal(transaction)?;
     Ok(going)
 }
 
-fn remove(db: &Connection, id: &TaskId) -> Result<(), StoreError> {
+/// Its sessions stay (R6): their ids are not erased, and the operator may give them back.
+fn remove(db: &Connection, id: &TaskId, without_task: &WithoutTask) -> Result<(), StoreError> {
     let id = id.as_str();
+    let without_task = serde_json::to_string(without_task)?;
+    db.prepare_cached(
+        "UPDATE agent_sessions SET without_task = ?2
+         WHERE (key, provider) = (SELECT key, provider FROM task_history WHERE id = ?1)
+             AND task_id = ?1",
+    )?
+    .execute((id, without_task))?;
     let highest: Option<i64> = db
         .prepare_cached("SELECT max(id) FROM stop_intent WHERE task_id = ?1")?
         .query_row([id], |row| row.get(0))?;
@@ -68,9 +86,6 @@ fn remove(db: &Connection, id: &TaskId) -> Result<(), StoreError> {
         meta::write(db, meta::PRUNED_INTENT, &highest.to_string())?;
     }
     for sql in [
-        "DELETE FROM agent_sessions
-         WHERE (key, provider) = (SELECT key, provider FROM task_history WHERE id = ?1)
-             AND task_id = ?1",
         "DELETE FROM stop_intent WHERE task_id = ?1",
         "DELETE FROM task_secret WHERE task_id = ?1",
         "DELETE FROM task_history WHERE id = ?1",

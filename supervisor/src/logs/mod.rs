@@ -6,4 +6,4 @@
 mod stream;
 mod tail;
 
-pub use stream::{LogStream, Until};
+pub use stream::{Known, LogStream, Made, Until};

@@ -28,6 +28,24 @@ pub enum Until {
     Ended(watch::Receiver<bool>),
 }
 
+/// Whether a shim is known to have made a log: it does so before it starts an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It has.
+    Yes,
+    /// It has not, or that is not known yet.
+    Maybe,
+}
+
+/// What is known of a log at its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// Bytes that the agent wrote and that were not kept.
+    pub gap_bytes: u64,
+    /// Was there ever a file?
+    pub made: Made,
+}
+
 /// One client's reading of one log.
 #[derive(Debug)]
 pub struct LogStream {
@@ -39,6 +57,8 @@ pub struct LogStream {
     pub last_lines: Option<u64>,
     /// How far.
     pub until: Until,
+    /// Must the file be there?
+    pub made: Made,
     /// To wake when it grows.
     pub watches: Watches,
     /// To whom.
@@ -62,14 +82,11 @@ enum Woken {
 }
 
 impl LogStream {
-    /// Sends the chunks, and last a `LogEnd` (with `gap_bytes`, which is asked
-    /// at the end) or an error. Ends early when the client hangs up.
-    pub async fn run(mut self, gap_bytes: impl Future<Output = u64>) {
+    /// Sends the chunks, and last a `LogEnd` or an error; what is `known` is asked
+    /// at the end. Ends early when the client hangs up.
+    pub async fn run(mut self, known: impl Future<Output = Known>) {
         let last = match self.chunks().await {
-            Ok(offset) => Response::LogEnd {
-                offset,
-                gap_bytes: gap_bytes.await,
-            },
+            Ok(end) => self.last(end, known.await),
             Err(Stop::HungUp(HungUp)) => return,
             Err(error @ Stop::Unreadable { .. }) => {
                 tracing::warn!(%error, "a reader of a log was told so");
@@ -80,9 +97,22 @@ impl LogStream {
         let _ = self.reply.send_when_ready(last).await;
     }
 
-    async fn chunks(&mut self) -> Result<u64, Stop> {
+    /// No file is an empty log only where none was ever made.
+    fn last(&self, end: Option<u64>, known: Known) -> Response {
+        let made = [self.made, known.made].contains(&Made::Yes);
+        match end {
+            None if made => Response::Error(gone(&self.path)),
+            end => Response::LogEnd {
+                offset: end.unwrap_or(self.from_offset),
+                gap_bytes: known.gap_bytes,
+            },
+        }
+    }
+
+    /// Where it ends; none where there is no file.
+    async fn chunks(&mut self) -> Result<Option<u64>, Stop> {
         let Some(file) = self.open().await? else {
-            return Ok(self.from_offset);
+            return Ok(None);
         };
         let mut changes = self.watch(&self.path).await?;
         let mut offset = self.begin(&file).await?;
@@ -92,7 +122,7 @@ impl LogStream {
             let ended = self.has_ended();
             offset = self.send_rest(&file, offset).await?;
             if ended {
-                return Ok(offset);
+                return Ok(Some(offset));
             }
             if self.wait(&mut changes).await? == Woken::Changed && changes.is_none() {
                 changes = self.watch(&self.path).await?;
@@ -118,7 +148,7 @@ impl LogStream {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(self.unreadable(error));
                 }
-                Err(_) if ended => return Ok(None),
+                Err(_) if ended || self.made == Made::Yes => return Ok(None),
                 Err(_) => {}
             }
             self.wait(&mut changes).await?;
@@ -219,6 +249,17 @@ impl LogStream {
             source,
         }
     }
+}
+
+fn gone(path: &Path) -> ErrorBody {
+    let message = format!(
+        "the log {} is gone: somebody has removed it",
+        path.display()
+    );
+    ErrorBody::new(ErrorCode::NotFound, message).with_hint(
+        "nothing brings it back; `agentctl show` has the task's result, `agentctl why` what \
+         happened, and the other stream may be there (`--stderr`)",
+    )
 }
 
 /// The file itself, or the nearest directory above it that exists.

@@ -215,6 +215,15 @@ impl Provider {
         self.has(Place::Model)
     }
 
+    /// It can be given a prompt.
+    #[must_use]
+    pub fn takes_prompt(&self) -> bool {
+        match self.prompt.via {
+            PromptVia::Stdin | PromptVia::Argument => true,
+            PromptVia::Nowhere => false,
+        }
+    }
+
     /// It can resume a conversation.
     #[must_use]
     pub fn can_resume(&self) -> bool {

@@ -80,6 +80,13 @@ fn declared(task: &Task, ending: &Ending) -> Option<String> {
             "it waited in the queue, and intent {id} took it out"
         ));
     }
+    if let Start::Never { .. } = &task.start
+        && intent.signalled.is_none()
+    {
+        return Some(format!(
+            "no agent was started, and intent {id} kept the supervisor from it"
+        ));
+    }
     let before = if intent.signalled.is_some() {
         "the signal"
     } else {

@@ -67,7 +67,7 @@ impl Context<'_> {
             E::Claimed { shim } => step::claimed(shim.pid),
             E::Started { agent, program } => step::started(agent.pid, program),
             E::SpawnFailed { stage, errno, path } => self.spawn_failed(*stage, *errno, path),
-            E::NeverStarted { detail } => step::never_started(detail),
+            E::NeverStarted { detail, intent_id } => step::never_started(detail, *intent_id),
             E::Adopted { shim } => step::adopted(shim.pid),
             E::FirstOutput {} => step::first_output(),
             E::ModelSeen { model } => step::model(model),

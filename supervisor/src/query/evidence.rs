@@ -60,7 +60,7 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         E::StopSuperseded { intent_id, by } => superseded(*intent_id, *by),
         E::Swept { sweep, by } => swept(sweep, *by),
         E::SpawnFailed { .. } => spawn_failed(task, body, search_path),
-        E::NeverStarted { detail } => by_supervisor("never started", detail),
+        E::NeverStarted { detail, .. } => by_supervisor("never started", detail),
         E::StartRefused { detail } => by_supervisor("it could not be started", detail),
         E::HostRebooted { detail } => by_supervisor("the host was booted again", detail),
         E::Adopted { shim } => adopted(shim.pid),

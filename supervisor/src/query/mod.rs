@@ -23,6 +23,6 @@ mod who;
 
 pub use ask::{detail, list, live_views, view, why};
 pub use live::{Processes, live_view};
-pub use settle::{SettleError, settle, unsettled};
+pub use settle::{SettleError, keep_sessions, settle, unsettled};
 pub use spawn_failure::SpawnFailure;
 pub use step::SUPERVISOR;

@@ -25,10 +25,19 @@ pub enum SettleError {
 pub fn settle(reader: &Reader<'_>, folders: &Folders, id: &TaskId) -> Result<(), SettleError> {
     // The secrets go first: they matter more than what can be read elsewhere.
     folders.wipe_env(id)?;
-    if let Some(rows) = reader.settled(id)? {
-        folders.settle(id, &rows)?;
+    match reader.settled(id)? {
+        Some(rows) => Ok(folders.settle(id, &rows)?),
+        // Retention took it: what the operator said is of its session.
+        None => keep_sessions(reader, folders),
     }
-    Ok(())
+}
+
+/// Writes which sessions have outlived their tasks, and how they stand.
+///
+/// # Errors
+/// [`SettleError`].
+pub fn keep_sessions(reader: &Reader<'_>, folders: &Folders) -> Result<(), SettleError> {
+    Ok(folders.keep_sessions(reader.sessions_without_task()?)?)
 }
 
 /// Tasks that ended lately and whose folders were not settled, or whose folders

@@ -102,9 +102,12 @@ pub(super) fn started(pid: i32, program: &str) -> Option<Step> {
     )
 }
 
-pub(super) fn never_started(detail: &str) -> Option<Step> {
+pub(super) fn never_started(detail: &str, under: Option<u64>) -> Option<Step> {
     let why = quote(detail);
-    let detail = format!("it took the claim, so that no shim can ever start the agent: {why}");
+    let detail = match under {
+        Some(id) => format!("no shim was spawned, and under intent {id} none will be: {why}"),
+        None => format!("it took the claim, so that no shim can ever start the agent: {why}"),
+    };
     step("never started", SUPERVISOR, detail)
 }
 
@@ -141,7 +144,16 @@ pub(super) fn provider_error(error: ProviderError, detail: &str) -> Option<Step>
 }
 
 pub(super) fn alarm(kind: AlarmKind, detail: &str) -> Option<Step> {
-    step("alarm", SHIM, facts::alarm(kind, detail))
+    let who = match kind {
+        AlarmKind::NotDurable => SUPERVISOR,
+        AlarmKind::SessionUnacknowledged
+        | AlarmKind::LogWriteFailed
+        | AlarmKind::JournalFull
+        | AlarmKind::TooManySessions
+        | AlarmKind::InvalidSessionId
+        | AlarmKind::Unexpected => SHIM,
+    };
+    step("alarm", who, facts::alarm(kind, detail))
 }
 
 pub(super) fn bound(id: &SessionId, how: BindKind) -> Option<Step> {

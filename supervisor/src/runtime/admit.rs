@@ -94,7 +94,9 @@ impl Core {
         &self,
         request: &RunRequest,
     ) -> Result<(std::sync::Arc<Provider>, Option<Key>), ErrorBody> {
+        let cwd = Some(request.cwd.clone()).filter(|cwd| !cwd.is_empty());
         check_texts(&[
+            ("cwd", &cwd),
             ("model", &request.model),
             ("name", &request.name),
             ("agent", &request.agent),
@@ -206,6 +208,8 @@ pub(super) fn check_texts(texts: &[(&str, &Option<String>)]) -> Result<(), Error
                 "it has {} bytes, and {MAX_TEXT_FIELD} are allowed",
                 text.len()
             ),
+            // Whoever reads the ledger with another program would see half of it.
+            Some(text) if text.contains('\0') => "it has a NUL byte in it".to_owned(),
             Some(_) | None => continue,
         };
         let message = format!("invalid {what}: {problem}");
@@ -232,6 +236,10 @@ mod tests {
         assert_eq!(
             check(&"n".repeat(MAX_TEXT_FIELD + 1)),
             Err("invalid name: it has 4097 bytes, and 4096 are allowed".to_owned())
+        );
+        assert_eq!(
+            check("a\0b"),
+            Err("invalid name: it has a NUL byte in it".to_owned())
         );
     }
 }

@@ -152,6 +152,14 @@ impl Batch {
         Owed { reply, given: told }
     }
 
+    /// Does task `id` join the queue with this?
+    pub(super) fn enqueues(&self, id: &TaskId) -> bool {
+        let mut events = self.events.iter();
+        events.any(|event| {
+            event.task_id.as_ref() == Some(id) && matches!(event.body, EventBody::Queued { .. })
+        })
+    }
+
     /// Would the ledger's session rows of `key` be out of date?
     pub(super) fn touches(&self, key: &Key) -> bool {
         self.touched.contains(key)

@@ -280,7 +280,9 @@ async fn run(
         }
         LoopEnd::Ledger(error) => {
             tracing::error!(%error, "the ledger failed; leaving");
-            Err(BootError::LedgerFailed(error))
+            let path = PathBuf::from(core.service.places.ledger());
+            let on_damage = core.service.config.ledger.on_damage;
+            Err(damage::met(&path, on_damage, error))
         }
     }
 }

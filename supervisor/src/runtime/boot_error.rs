@@ -29,8 +29,9 @@ pub(super) enum BootError {
     #[error("{0}; {hint}", hint = .0.hint())]
     Ledger(#[from] OpenError),
     #[error(
-        "the ledger {} is older than the tasks: it knows nothing of {folder} and {count} folders \
-         in all, whose agents may live; `agent-supervisor recover` rebuilds it from the folders",
+        "the ledger {} is older than the tasks: it knows nothing of {folder}, or not of its end \
+         ({count} such folders in all, whose agents may live); `agent-supervisor recover` rebuilds \
+         it from the folders",
         path.display()
     )]
     RolledBack {
@@ -71,8 +72,8 @@ impl BootError {
                 TelemetryError::File { .. } | TelemetryError::Twice => cli::EXIT_ERROR,
             },
             Self::Places(error) => error.exit_code(),
-            // With room again another start goes well.
-            Self::Ledger(OpenError::Full { .. }) => cli::EXIT_ERROR,
+            // Another start goes well when there is room, or the lock is gone.
+            Self::Ledger(OpenError::Full { .. } | OpenError::Locked { .. }) => cli::EXIT_ERROR,
             Self::Ledger(_) | Self::RolledBack { .. } | Self::Rebuild(_) => cli::EXIT_LEDGER,
             Self::Program(_)
             | Self::Folder(_)

@@ -152,7 +152,10 @@ fn made(
     (base, link, limit): (&Base, &str, Option<u64>),
 ) -> io::Result<Group> {
     let group = base.make(id)?;
-    let limited = limit.map_or(Ok(()), |bytes| group.limit_memory(bytes));
+    let limited = limit.map_or(Ok(()), |bytes| {
+        base.pass_memory_on()?;
+        group.limit_memory(bytes)
+    });
     let linked = limited.and_then(|()| {
         let link = service.folders.task_dir(id).join(link);
         symlink(group.path(), link)

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use lifecycle::{Effects, Event, EventBody, Input, Now, Task, decide, evolve};
 use protocol::shim::ProgressReport;
-use protocol::view::EventView;
+use protocol::view::{EventView, PROGRESS_EVENT};
 use protocol::{Key, TaskId, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -266,6 +266,7 @@ impl Core {
             }
         }
         let followed = has_ended(&effects) && live.task.goes_on_fresh();
+        self.note_heard(id, &effects.actions);
         self.batch.take(id, effects);
         if followed {
             self.follow_fresh(id);
@@ -278,7 +279,7 @@ impl Core {
         self.hub.progress(&EventView {
             seq: None,
             at: report.at,
-            kind: "task.progress".to_string(),
+            kind: PROGRESS_EVENT.to_string(),
             task_id: Some(id.clone()),
             payload: serde_json::json!({ "text": text }).to_string(),
         });

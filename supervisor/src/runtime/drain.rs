@@ -65,6 +65,14 @@ impl Drains {
         self.fleet.drain().map(|drain| drain.order.then)
     }
 
+    /// Are we on our way out, and is the time of the phase over at `now`? A machine that
+    /// goes down gives none.
+    pub(super) fn leaves_by(&self, now: Instant) -> bool {
+        let over = self.due.is_none_or(|due| due <= now);
+        self.then() == Some(Then::Leave)
+            && (over || self.reason() == Some(StopReason::HostShutdown))
+    }
+
     /// Our own signal is on its way, and is heeded already.
     pub(super) fn foresee(&mut self) {
         self.own_signal = OwnSignal::Foreseen;

@@ -88,8 +88,14 @@ impl Core {
     /// What could not be recorded comes first, and is tried again when that is due.
     pub(super) async fn send_off(&mut self) {
         if self.flight.is_none() && self.unsaved.waits() {
-            let new = std::mem::take(&mut self.batch);
-            self.keep_unsaved(new);
+            // What follows from that is recorded with it.
+            loop {
+                let new = std::mem::take(&mut self.batch);
+                self.keep_unsaved(new);
+                if self.batch.is_empty() {
+                    break;
+                }
+            }
             if let Some(batch) = self.unsaved.take_due() {
                 self.flight = Some(Flight::begin(&self.ledger, batch).await);
             }
@@ -160,6 +166,7 @@ impl Core {
     }
 
     fn carry_out(&mut self, batch: Batch, published: &[EventView]) {
+        self.mark_queued(&batch.events);
         for (task, action) in batch.actions {
             self.perform(&task, action);
         }

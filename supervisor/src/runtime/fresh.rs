@@ -58,7 +58,7 @@ impl Core {
         };
         file.task = spec.clone();
         file.asked.session = SessionChoice::Fresh;
-        file.queued_at = Some(at);
+        file.wait_from(at, &self.service.identity.boot_id);
         // Its command is known when its session is.
         let shown = Shown {
             argv: Vec::new(),

@@ -53,6 +53,7 @@ impl Core {
             CoreInput::Retain => self.retain(),
             CoreInput::LedgerFailed(error) => return Err(error),
             CoreInput::Leave => self.told_to_leave().await?,
+            CoreInput::MachineStops => self.machine_stops().await?,
         }
         Ok(())
     }

@@ -64,6 +64,8 @@ pub(super) enum CoreInput {
     LedgerFailed(LedgerError),
     /// SIGTERM or SIGINT.
     Leave,
+    /// The machine goes down while we drain.
+    MachineStops,
 }
 
 macro_rules! input_from {

@@ -52,7 +52,12 @@ impl Core {
             KeepAct::Archive => self.archive(&id, by, SUPERVISOR, reply).await,
             KeepAct::Unarchive => self.unarchive(&id, by, reply).await,
             KeepAct::Rename { name, if_version } => {
-                self.rename(&id, name, if_version, by, reply).await
+                let wanted = if_version.map_or(Wanted::Any, Wanted::One);
+                self.rename(&id, name, (wanted, by), reply).await
+            }
+            KeepAct::RenameIfOneOf { name, versions } => {
+                let wanted = Wanted::OneOf(versions);
+                self.rename(&id, name, (wanted, by), reply).await
             }
         }
     }
@@ -149,8 +154,7 @@ impl Core {
         &mut self,
         id: &TaskId,
         name: String,
-        if_version: Option<u64>,
-        by: Requester,
+        (wanted, by): (Wanted, Requester),
         reply: ReplySender,
     ) -> Result<(), LedgerError> {
         let named = Some(name.clone());
@@ -163,8 +167,8 @@ impl Core {
                 .answer(reply, Response::Error(no_such_task(id.as_str())));
             return Ok(());
         };
-        if let Some(wanted) = if_version.filter(|wanted| *wanted != task.version) {
-            self.batch.answer(reply, moved_on(task, wanted));
+        if !wanted.takes(task.version) {
+            self.batch.answer(reply, moved_on(task, &wanted));
             return Ok(());
         }
         if self.is_live(id) {
@@ -240,13 +244,41 @@ fn still_alive(task: TaskView, survivors: &[Survivor]) -> Response {
     }
 }
 
-fn moved_on(task: TaskView, wanted: u64) -> Response {
+/// The versions of a task that a change is for.
+enum Wanted {
+    Any,
+    One(u64),
+    OneOf(Vec<u64>),
+}
+
+impl Wanted {
+    fn takes(&self, version: u64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::One(wanted) => *wanted == version,
+            Self::OneOf(wanted) => wanted.contains(&version),
+        }
+    }
+}
+
+fn moved_on(task: TaskView, wanted: &Wanted) -> Response {
     let (id, version) = (&task.id, task.version);
+    let (wanted, hint) = match wanted {
+        Wanted::Any => (String::new(), String::new()),
+        Wanted::One(wanted) => (
+            format!(", not {wanted}"),
+            format!("look at it again, then use --if-version {version}"),
+        ),
+        Wanted::OneOf(_) => (
+            ", and none of those that were named".to_owned(),
+            format!("look at it again, then name version {version}"),
+        ),
+    };
     let refusal = ErrorBody::new(
         ErrorCode::Conflict,
-        format!("task {id} has version {version}, not {wanted}: nothing was changed"),
+        format!("task {id} has version {version}{wanted}: nothing was changed"),
     )
-    .with_hint(format!("look at it again, then use --if-version {version}"));
+    .with_hint(hint);
     Response::Conflict {
         refusal,
         task: Box::new(task),

@@ -1,5 +1,7 @@
 //! The supervisor is told to go: what becomes of the agents, and the end.
 
+use std::time::Duration;
+
 use lifecycle::EventBody;
 use lifecycle::drain::{DrainOrder, FleetInput, Then};
 use protocol::StopReason;
@@ -7,12 +9,16 @@ use protocol::shim::{FromShim, Record};
 
 use super::clock;
 use super::core_loop::Core;
+use super::input::CoreInput;
 use super::live::Live;
 use crate::config::AgentsAtEnd;
 use crate::ledger::LedgerError;
 use crate::process::requester;
 use crate::shim::ShimMessage;
 use crate::systemd::Job;
+
+/// Between two questions whether the machine goes down, while we drain.
+const MACHINE_LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 
 /// Does a shim say that the service manager has signalled it?
 pub(super) fn tells_of_the_manager(message: &ShimMessage) -> bool {
@@ -70,10 +76,41 @@ impl Core {
                 Ok(())
             }
             AgentsAtEnd::Drain => {
+                if reason != StopReason::HostShutdown {
+                    self.watch_the_machine();
+                }
                 let order = self.order(reason);
                 self.step_fleet(FleetInput::Begin(order)).await
             }
         }
+    }
+
+    /// A unit that stops already hears nothing more of the service manager: while we
+    /// drain, it is asked whether the machine goes down meanwhile.
+    fn watch_the_machine(&mut self) {
+        let Some(manager) = self.service.managed.manager.clone() else {
+            return;
+        };
+        let inputs = self.inputs.clone();
+        self.jobs.spawn(async move {
+            loop {
+                tokio::time::sleep(MACHINE_LOOKED_AT_EVERY).await;
+                if manager.machine_stops().await {
+                    // Closed only when the supervisor has left.
+                    let _ = inputs.send(CoreInput::MachineStops).await;
+                    return;
+                }
+            }
+        });
+    }
+
+    /// The machine goes down while we drain: there is no more time for anybody.
+    pub(super) async fn machine_stops(&mut self) -> Result<(), LedgerError> {
+        if self.leaving || self.drains.then() != Some(Then::Leave) {
+            return Ok(());
+        }
+        let order = self.order(StopReason::HostShutdown);
+        self.step_fleet(FleetInput::Begin(order)).await
     }
 
     async fn policy(&self) -> (StopReason, AgentsAtEnd) {

@@ -39,7 +39,8 @@ impl Core {
             )
             .with_hint(
                 "under systemd start agents.service (deploy/README.md); elsewhere run the \
-                 supervisor in a memory cgroup that it may divide; or leave --memory out",
+                 supervisor in a memory cgroup of version 1 that it may divide (without \
+                 systemd there is no limit by version 2); or leave --memory out",
             )),
             (Memory::Unified | Memory::Separate(_), _) | (Memory::Missing(_), None) => Ok(()),
         }

@@ -22,11 +22,12 @@ use super::boot_error::BootError;
 use super::naming::{self, no_such_task};
 use super::requests::{known_sessions, storage_error};
 use super::service::{self, Facts};
+use super::streams;
 use crate::cli::Cli;
 use crate::folder::Folders;
 use crate::fswatch;
 use crate::ledger::{LedgerError, ReadLedger, Reader};
-use crate::logs::{LogStream, Until};
+use crate::logs::{LogStream, Made, Until};
 use crate::provider::Registry;
 use crate::query;
 use crate::reply;
@@ -228,11 +229,8 @@ impl Offline {
             Stream::Stdout => self.folders.stdout(&id),
             Stream::Stderr => self.folders.stderr(&id),
         };
-        let gap_bytes = self
-            .ledger
-            .reader()
-            .gap_bytes(&id, request.stream)
-            .unwrap_or(0);
+        let known = streams::known(&self.ledger.reader(), &id, request.stream);
+        let known = known.unwrap_or(streams::UNKNOWN);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -244,6 +242,7 @@ impl Offline {
                 from_offset: request.from_offset,
                 last_lines: request.last_lines,
                 until: Until::Now,
+                made: Made::Maybe,
                 watches,
                 reply,
             };
@@ -253,7 +252,7 @@ impl Offline {
                 }
                 Ok(())
             };
-            tokio::join!(stream.run(async move { gap_bytes }), relay).1
+            tokio::join!(stream.run(async move { known }), relay).1
         })
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use lifecycle::{Action, Fact, Input};
-use protocol::TaskId;
+use lifecycle::{Action, Fact, Input, Timer};
 use protocol::shim::{ProcessId, SpawnStage, SweepRecord, ToShim};
+use protocol::{TaskId, Timestamp};
 
 use super::cgroups::{self, Placing};
 use super::claims::{self, Claiming};
@@ -48,18 +48,44 @@ impl Core {
             Action::SweepTree { grace_ms } => self.sweep(id, grace_ms),
             Action::LookBehindShim { known_records } => self.look_behind_shim(id, known_records),
             Action::EndWithoutShim => self.end_without_shim(id),
-            Action::Arm { timer, due } => {
-                let wait = Duration::from_millis(due.since_ms(clock::now()));
-                // One that was armed for something sooner must not stay.
-                if wait < MAX_WAIT {
-                    self.timers.arm(id, timer, Instant::now() + wait);
-                } else {
-                    self.timers.disarm(id, timer);
-                }
-            }
+            Action::Arm { timer, due } => self.arm(id, timer, due),
             Action::Disarm(timer) => self.timers.disarm(id, timer),
             // Done by the retirement, behind the answers.
             Action::Settle => {}
+        }
+    }
+
+    /// What the shim has a time for begins now, and not before the commit.
+    fn arm(&mut self, id: &TaskId, timer: Timer, due: Timestamp) {
+        let at_least_ms = match timer {
+            Timer::Answer => Some(lifecycle::ANSWER_MS),
+            Timer::Start => self.start_limit(id),
+            Timer::Timeout | Timer::Idle => None,
+        };
+        let wait_ms = due.since_ms(clock::now()).max(at_least_ms.unwrap_or(0));
+        let wait = Duration::from_millis(wait_ms);
+        // One that was armed for something sooner must not stay.
+        if wait < MAX_WAIT {
+            self.timers.arm(id, timer, Instant::now() + wait);
+        } else {
+            self.timers.disarm(id, timer);
+        }
+    }
+
+    fn start_limit(&self, id: &TaskId) -> Option<u64> {
+        self.tasks.get(id)?.task.spec.limits.start_timeout_ms
+    }
+
+    /// A shim that was heard under a stop is not called silent because its word is
+    /// not recorded yet.
+    pub(super) fn note_heard(&mut self, id: &TaskId, actions: &[Action]) {
+        for action in actions {
+            if let Action::Arm { timer, due } = action
+                && *timer == Timer::Answer
+                && self.timers.is_armed(id, *timer)
+            {
+                self.arm(id, *timer, *due);
+            }
         }
     }
 

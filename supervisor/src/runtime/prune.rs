@@ -25,7 +25,8 @@ use super::input::CoreInput;
 use super::service::Service;
 use crate::control::ReplySender;
 use crate::folder::FolderError;
-use crate::ledger::{LedgerError, LedgerHandle, OldEnough, Reader};
+use crate::ledger::{LedgerError, LedgerHandle, OldEnough, RanAs, Reader};
+use crate::query::{self, SettleError};
 use crate::text::in_words;
 
 /// Tasks whose rows go in one transaction: a commit that waits behind it waits
@@ -109,6 +110,9 @@ impl Core {
     /// A supervisor was killed while it pruned. Where the row is still there,
     /// nothing has happened; else the folder is all that is left.
     pub(super) async fn end_last_prune(&mut self) -> Result<(), LedgerError> {
+        let folders = self.service.folders.clone();
+        let kept = move |reader: &Reader<'_>| Ok(query::keep_sessions(reader, &folders));
+        tell_kept(self.ledger.browse(kept).await?)?;
         let folders = &self.service.folders;
         let left = folders.left_aside().unwrap_or_else(|error| {
             tracing::warn!(%error, "what a prune left was not looked for");
@@ -155,10 +159,9 @@ impl Round {
         let one_at_a_time = self.one_at_a_time.clone();
         let _turn = one_at_a_time.lock().await;
         let (tasks, kept) = self.chosen().await?;
-        let mut gone = Vec::with_capacity(tasks.len());
-        for some in tasks.chunks(AT_ONCE) {
-            gone.extend(self.remove(some).await?);
-        }
+        let removed = self.remove_all(&tasks).await;
+        self.keep_sessions().await?;
+        let gone = removed?;
         let events = self.forget().await?;
         while self.ledger.give_back().await? {}
         let view = PruneView {
@@ -221,11 +224,32 @@ impl Round {
         Ok((free, found.kept + alive))
     }
 
+    async fn remove_all(&self, tasks: &[PrunedTask]) -> Result<Vec<PrunedTask>, PruneError> {
+        let mut gone = Vec::with_capacity(tasks.len());
+        for some in tasks.chunks(AT_ONCE) {
+            gone.extend(self.remove(some).await?);
+        }
+        Ok(gone)
+    }
+
+    /// What a rebuild of the ledger needs to know of sessions that stay. Nothing else
+    /// depends on it, and the next start tries again.
+    async fn keep_sessions(&self) -> Result<(), LedgerError> {
+        let folders = self.service.folders.clone();
+        let kept = move |reader: &Reader<'_>| Ok(query::keep_sessions(reader, &folders));
+        tell_kept(self.ledger.browse(kept).await?)
+    }
+
     /// Removes some tasks; gives those that are gone.
     async fn remove(&self, tasks: &[PrunedTask]) -> Result<Vec<PrunedTask>, PruneError> {
         let ids: Vec<TaskId> = tasks.iter().map(|task| task.id.clone()).collect();
         let folders = self.service.folders.clone();
-        let move_aside = Box::new(move |ids: &[TaskId]| Ok(folders.move_aside(ids)?));
+        let move_aside = Box::new(move |ids: &[TaskId]| {
+            let user = |id: &TaskId| Some((id.clone(), folders.shown(id).run_as?));
+            let ran_as: RanAs = ids.iter().filter_map(user).collect();
+            folders.move_aside(ids)?;
+            Ok(ran_as)
+        });
         let gone = match self.ledger.prune(ids.clone(), move_aside).await {
             Ok(gone) => gone,
             Err(error) => {
@@ -257,6 +281,23 @@ impl Round {
         };
         if tokio::task::spawn_blocking(back).await.is_err() {
             tracing::error!("putting folders back panicked");
+        }
+    }
+}
+
+/// # Errors
+/// Of the ledger; a folder's are told.
+fn tell_kept(kept: Result<(), SettleError>) -> Result<(), LedgerError> {
+    match kept {
+        Ok(()) => Ok(()),
+        Err(SettleError::Ledger(error)) => Err(error),
+        Err(SettleError::Folder(error)) => {
+            tracing::warn!(
+                %error,
+                cause = ?std::error::Error::source(&error),
+                "a rebuild of the ledger would not know all sessions of tasks that were pruned"
+            );
+            Ok(())
         }
     }
 }

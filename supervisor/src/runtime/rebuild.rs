@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `settled` with its events | exactly as it was |
 //! | `spec` and a journal to its end | concluded anew from its records |
-//! | `spec` that says so, and no start was decided | queued: it waits again |
+//! | `spec` that says so and the mark `queued`, and no start was decided | queued: it waits again |
+//! | the same without the mark, of this boot | lost, and told: nobody was answered |
 //! | `spec`, and no end in the journal | live: the next start adopts or concludes it |
 //! | `spec`, and a journal that cannot be read | live: the next start holds or concludes it |
 //! | `spec` that says that the ledger had no row, and no start was decided | lost, and told |
@@ -13,13 +14,15 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use lifecycle::{Event, EventBody, Fact, Input, Now, Presence, Task, decide, evolve};
+use lifecycle::{Event, EventBody, Fact, Input, Now, Presence, SessionRow, Task, decide, evolve};
 use protocol::view::Requester;
 use protocol::vocab::{SessionState, Via};
 use protocol::{Status, TaskId, Timestamp};
 
 use super::clock;
+use super::kept;
 use super::lost::{self, Lost, Why};
+use super::old_ledger::OldLedger;
 use crate::folder::{FolderError, Folders, Settled, SpecFile};
 use crate::ledger::{self, LedgerError, LedgerHandle, OpenError, OpenOptions, TaskSecret};
 use crate::text::in_words;
@@ -37,6 +40,9 @@ pub(super) enum RebuildError {
     #[error("the new ledger could not be written")]
     Write(#[from] LedgerError),
 }
+
+/// Of a task that was to wait, and whose row nobody has seen.
+const NOT_MARKED: &str = "it was about to be queued, and its row was not committed";
 
 /// Of a task that was written down, and whose environment is wiped.
 const NEVER_COMMITTED: &str = "it was never committed, as far as the ledger of a later supervisor \
@@ -61,8 +67,8 @@ struct Found {
     secret: TaskSecret,
     settled: Option<Settled>,
     status: Option<Status>,
-    /// Why its journal told nothing, if it did not.
-    unread: Option<String>,
+    /// What is not certain of it, in words that its name precedes.
+    doubt: Option<String>,
 }
 
 impl Found {
@@ -89,14 +95,14 @@ pub(super) async fn rebuild(
     boot_id: &str,
 ) -> Result<Rebuilt, RebuildError> {
     let mut report = Rebuilt::default();
+    let old = OldLedger::read(path);
     let (mut found, mut lost) = (Vec::new(), Vec::new());
     for id in folders.all()? {
-        match look_at(folders, &id) {
+        match look_at(folders, &id, &old, boot_id) {
             Ok(task) => {
-                let unread = task.unread.as_ref();
-                report.differences.extend(
-                    unread.map(|why| format!("task {id} is taken for one that lives: {why}")),
-                );
+                let doubt = task.doubt.as_ref();
+                let told = doubt.map(|doubt| format!("task {id} {doubt}"));
+                report.differences.extend(told);
                 found.push(task);
             }
             Err(why) => lost.push(Lost { id, why }),
@@ -106,7 +112,15 @@ pub(super) async fn rebuild(
     // millisecond.
     found.sort_by(|one, other| one.began().cmp(&other.began()));
     without_doubles(&mut found, &mut report);
-    differences(path, &found, &mut report);
+    report
+        .differences
+        .extend(old.differences(&statuses(&found)));
+    let kept = folders.kept_sessions().unwrap_or_else(|error| {
+        let why = in_words(&error);
+        let words = format!("the sessions of tasks that were pruned are lost: {why}");
+        report.differences.push(words);
+        Vec::new()
+    });
     let new = ledger::building(path);
     ledger::remove(&new)?;
     let opened = ledger::open(&OpenOptions {
@@ -115,7 +129,7 @@ pub(super) async fn rebuild(
         boot_id: boot_id.to_owned(),
         task_folder: None,
     })?;
-    let written = write(&opened.handle, &found).await;
+    let written = write(&opened.handle, &found, &kept).await;
     opened.close()?;
     written?;
     // What a shim was told before may reach it, and us, only now.
@@ -137,13 +151,20 @@ fn first_unused(found: &[Found], now: Timestamp) -> u64 {
     u64::try_from(now.0).unwrap_or(0).max(highest)
 }
 
-async fn write(ledger: &LedgerHandle, found: &[Found]) -> Result<(), LedgerError> {
+async fn write(
+    ledger: &LedgerHandle,
+    found: &[Found],
+    kept: &[SessionRow],
+) -> Result<(), LedgerError> {
     for tasks in found.chunks(AT_ONCE) {
         let events = tasks.iter().flat_map(|task| task.events.clone()).collect();
         let secrets = tasks.iter().map(|task| task.secret.clone()).collect();
         ledger.commit(events, secrets).await?;
     }
-    let words = operator_words(ledger, found).await?;
+    let mut words = operator_words(ledger, found).await?;
+    for session in kept {
+        words.extend(kept::of_session(ledger, session).await?);
+    }
     if !words.is_empty() {
         ledger.commit(words, Vec::new()).await?;
     }
@@ -204,7 +225,7 @@ async fn operator_words(ledger: &LedgerHandle, found: &[Found]) -> Result<Vec<Ev
 
 /// # Errors
 /// Why it is lost.
-fn look_at(folders: &Folders, id: &TaskId) -> Result<Found, Why> {
+fn look_at(folders: &Folders, id: &TaskId, old: &OldLedger, boot_id: &str) -> Result<Found, Why> {
     let settled = folders.settled(id)?;
     let spec = folders.spec(id);
     let known = spec
@@ -229,7 +250,7 @@ fn look_at(folders: &Folders, id: &TaskId) -> Result<Found, Why> {
             events: settled.events.clone(),
             secret,
             settled: Some(settled),
-            unread: None,
+            doubt: None,
         });
     }
     let no_task = |words: &str| Why::ForGood(words.to_owned());
@@ -237,16 +258,50 @@ fn look_at(folders: &Folders, id: &TaskId) -> Result<Found, Why> {
     if spec.rowless && !folders.is_decided(id) {
         return Err(no_task(NEVER_COMMITTED));
     }
+    let row = if folders.is_decided(id) || old.has_row(id) {
+        None
+    } else {
+        doubt_of_row(folders, &spec, boot_id)?
+    };
     let written_at = folders.written_at(id)?;
     let (events, unread) = replayed(folders, id, begun(folders, &spec, written_at));
     let task = Task::fold(&events).ok_or_else(|| no_task("its events make no task"))?;
+    let unread = unread.map(|why| format!("is taken for one that lives: {why}"));
     Ok(Found {
         status: task.ending.map(|ending| ending.status),
         events,
         secret,
         settled: None,
-        unread,
+        doubt: unread.or(row),
     })
+}
+
+/// Whether the row of a task was committed whose start nobody has decided, and which
+/// no ledger is known to have. One that would only be concluded is kept: that it was
+/// never started is true of it in any case. One that would be started is not, unless
+/// the mark of its row may have been there.
+///
+/// # Errors
+/// Why it is lost.
+fn doubt_of_row(folders: &Folders, spec: &SpecFile, boot_id: &str) -> Result<Option<String>, Why> {
+    let untold = "nothing tells whether its row was committed";
+    if spec.queued_at.is_none() {
+        return Ok(Some(format!(
+            "was not started, and {untold}: the next start ends it"
+        )));
+    }
+    if folders.is_marked_queued(&spec.task.id) {
+        return Ok(None);
+    }
+    match &spec.queued_in {
+        Some(boot) if boot == boot_id => Err(Why::ForGood(NOT_MARKED.to_owned())),
+        Some(_) => Ok(Some(format!(
+            "waits again, and {untold}: the machine was booted since it was queued"
+        ))),
+        None => Ok(Some(format!(
+            "waits again, and {untold}: an earlier version queued it"
+        ))),
+    }
 }
 
 /// How it began. One that was queued, and whose start nobody has decided, waits:
@@ -328,50 +383,12 @@ fn intent_of(event: &Event) -> Option<u64> {
     }
 }
 
-/// What the old ledger said otherwise, as far as it can still be read.
-fn differences(path: &Path, found: &[Found], report: &mut Rebuilt) {
-    if !path.exists() {
-        return report
-            .differences
-            .push("there is no old ledger to compare with".to_string());
-    }
-    let old = match ledger::tasks_in(path) {
-        Ok(old) => old,
-        Err(why) => {
-            return report.differences.push(format!(
-                "the old ledger cannot be read ({why}): nothing was compared"
-            ));
-        }
-    };
-    let now: HashMap<&str, &str> = found
-        .iter()
-        .filter_map(|task| {
-            let id = task.events.first()?.task_id.as_ref()?;
-            let status = task.status.unwrap_or_else(|| task.while_it_lives());
-            Some((id.as_str(), status.as_str()))
-        })
-        .collect();
-    for (id, status) in &old {
-        match now.get(id.as_str()) {
-            None => report.differences.push(format!(
-                "task {id} ({status}) of the old ledger has no folder: it is gone"
-            )),
-            Some(now) if now != status => report.differences.push(format!(
-                "task {id} was {status} in the old ledger, and is {now}"
-            )),
-            Some(_) => {}
-        }
-    }
-    let known: HashSet<&str> = old.iter().map(|(id, _)| id.as_str()).collect();
-    let mut added: Vec<&str> = now
-        .keys()
-        .copied()
-        .filter(|id| !known.contains(id))
-        .collect();
-    added.sort_unstable();
-    for id in added {
-        report
-            .differences
-            .push(format!("task {id} was not in the old ledger"));
-    }
+/// The status of each task that was found.
+fn statuses(found: &[Found]) -> HashMap<&str, &str> {
+    let named = found.iter().filter_map(|task| {
+        let id = task.events.first()?.task_id.as_ref()?;
+        let status = task.status.unwrap_or_else(|| task.while_it_lives());
+        Some((id.as_str(), status.as_str()))
+    });
+    named.collect()
 }

@@ -107,6 +107,10 @@ impl Core {
         let shown = self.service.folders.shown(task.id());
         let id = task.id().clone();
         if task.waits() {
+            // Its supervisor may have been killed in between.
+            if !self.service.folders.is_marked_queued(&id) {
+                self.mark_one_queued(&id);
+            }
             self.queue.push(&task.spec);
         } else {
             self.live_keys.insert(task.spec.key.clone(), id.clone());
@@ -131,8 +135,7 @@ impl Core {
                 if !self.is_of_an_earlier_boot(id).await? {
                     self.claim_against_shims(
                         id,
-                        "the supervisor ended between the commit of the row and the start of the shim"
-                            .to_string(),
+                        "the supervisor ended before a shim had claimed the task".to_string(),
                     );
                 }
             }

@@ -101,6 +101,8 @@ impl Dispatch {
                 RunOption::OnNotFound(word) => self.on_not_found = Some(*word),
                 RunOption::MaxCost(micros) => self.max_cost_micros = Some(*micros),
                 RunOption::As(user) => self.run_as = Some(user.clone()),
+                // Which provider it is, is decided behind this.
+                RunOption::PromptIfTaken => {}
             }
         }
         self.account = run_as::settle(self.run_as.as_deref(), asker.uid(), where_it_runs)?;
@@ -122,6 +124,15 @@ impl Core {
         if let Err(refusal) = dispatch.take(options, asker) {
             self.batch.answer(reply, Response::Error(refusal));
             return Ok(());
+        }
+        if options.contains(&RunOption::PromptIfTaken) {
+            self.look_at_providers();
+            let registry = self.providers.registry();
+            let provider = self.service.provider_of(registry, &dispatch.request);
+            // One that is not there is refused in the dispatch.
+            if provider.is_ok_and(|provider| !provider.takes_prompt()) {
+                dispatch.request.prompt = None;
+            }
         }
         self.dispatch(dispatch, reply).await
     }

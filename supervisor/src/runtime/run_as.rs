@@ -146,10 +146,12 @@ impl Core {
         session: Option<&SessionRow>,
         run_as: Option<&RunAs>,
     ) -> Option<String> {
-        let last = &session?.task_id;
-        let before = match self.tasks.get(last) {
-            Some(live) => live.task.spec.run_as.as_ref().map(|it| it.user.clone()),
-            None => self.service.folders.shown(last).run_as,
+        let session = session?;
+        let last = &session.task_id;
+        let before = match (self.tasks.get(last), &session.without_task) {
+            (Some(live), _) => live.task.spec.run_as.as_ref().map(|it| it.user.clone()),
+            (None, Some(gone)) => gone.ran_as.clone(),
+            (None, None) => self.service.folders.shown(last).run_as,
         };
         let now = run_as.map(|run_as| run_as.user.clone());
         let word = |user: &Option<String>| match user {

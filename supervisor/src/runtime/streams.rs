@@ -1,5 +1,6 @@
 //! Answers that go on: logs and events.
 
+use lifecycle::task::Start;
 use protocol::TaskId;
 use protocol::control::{EventsRequest, LogsRequest, Response};
 use protocol::view::EventView;
@@ -8,8 +9,8 @@ use protocol::vocab::Stream;
 use super::core_loop::Core;
 use crate::control::ReplySender;
 use crate::events::{Extent, Filter, Follower, PageError, Pager};
-use crate::ledger::{LedgerError, LedgerHandle};
-use crate::logs::{LogStream, Until};
+use crate::ledger::{LedgerError, LedgerHandle, Reader};
+use crate::logs::{Known, LogStream, Made, Until};
 
 impl Core {
     pub(super) async fn logs(
@@ -32,8 +33,20 @@ impl Core {
             (Some(live), true) => Until::Ended(live.ended.subscribe()),
             (Some(_), false) | (None, _) => Until::Now,
         };
+        let made = match self.tasks.get(&id).map(|live| &live.task.start) {
+            Some(Start::Execd { .. }) => Made::Yes,
+            Some(
+                Start::Queued
+                | Start::Refused { .. }
+                | Start::Pending
+                | Start::Failed { .. }
+                | Start::Never { .. },
+            )
+            | None => Made::Maybe,
+        };
         let stream = LogStream {
             path,
+            made,
             from_offset: request.from_offset,
             last_lines: request.last_lines,
             until,
@@ -41,9 +54,10 @@ impl Core {
             reply,
         };
         let ledger = self.ledger.clone();
-        self.jobs.spawn(
-            stream.run(async move { ledger.gap_bytes(id, request.stream).await.unwrap_or(0) }),
-        );
+        self.jobs.spawn(stream.run(async move {
+            let look = ledger.look(move |reader| known(reader, &id, request.stream));
+            look.await.unwrap_or(UNKNOWN)
+        }));
         Ok(())
     }
 
@@ -82,6 +96,26 @@ impl Core {
         self.jobs.spawn(follower.run());
         Ok(())
     }
+}
+
+/// A ledger that cannot be read makes no log an error.
+pub(super) const UNKNOWN: Known = Known {
+    gap_bytes: 0,
+    made: Made::Maybe,
+};
+
+/// What the ledger knows of a log.
+pub(super) fn known(
+    reader: &Reader<'_>,
+    id: &TaskId,
+    stream: Stream,
+) -> Result<Known, LedgerError> {
+    let made = match reader.was_started(id)? {
+        true => Made::Yes,
+        false => Made::Maybe,
+    };
+    let gap_bytes = reader.gap_bytes(id, stream)?;
+    Ok(Known { gap_bytes, made })
 }
 
 /// Old events, from the ledger.

@@ -29,6 +29,11 @@ impl Timers {
         }
     }
 
+    /// Whether `timer` of `task` is going to be due.
+    pub(super) fn is_armed(&self, task: &TaskId, timer: Timer) -> bool {
+        self.due_of.contains_key(&(task.clone(), timer))
+    }
+
     /// When the next one is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.by_due.first().map(|(due, _, _)| *due)

@@ -4,7 +4,7 @@
 
 use std::io::ErrorKind;
 
-use lifecycle::{Command, Fact, Input, TaskSpec};
+use lifecycle::{Command, Event, EventBody, Fact, Input, TaskSpec};
 use protocol::control::{ErrorBody, RunRequest, SessionChoice};
 use protocol::{TaskId, Timestamp};
 
@@ -86,10 +86,11 @@ impl Core {
     pub(super) fn enqueue(&mut self, prepared: Prepared) -> Result<Admitted, ErrorBody> {
         let (id, at) = (prepared.spec.id.clone(), clock::now());
         let mut file = prepared.file;
-        file.queued_at = Some(at);
+        file.wait_from(at, &self.service.identity.boot_id);
         let folders = &self.service.folders;
-        let written = folders.create(&id, &file);
+        let written = folders.unmark_queued(&id);
         written
+            .and_then(|()| folders.create(&id, &file))
             .and_then(|()| folders.sync_spec(&id))
             .map_err(|error| refuse_folder(&id, &error))?;
         self.join_the_queue(prepared.spec, prepared.secret, prepared.shown, at);
@@ -116,6 +117,23 @@ impl Core {
         self.tasks.insert(id.clone(), live);
         self.batch.secrets.push(secret);
         self.batch.take(&id, effects);
+    }
+
+    /// Keeps beside their folders that the rows of those who wait are committed.
+    pub(super) fn mark_queued(&self, events: &[Event]) {
+        for event in events {
+            if let (EventBody::Queued { .. }, Some(id)) = (&event.body, &event.task_id) {
+                self.mark_one_queued(id);
+            }
+        }
+    }
+
+    /// Its row is committed. Where that cannot be kept, only a rebuild of the ledger
+    /// would miss it.
+    pub(super) fn mark_one_queued(&self, id: &TaskId) {
+        if let Err(error) = self.service.folders.mark_queued(id) {
+            tracing::warn!(task = %id, %error, "its place in the queue is in the ledger only");
+        }
     }
 
     /// Starts whose turn it is.
@@ -237,7 +255,10 @@ impl Core {
             ..kept
         };
         let mut prepared = self.with_start(request, provider, spec, digest, account.as_ref())?;
-        prepared.file.queued_at = queued_at;
+        if let Some(at) = queued_at {
+            let boot_id = &self.service.identity.boot_id;
+            prepared.file.wait_from(at, boot_id);
+        }
         prepared.warnings.extend(answer.warning);
         Ok(prepared)
     }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::batch::{Batch, Durable, Promised, Stop, Urgency, promises};
 use super::core_loop::Core;
-use super::live::{End, ShimEnd};
+use super::live::End;
 use super::stop;
 use crate::control::ReplySender;
 use crate::ledger::LedgerError;
@@ -177,29 +177,6 @@ impl Core {
         self.tell_forced();
     }
 
-    /// A task that is to stop before its start was recorded is not started: nobody
-    /// has spawned its shim, and the claim keeps everybody from doing so.
-    fn keep_from_starting(&mut self, batch: &mut Batch) {
-        let tasks = &self.tasks;
-        let is_to_stop = |id: &TaskId| {
-            let live = tasks.get(id);
-            live.is_some_and(|live| !live.task.intents.is_empty())
-        };
-        let starts = batch.actions.extract_if(.., |(id, action)| {
-            *action == Action::SpawnShim && is_to_stop(id)
-        });
-        let starts: Vec<TaskId> = starts.map(|(id, _)| id).collect();
-        for id in starts {
-            tracing::info!(task = %id, "to be stopped before its start is recorded: it is not started");
-            if let Some(live) = self.tasks.get_mut(&id) {
-                live.start = None;
-                live.shim_end = ShimEnd::Seen;
-            }
-            let detail = "it was to be stopped before its start was recorded".to_string();
-            self.claim_against_shims(&id, detail);
-        }
-    }
-
     /// What a shim was sent before it is recorded is on record as that.
     fn perform_from_memory(&mut self, id: &TaskId, action: Action) {
         let is_stop = matches!(action, Action::SendStop(_));
@@ -272,7 +249,8 @@ impl Core {
         if !self.unsaved.waits() {
             return false;
         }
-        if self.leaving && self.unsaved.give_up_at.is_none() {
+        let goes = self.leaving || self.drains.leaves_by(Instant::now());
+        if goes && self.unsaved.give_up_at.is_none() {
             self.hurry_unsaved();
         }
         let time_is_over = self

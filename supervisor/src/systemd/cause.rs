@@ -51,7 +51,7 @@ impl Manager {
 
     /// A user's manager also stops when its user leaves, and its bus may be gone
     /// before we are: the machine's own is asked, which everybody may.
-    async fn machine_stops(&self) -> bool {
+    pub async fn machine_stops(&self) -> bool {
         let asked = async {
             match self.scope {
                 Scope::System => system_state(&self.bus).await,

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use protocol::control::Response;
-use supervisor::logs::{LogStream, Until};
+use supervisor::logs::{Known, LogStream, Made, Until};
 use supervisor::reply;
 use tokio::sync::{mpsc, watch};
 
@@ -30,11 +30,15 @@ impl Reading {
             from_offset: 0,
             last_lines: None,
             until: Until::Now,
+            made: Made::Maybe,
             watches: world.watches.clone(),
             reply,
         };
         change(&mut stream);
-        world.jobs.spawn(stream.run(ready(9)));
+        world.jobs.spawn(stream.run(ready(Known {
+            gap_bytes: 9,
+            made: Made::Maybe,
+        })));
         Self {
             world,
             path,

@@ -17,13 +17,7 @@ impl Delegated {
     /// None where cgroups of version 2 cannot be made.
     #[must_use]
     pub fn new(world: &World) -> Option<Self> {
-        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-        let point = mounts.lines().find_map(|line| {
-            let mut words = line.split(' ').skip(1);
-            let (point, kind) = (words.next()?, words.next()?);
-            (kind == "cgroup2").then(|| PathBuf::from(point))
-        })?;
-        let path = point.join(world.dir().file_name()?);
+        let path = unified_root()?.join(world.dir().file_name()?);
         (own_user() == 0 && fs::create_dir(&path).is_ok()).then_some(Self(path))
     }
 
@@ -58,6 +52,25 @@ impl Delegated {
             .flat_map(|path| folders(&path).collect::<Vec<_>>())
             .collect()
     }
+}
+
+/// A [`MemoryHome`], or the end of the calling test: where version 2 counts memory,
+/// only tasks in the holder of a systemd can be limited, in tests of their own.
+#[macro_export]
+macro_rules! memory_home {
+    ($world:expr) => {
+        match $crate::harness::MemoryHome::new($world) {
+            Some(home) => home,
+            None if $crate::harness::counts_memory() => {
+                $crate::harness::elsewhere("tests/tests/systemd_memory.rs");
+                return;
+            }
+            None => $crate::skip!(
+                "only root below the root of the memory hierarchy of cgroup version 1, \
+                 without systemd, can be given a limit here"
+            ),
+        }
+    };
 }
 
 /// A cgroup in the memory hierarchy of version 1, for a supervisor to divide.
@@ -110,15 +123,21 @@ impl MemoryHome {
     }
 }
 
-/// A cgroup that counts processes (version 1), for a supervisor to live in.
+/// A cgroup that counts processes, for a supervisor to live in.
 #[derive(Debug)]
 pub struct PidsHome(Delegated);
 
 impl PidsHome {
-    /// None where processes are not counted by version 1.
+    /// None where processes are not counted.
     #[must_use]
     pub fn new(world: &World) -> Option<Self> {
-        let path = root_of("pids")?.join(world.dir().file_name()?);
+        let unified = || {
+            let root = unified_root().filter(|root| offers(root, "pids"))?;
+            fs::write(root.join("cgroup.subtree_control"), "+pids").ok()?;
+            Some(root)
+        };
+        let path = root_of("pids").or_else(unified)?;
+        let path = path.join(world.dir().file_name()?);
         (own_user() == 0 && fs::create_dir(&path).is_ok()).then_some(Self(Delegated(path)))
     }
 
@@ -158,6 +177,28 @@ pub fn kernel_kills(cgroup: &Path) -> u64 {
         .expect("Linux 4.13 and later")
         .parse()
         .expect("a count")
+}
+
+/// Is memory counted by version 2 here?
+#[must_use]
+pub fn counts_memory() -> bool {
+    unified_root().is_some_and(|root| offers(&root, "memory"))
+}
+
+/// Where the cgroups of version 2 are mounted.
+#[must_use]
+pub fn unified_root() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    mounts.lines().find_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let (point, kind) = (words.next()?, words.next()?);
+        (kind == "cgroup2").then(|| PathBuf::from(point))
+    })
+}
+
+fn offers(group: &Path, controller: &str) -> bool {
+    let offered = fs::read_to_string(group.join("cgroup.controllers"));
+    offered.is_ok_and(|names| names.split_whitespace().any(|name| name == controller))
 }
 
 /// Where the root of the memory hierarchy of version 1 is mounted.

@@ -225,7 +225,10 @@ impl Http {
         path: &str,
         body: &str,
     ) -> io::Result<(u16, Vec<(String, String)>, Box<dyn Read + Send>)> {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
+        let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+        if !self.headers.iter().any(|(name, _)| name == "host") {
+            head.push_str("host: test\r\n");
+        }
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }

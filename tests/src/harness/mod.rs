@@ -23,7 +23,9 @@ mod world;
 
 pub use background::Background;
 pub use bins::{Bins, cli_dir};
-pub use cgroup::{Delegated, MemoryHome, PidsHome, kernel_kills, memory_root};
+pub use cgroup::{
+    Delegated, MemoryHome, PidsHome, counts_memory, kernel_kills, memory_root, unified_root,
+};
 pub use ctl::Output;
 pub use events::{Sent, Source};
 pub use gate::Gate;
@@ -34,7 +36,7 @@ pub use podman::{Podman, STUBBORN};
 pub use process::{Process, own_user, processes, start_time};
 pub use record::{Recorded, Records};
 pub use run::{Dispatched, Run};
-pub use skip::record_skip;
+pub use skip::{elsewhere, record_skip};
 pub use small_disk::SmallDisk;
 pub use stranger::Stranger;
 pub use stub::{Stub, StubRequest};

@@ -64,6 +64,16 @@ impl Cell {
         format!("{fault}×{state}×{workload}{}", lane.code())
     }
 
+    /// The point at which a process stands in the cell, and how many hits of it come
+    /// before; none where the agent itself tells that it is there.
+    pub(super) fn point(self) -> Option<(&'static str, usize)> {
+        // A shim of a release has no hooks: it is greeted, and waits for the answer.
+        if self.fault == Fault::OlderShim && self.state == State::Adopting {
+            return Some(("sup.shim_send.before", 0));
+        }
+        self.state.point(self.workload)
+    }
+
     /// Runs it once.
     ///
     /// # Panics
@@ -90,14 +100,14 @@ impl Cell {
         if self.fault != Fault::BrokenDisk {
             converges(&world, Settled::Lost);
         }
-        let point = self.state.point(self.workload);
+        let point = self.point();
         let hits = point.map(|(point, _)| world.hooks().hits(point));
         Outcome::Ran(Ran { reason, hits })
     }
 
     /// I8, where it is not the supervisor itself that is dead or stands.
     fn still_answers(self, world: &World, reached: &Reached, supervisor: &Supervisor) {
-        let point = self.state.point(self.workload);
+        let point = self.point();
         let stands = point.is_some_and(|(point, _)| point.starts_with("sup."));
         if supervisor.has_ended().is_none() && !stands {
             answers_although_others_stand(world, &reached.task);

@@ -59,6 +59,8 @@ fn can_strike(fault: Fault, state: State) -> bool {
             state,
             State::Claimed | State::Idle | State::Flooding | State::Leaderless | State::Ending
         ),
+        // It has no hook points: those of the supervisor have to do.
+        Fault::OlderShim => matches!(state, State::Idle | State::Adopting),
         Fault::SocketUnlinked | Fault::SecondSupervisor => {
             matches!(state, State::Idle | State::Acknowledged | State::Ending)
         }
@@ -180,8 +182,56 @@ fn is_tried(fault: Fault, state: State, workload: Workload) -> bool {
             | Fault::LostLedger
             | Fault::OldLedger
             | Fault::SocketUnlinked
+            | Fault::OlderShim
             | Fault::SecondSupervisor
             | Fault::RacingStops => false,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What must not go missing again, less what cannot exist (a torn journal before
+    /// there is one, and the like) and F26, whose cells are `unit`'s.
+    #[test]
+    fn the_cells_that_count_most_are_all_there() {
+        let states = |from: usize, to: usize| STATES[from - 1..to].to_vec();
+        let storage = vec![State::RowOnly, State::Intended, State::Ending];
+        let wanted: [(Fault, Vec<State>); 13] = [
+            (Fault::Supervisor, states(1, 14)),
+            (Fault::Shim, states(2, 12)),
+            (Fault::SupervisorAndShim, states(5, 13)),
+            (Fault::RacingStops, states(7, 9)),
+            (Fault::PidsWrap, vec![State::Adopting]),
+            (Fault::FullDisk, storage.clone()),
+            (Fault::BrokenDisk, storage.clone()),
+            (Fault::TornJournal, vec![State::Intended, State::Ending]),
+            (Fault::DamagedLedger, storage.clone()),
+            (Fault::LostLedger, storage.clone()),
+            (Fault::OldLedger, storage),
+            (Fault::OlderShim, vec![State::Adopting]),
+            (Fault::ChildOutOfMemory, vec![State::Idle]),
+        ];
+        let there = |fault, state, workload| {
+            let cell =
+                |cell: Cell| (cell.fault, cell.state, cell.workload) == (fault, state, workload);
+            cells().into_iter().any(cell)
+        };
+        for (fault, states) in wanted {
+            for state in states {
+                assert!(there(fault, state, usual(state)), "{fault:?} {state:?}");
+            }
+        }
+        for (state, workload) in [
+            (State::Leaderless, Workload::Daemons),
+            (State::Acknowledged, Workload::LastMoment),
+        ] {
+            assert!(
+                there(Fault::Supervisor, state, workload),
+                "{state:?} {workload:?}"
+            );
+        }
     }
 }

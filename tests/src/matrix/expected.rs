@@ -30,6 +30,7 @@ fn of_fault(cell: Cell) -> &'static [&'static str] {
         Fault::Agent | Fault::SupervisorAndAgent => agent_killed(state),
         Fault::Nothing
         | Fault::FrozenSupervisor
+        | Fault::OlderShim
         | Fault::SocketUnlinked
         | Fault::SecondSupervisor => undisturbed(state, workload),
         Fault::LeaderOutOfMemory => &["oom_killed"],

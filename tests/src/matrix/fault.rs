@@ -43,6 +43,8 @@ pub enum Fault {
     OldLedger,
     /// F21: the control socket is unlinked.
     SocketUnlinked,
+    /// F24: shim and journal are of the release before.
+    OlderShim,
     /// F29: a second supervisor is started on the same place.
     SecondSupervisor,
     /// F30: others stop it too, for other reasons.
@@ -50,7 +52,7 @@ pub enum Fault {
 }
 
 /// All of them.
-pub(super) const FAULTS: [Fault; 22] = [
+pub(super) const FAULTS: [Fault; 23] = [
     Fault::Nothing,
     Fault::Supervisor,
     Fault::Shim,
@@ -71,6 +73,7 @@ pub(super) const FAULTS: [Fault; 22] = [
     Fault::LostLedger,
     Fault::OldLedger,
     Fault::SocketUnlinked,
+    Fault::OlderShim,
     Fault::SecondSupervisor,
     Fault::RacingStops,
 ];
@@ -100,6 +103,7 @@ impl Fault {
             Self::LostLedger => "F19d",
             Self::OldLedger => "F19r",
             Self::SocketUnlinked => "F21",
+            Self::OlderShim => "F24",
             Self::SecondSupervisor => "F29",
             Self::RacingStops => "F30",
         }
@@ -129,6 +133,7 @@ impl Fault {
             | Self::LostLedger
             | Self::OldLedger
             | Self::SocketUnlinked
+            | Self::OlderShim
             | Self::SecondSupervisor
             | Self::RacingStops => &[],
         }

@@ -54,6 +54,7 @@ impl Ground {
             | Fault::LostLedger
             | Fault::OldLedger
             | Fault::SocketUnlinked
+            | Fault::OlderShim
             | Fault::SecondSupervisor
             | Fault::RacingStops => Ok(Self::Plain),
         }

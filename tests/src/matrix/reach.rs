@@ -56,11 +56,15 @@ impl Reached {
 
 /// The world of a cell, with the hook points of its state and its fault.
 pub(super) fn world(cell: Cell) -> World {
-    let of_state = cell.state.point(cell.workload).map(|(point, _)| point);
+    let of_state = cell.point().map(|(point, _)| point);
     // A world with hooks even where the state has no point: the same programs.
     let mut points = vec![of_state.unwrap_or("sup.spawn.before")];
     points.extend(cell.fault.points());
-    cell.lane.prepare(World::builder().hooks(points)).build()
+    let mut world = cell.lane.prepare(World::builder().hooks(points));
+    if cell.fault == Fault::OlderShim {
+        world = world.released_shim("");
+    }
+    world.build()
 }
 
 /// Dispatches a task and leads it to the cell's state.
@@ -147,6 +151,7 @@ fn steps(cell: Cell, gate: &Gate, spark: &Gate) -> Vec<String> {
         | Fault::LostLedger
         | Fault::OldLedger
         | Fault::SocketUnlinked
+        | Fault::OlderShim
         | Fault::SecondSupervisor
         | Fault::RacingStops => {}
     }
@@ -204,8 +209,8 @@ fn lead(world: &World, cell: Cell, reached: &mut Reached) {
     }
 }
 
-/// The agent ends by itself while its shim stands: it is a zombie, or on its way.
-fn end_just_now(reached: &Reached) {
+/// The agent ends by itself while somebody stands: it is on its way, or gone.
+pub(super) fn end_just_now(reached: &Reached) {
     reached.gate.open();
     let leader = reached.records.leaders().pop().expect("the agent is up");
     wait_until("the agent's last moment", GENEROUS, || {
@@ -228,14 +233,14 @@ pub(super) fn settle(world: &World, task: &str) {
 }
 
 fn arm(world: &World, cell: Cell) {
-    if let Some((point, skip)) = cell.state.point(cell.workload) {
+    if let Some((point, skip)) = cell.point() {
         world.hooks().arm_after(point, skip);
     }
 }
 
 /// The pause lasts until [`Reached::go_on`] or the death of who pauses.
 fn wait_at(world: &World, cell: Cell) {
-    let Some((point, skip)) = cell.state.point(cell.workload) else {
+    let Some((point, skip)) = cell.point() else {
         return;
     };
     let what = format!("{} at {point}", cell.state.code());

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use crate::harness::{Bins, GENEROUS, wait_for, wait_until};
+use crate::harness::{Bins, GENEROUS, counts_memory, unified_root, wait_for, wait_until};
 
-/// Booting takes half a second; a loaded machine may need far longer.
-const BOOT: Duration = Duration::from_secs(90);
+/// Booting takes half a second; a loaded or an emulated machine may need far longer.
+const BOOT: Duration = Duration::from_secs(300);
 
 /// What a guest needs of its host, and the Debian package that has it.
 const PROGRAMS: [(&str, &str); 5] = [
@@ -42,7 +42,7 @@ impl Guest {
         if let Some((path, package)) = PROGRAMS.iter().find(|(path, _)| !Path::new(path).exists()) {
             return Some(format!("{path} is missing (package {package})"));
         }
-        cgroup_mount()
+        unified_root()
             .is_none()
             .then(|| "no cgroup of version 2 is mounted".to_string())
     }
@@ -65,9 +65,12 @@ impl Guest {
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("ours");
 
         let name = folder.file_name().expect("it has a name");
-        let mount = cgroup_mount().expect("asked before");
+        let mount = unified_root().expect("asked before");
         let cgroup = mount.join(name);
         fs::create_dir(&cgroup).expect("a cgroup can be made");
+        if counts_memory() {
+            fs::write(mount.join("cgroup.subtree_control"), "+memory").expect("root may");
+        }
         let enter = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/enter");
         let console = fs::File::options()
             .append(true)
@@ -298,15 +301,6 @@ fn installation(more: &str) -> String {
         programs.join(" "),
         deploy.display(),
     )
-}
-
-fn cgroup_mount() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ').skip(1);
-        let point = fields.next()?;
-        (fields.next()? == "cgroup2").then(|| PathBuf::from(point))
-    })
 }
 
 /// The kernel may take a moment to see the last process go.

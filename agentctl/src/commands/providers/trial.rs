@@ -67,10 +67,15 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// The words of `run`.
-    fn words(&self, provider: String, prompt: Option<&str>) -> Vec<String> {
+    /// The words of `run`. A provider may take no prompt: then the one that nobody asked
+    /// for is left out.
+    fn words(&self, provider: String) -> Vec<String> {
         let mut words = vec!["run".to_owned(), "--provider".to_owned(), provider];
-        words.extend(prompt.map(|prompt| format!("--prompt={prompt}")));
+        let prompt = self.prompt.as_deref().unwrap_or(PROMPT);
+        words.push(format!("--prompt={prompt}"));
+        if self.prompt.is_none() {
+            words.push("--prompt-if-taken".to_owned());
+        }
         words.push(format!("--timeout={}ms", self.timeout.unwrap_or(LIMIT_MS)));
         let arguments = self.provider_arg.iter();
         words.extend(arguments.map(|argument| format!("--provider-arg={argument}")));
@@ -96,7 +101,7 @@ pub(super) fn execute(file: &str, args: &Args, cx: &Context) -> Result<Code, Cli
     let name = name_of(&client, &apart)?;
     // From before the start: a short run says what it does once.
     let mut events = client.open(&all_events())?;
-    let started = start(args, &name, &attempt)?;
+    let started = attempt.start(&args.words(name))?;
     let watched = watch(&client, &mut events, &started);
     if watched.is_err() {
         // Whatever it is, an agent must not outlive its trial.
@@ -115,23 +120,6 @@ pub(super) fn execute(file: &str, args: &Args, cx: &Context) -> Result<Code, Cli
         Format::Text => out::text(&report(file, &ended, progress.as_ref()))?,
     }
     Ok(Code::of_verdict(ended.status))
-}
-
-/// What the supervisor's refusal says; the trial's own is of this very version.
-const TAKES_NO_PROMPT: &str = "takes no prompt";
-
-/// A provider may take no prompt; then the one that nobody asked for is left out.
-fn start(args: &Args, name: &str, attempt: &run::Attempt) -> Result<Box<TaskView>, CliError> {
-    let words = |prompt| args.words(name.to_owned(), prompt);
-    let prompt = args.prompt.as_deref().unwrap_or(PROMPT);
-    match attempt.start(&words(Some(prompt))) {
-        Err(CliError::Refused(refusal))
-            if args.prompt.is_none() && refusal.message.contains(TAKES_NO_PROMPT) =>
-        {
-            attempt.start(&words(None))
-        }
-        answer => answer,
-    }
 }
 
 /// The name under which the file is known to the supervisor of the trial.

@@ -116,6 +116,9 @@ pub(crate) struct Args {
     /// Run it as this user of the machine; for a supervisor that root runs
     #[arg(long = "as", value_name = "USER")]
     pub(super) run_as: Option<String>,
+    /// The prompt is left out where the provider takes none; for trials
+    #[arg(long, hide = true)]
+    pub(super) prompt_if_taken: bool,
 }
 
 /// Command, prompt and variables never appear in `Debug`.
@@ -172,6 +175,7 @@ impl Args {
         let on_not_found = self.on_not_found.map(wire::OnNotFound::from);
         options.extend(on_not_found.map(RunOption::OnNotFound));
         options.extend(self.run_as.clone().map(RunOption::As));
+        options.extend(self.prompt_if_taken.then_some(RunOption::PromptIfTaken));
         options
     }
 }

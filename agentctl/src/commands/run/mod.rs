@@ -115,13 +115,14 @@ impl Attempt {
     pub(super) fn start(&self, words: &[String]) -> Result<Box<TaskView>, CliError> {
         let wrong = |error: clap::Error| CliError::usage(error.to_string());
         let args = Line::try_parse_from(words).map_err(wrong)?.args;
+        let options = args.options();
         let mut request = request::build(args)?;
         // Before the dispatch, so that Ctrl-C can never miss the task.
         self.target.is(&request.id);
         let asked = Asked {
             id: request.id.clone(),
             environment: std::mem::take(&mut request.client_env),
-            message: What::New.message(request, Vec::new()),
+            message: What::New.message(request, options),
         };
         let task = dispatch(&self.client, asked, Permission::Refuse)?.task;
         self.target.is(&task.id);

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+use super::containerd::CONTAINERD;
 use super::until::Until;
 use super::{Peer, Place};
 
@@ -26,11 +27,8 @@ pub(super) const PEERS: &[Peer] = &[
         prepare: |_| Ok(()),
         start: |place| conmon(place, place.dir.to_owned()),
         wait: Some(|place| Until::written(exit_file(place))),
-        short: Some(|place| {
-            let ended = Until::written(exit_file(place))?;
-            run(&mut conmon(place, place.dir.join("short")))?;
-            ended.comes()
-        }),
+        // In the foreground: of those that end at once it leaves out some exit files.
+        short: Some(|place| run(conmon(place, place.dir.join("short")).arg("--sync"))),
         processes: &["conmon"],
         stop: |_, pid| {
             let mut command = quiet("kill");
@@ -106,6 +104,7 @@ pub(super) const PEERS: &[Peer] = &[
         processes: &["tmux: server", "tmux: client", "tmux"],
         close: |place| run(tmux(place).arg("kill-server")),
     },
+    CONTAINERD,
 ];
 
 /// One monitor per start, as its engine starts it; the runtime is the agent's
@@ -161,7 +160,7 @@ fn script(path: &Path, command: &str) -> Result<()> {
     Ok(fs::set_permissions(path, Permissions::from_mode(0o755))?)
 }
 
-fn session(place: &Place<'_>) -> String {
+pub(super) fn session(place: &Place<'_>) -> String {
     format!("bench-{}", place.turn)
 }
 
@@ -197,7 +196,7 @@ pub(super) fn quiet(program: &str) -> Command {
     command
 }
 
-fn run(command: &mut Command) -> Result<()> {
+pub(super) fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()
         .with_context(|| format!("starting {command:?}"))?;

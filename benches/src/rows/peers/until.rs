@@ -1,10 +1,16 @@
 //! The end of an agent, as a peer tells it.
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::Child;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
+/// A file that is not there by then never will be.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is waited for.
 pub(super) enum Until {
@@ -17,7 +23,7 @@ pub(super) enum Until {
 impl Until {
     /// Watches for `file`, whose folder is there.
     pub(super) fn written(file: PathBuf) -> Result<Self> {
-        let watch = Inotify::init(InitFlags::IN_CLOEXEC)?;
+        let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         let folder = file.parent().unwrap_or(&file);
         watch.add_watch(
             folder,
@@ -34,7 +40,14 @@ impl Until {
                 ensure!(status.success(), "what waits ended with {status}");
             }
             Self::Written(watch, file) => {
+                let timeout = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
                 while !file.exists() {
+                    let mut waits = [PollFd::new(watch.as_fd(), PollFlags::POLLIN)];
+                    ensure!(
+                        poll(&mut waits, timeout)? > 0,
+                        "{} never came",
+                        file.display()
+                    );
                     watch.read_events()?;
                 }
             }

@@ -28,7 +28,7 @@ pub(super) fn bound(db: &Connection, event: &Event) -> Result<(), StoreError> {
          VALUES (?1, ?2, ?3, ?4, 'live', NULL, ?5, 1)
          ON CONFLICT (key, provider, session_id) DO UPDATE SET task_id = excluded.task_id,
              state = 'live', quarantine_reason = NULL, last_used_at = excluded.last_used_at,
-             version = version + 1",
+             without_task = NULL, version = version + 1",
     )?
     .execute((
         key.as_str(),
@@ -61,6 +61,19 @@ pub(super) fn settled(db: &Connection, event: &Event) -> Result<(), StoreError> 
         totals,
         change.used_now.then(|| event.at.to_string()),
     ))?;
+    if change.released {
+        // Who releases a session whose task is missing does not mean the next start.
+        db.prepare_cached(
+            "UPDATE agent_sessions SET without_task = '{}'
+             WHERE key = ?1 AND provider = ?2 AND session_id = ?3 AND without_task IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM task_history t WHERE t.id = task_id)",
+        )?
+        .execute((
+            change.key.as_str(),
+            change.provider.as_str(),
+            change.session_id.as_str(),
+        ))?;
+    }
     Ok(())
 }
 
@@ -74,6 +87,8 @@ struct Change<'e> {
     totals: Option<&'e Usage>,
     /// It was in use until now, or counts as such.
     used_now: bool,
+    /// By the operator's word.
+    released: bool,
 }
 
 impl<'e> Change<'e> {
@@ -86,6 +101,7 @@ impl<'e> Change<'e> {
             reason: None,
             totals: None,
             used_now: true,
+            released: false,
         };
         if let EventBody::SessionResumable {
             key,
@@ -107,7 +123,11 @@ impl<'e> Change<'e> {
             ..
         } = &event.body
         {
-            return Some(change(key, provider, session_id, SessionState::Resumable));
+            let base = change(key, provider, session_id, SessionState::Resumable);
+            return Some(Self {
+                released: true,
+                ..base
+            });
         }
         if let EventBody::SessionQuarantined {
             key,
@@ -135,14 +155,16 @@ impl<'e> Change<'e> {
 /// Its row is as it was before a task that never used it.
 pub(super) fn restored(db: &Connection, row: &SessionRow) -> Result<(), StoreError> {
     let totals = serde_json::to_string(&row.totals)?;
+    let without_task = row.without_task.as_ref().map(serde_json::to_string);
+    let without_task = without_task.transpose()?;
     db.prepare_cached(
         "INSERT INTO agent_sessions (key, provider, session_id, task_id, state,
-             quarantine_reason, last_used_at, version, totals)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8)
+             quarantine_reason, last_used_at, version, totals, without_task)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?9)
          ON CONFLICT (key, provider, session_id) DO UPDATE SET task_id = excluded.task_id,
              state = excluded.state, quarantine_reason = excluded.quarantine_reason,
              last_used_at = excluded.last_used_at, totals = excluded.totals,
-             version = version + 1",
+             without_task = excluded.without_task, version = version + 1",
     )?
     .execute((
         row.key.as_str(),
@@ -153,6 +175,7 @@ pub(super) fn restored(db: &Connection, row: &SessionRow) -> Result<(), StoreErr
         row.quarantine_reason.as_deref(),
         row.last_used_at.to_string(),
         totals,
+        without_task,
     ))?;
     Ok(())
 }

@@ -94,6 +94,14 @@ impl Reader<'_> {
         })
     }
 
+    /// Was its agent ever executed?
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn was_started(&self, task: &TaskId) -> Result<bool, LedgerError> {
+        Ok(self.last_of(task, "task.started")?.is_some())
+    }
+
     /// Tasks that ended lately, the newest first. A supervisor that was killed
     /// right after a commit may have left their folders as they were.
     ///

@@ -1,6 +1,6 @@
 //! The session table.
 
-use lifecycle::{Event, EventBody, SessionRow};
+use lifecycle::{Event, EventBody, SessionRow, WithoutTask};
 use protocol::shim::Usage;
 use protocol::view::SessionView;
 use protocol::vocab::SessionState;
@@ -26,7 +26,7 @@ macro_rules! sessions {
     ($rest:literal) => {
         concat!(
             "SELECT s.key, s.provider, s.session_id, s.task_id, s.state, s.quarantine_reason,
-                 s.last_used_at, s.totals, s.version
+                 s.last_used_at, s.totals, s.version, s.without_task
              FROM agent_sessions s ",
             $rest
         )
@@ -36,6 +36,8 @@ macro_rules! sessions {
 const ALL: &str = sessions!("ORDER BY s.last_used_at DESC, s.key, s.session_id");
 const OF_KEY: &str =
     sessions!("WHERE s.key = ?1 ORDER BY s.last_used_at DESC, s.key, s.session_id");
+const WITHOUT_TASK: &str =
+    sessions!("WHERE s.without_task IS NOT NULL ORDER BY s.key, s.provider, s.session_id");
 pub(super) const NEWEST: &str = sessions!(
     "WHERE s.key = ?1 AND s.provider = ?2 ORDER BY s.last_used_at DESC, s.state = 'live' DESC LIMIT 1"
 );
@@ -49,7 +51,7 @@ pub(super) const NAMED: &str = sessions!(
 const SWEEPS: [(&str, &str); 3] = [
     (
         sessions!(
-            "WHERE s.state = 'resumable'
+            "WHERE s.state = 'resumable' AND s.without_task IS NULL
                  AND NOT EXISTS (SELECT 1 FROM task_history t WHERE t.id = s.task_id)"
         ),
         TASK_MISSING,
@@ -116,6 +118,14 @@ impl Reader<'_> {
         self.first(OPERATION, NAMED, parameters, session_row)
     }
 
+    /// Those whose tasks have no row, and need none.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn sessions_without_task(&self) -> Result<Vec<SessionRow>, LedgerError> {
+        self.rows(OPERATION, WITHOUT_TASK, [], session_row)
+    }
+
     /// What to commit at `at`, so that no session stays resumable whose task is
     /// missing, and none live whose task is not.
     ///
@@ -167,7 +177,16 @@ fn session_row(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         quarantine_reason: fields.next()?,
         last_used_at: fields.time()?.ok_or_else(|| bad("last_used_at"))?,
         totals: totals(&fields.next::<String>()?),
+        without_task: {
+            let _version: i64 = fields.next()?;
+            without_task(fields.next::<Option<String>>()?.as_deref())
+        },
     })
+}
+
+/// What cannot be read still says that the row is gone.
+fn without_task(text: Option<&str>) -> Option<WithoutTask> {
+    Some(serde_json::from_str(text?).unwrap_or_default())
 }
 
 /// Figures that cannot be read count as none: they only make later ones of

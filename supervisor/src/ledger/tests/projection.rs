@@ -1,7 +1,7 @@
 //! What each event does to the tables.
 
 use lifecycle::event::Ending;
-use lifecycle::{Event, EventBody, SessionPlan, SessionRow, TaskSpec};
+use lifecycle::{Event, EventBody, SessionPlan, SessionRow, TaskSpec, WithoutTask};
 use protocol::shim::{ResultRecord, Target, Usage};
 use protocol::view::Links;
 use protocol::vocab::{IntentOutcome, SessionState, SignalledBy};
@@ -383,16 +383,12 @@ fn a_session_that_was_never_used_is_as_it_was() {
             turns: Some(1),
             ..Usage::default()
         },
+        without_task: Some(WithoutTask::default()),
     };
     let restored = |ms| at(None, ms, EventBody::SessionRestored { row: row.clone() });
-    commit(
-        &ledger.handle,
-        &[
-            restored(1),
-            admitted("t1", "k", 8),
-            bound("t1", "k", "s1", 8),
-        ],
-    );
+    let use_it = [admitted("t1", "k", 8), bound("t1", "k", "s1", 8)];
+    commit(&ledger.handle, &[restored(1)]);
+    commit(&ledger.handle, &use_it);
     commit(&ledger.handle, &[restored(9)]);
     let rows = wait(ledger.handle.session_rows_of("k".into())).expect("read");
     assert_eq!(rows, vec![row.clone()]);

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use lifecycle::{Event, EventBody, SessionPlan};
-use protocol::view::Links;
+use lifecycle::{Event, EventBody, SessionPlan, SessionRow};
+use protocol::view::{Links, Requester};
+use protocol::vocab::{SessionState, Via};
 use protocol::{TaskId, Timestamp};
 
 use super::support::*;
-use crate::ledger::{Ledger, LedgerError, MoveAside, OldEnough};
+use crate::ledger::{Ledger, LedgerError, MoveAside, OldEnough, RanAs};
 
 const ALL: OldEnough = OldEnough {
     ended_by: Some(Timestamp(i64::MAX / 1_000)),
@@ -15,7 +16,7 @@ const ALL: OldEnough = OldEnough {
 };
 
 fn nothing_to_move() -> MoveAside {
-    Box::new(|_| Ok(()))
+    Box::new(|_| Ok(RanAs::new()))
 }
 
 fn prune(ledger: &Ledger, ids: &[&str]) -> Result<Vec<TaskId>, LedgerError> {
@@ -110,7 +111,7 @@ fn the_old_and_those_beyond_the_newest_are_taken() {
 }
 
 #[test]
-fn a_task_goes_with_everything_that_is_its_own() {
+fn a_task_goes_with_everything_that_is_its_own_but_its_session() {
     let place = Place::new();
     let ledger = place.open();
     let mut events = with_session("t1", "k", 1, quarantined).to_vec();
@@ -123,12 +124,8 @@ fn a_task_goes_with_everything_that_is_its_own() {
     )
     .expect("committed");
     assert_eq!(prune(&ledger, &["t1"]).expect("pruned"), [id("t1")]);
-    for table in [
-        "task_history",
-        "agent_sessions",
-        "stop_intent",
-        "task_secret",
-    ] {
+    assert_eq!(count(&place, "SELECT count(*) FROM agent_sessions"), 1);
+    for table in ["task_history", "stop_intent", "task_secret"] {
         let of = if table == "task_history" {
             "id"
         } else {
@@ -155,6 +152,76 @@ fn a_task_goes_with_everything_that_is_its_own() {
         8,
         "no intent is used twice"
     );
+}
+
+/// R6: the id is not erased. The start's sweep does not take it for a loss, even where
+/// the operator gave it back meanwhile; and who it ran as is known without its folder.
+#[test]
+fn a_session_outlives_its_task() {
+    let place = Place::new();
+    let ledger = place.open();
+    commit(&ledger.handle, &with_session("t1", "k", 1, quarantined));
+    let move_aside: MoveAside = Box::new(|ids| {
+        Ok(ids
+            .iter()
+            .map(|id| (id.clone(), "ann".to_owned()))
+            .collect())
+    });
+    wait(ledger.handle.prune(vec![id("t1")], move_aside)).expect("pruned");
+    let row = || {
+        let rows = wait(ledger.handle.session_rows_of("k".into())).expect("read");
+        rows.into_iter().next().expect("it stays")
+    };
+    let kept = row();
+    assert_eq!(kept.quarantine_reason.as_deref(), Some("user"));
+    let ran_as = |row: &SessionRow| row.without_task.clone().and_then(|gone| gone.ran_as);
+    assert_eq!(ran_as(&kept).as_deref(), Some("ann"));
+    commit(&ledger.handle, &[released("k", "s-t1", 5)]);
+    let sweep = || wait(ledger.handle.sweep_sessions(Timestamp(9))).expect("read");
+    assert_eq!(sweep(), []);
+    assert_eq!(
+        (row().state, ran_as(&row()).as_deref()),
+        (SessionState::Resumable, Some("ann"))
+    );
+    let all = wait(
+        ledger
+            .handle
+            .browse(|reader| reader.sessions_without_task()),
+    );
+    assert_eq!(all.expect("read"), [row()]);
+    // A task that uses it stands for it from now on.
+    commit(
+        &ledger.handle,
+        &[admitted("t2", "k", 10), bound("t2", "k", "s-t1", 10)],
+    );
+    assert_eq!(row().without_task, None);
+    ledger.close().expect("closed");
+}
+
+/// Its task's row is lost, and the start says so; the operator's word comes after that,
+/// and the next start does not take it back.
+#[test]
+fn the_operators_word_on_a_lost_task_stays() {
+    let place = Place::new();
+    let ledger = place.open();
+    commit(&ledger.handle, &[bound("t9", "k", "s", 1)]);
+    let sweep = || wait(ledger.handle.sweep_sessions(Timestamp(9))).expect("read");
+    let swept = sweep();
+    assert_eq!(swept.len(), 1, "{swept:?}");
+    commit(&ledger.handle, &swept);
+    commit(&ledger.handle, &[released("k", "s", 10)]);
+    assert_eq!(sweep(), []);
+    ledger.close().expect("closed");
+}
+
+fn released(of_key: &str, session_id: &str, ms: i64) -> Event {
+    let body = EventBody::SessionReleased {
+        key: key(of_key),
+        provider: provider("claude"),
+        session_id: session(session_id),
+        by: Requester::through(Via::Control),
+    };
+    at(None, ms, body)
 }
 
 #[test]
@@ -228,7 +295,7 @@ fn rows_go_only_when_their_folders_are_aside() {
             .expect("a number");
         assert_eq!(there, 1, "the row is still there");
         told.lock().expect("no panic").extend_from_slice(ids);
-        Ok(())
+        Ok(RanAs::new())
     });
     wait(ledger.handle.prune(vec![id("t1")], note)).expect("pruned");
     assert_eq!(*moved.lock().expect("no panic"), [id("t1")]);

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::support::{Place, admitted, commit, ended, id};
+use super::support::{Place, admitted, commit, ended, id, wait};
 use crate::ledger::inspect::APPLICATION_ID;
 use crate::ledger::migrate::{MIGRATIONS, Migration, SCHEMA, Versions, migrate};
 use crate::ledger::{OpenError, OpenOptions, ReadLedger, open};
@@ -185,18 +185,18 @@ fn a_start_that_was_cut_off_is_begun_again() {
 }
 
 const ADDS: Migration = Migration {
-    schema: 2,
+    schema: SCHEMA + 1,
     compat: 1,
     sql: "CREATE TABLE added (x INTEGER) STRICT",
 };
 const BREAKS: Migration = Migration {
-    schema: 3,
-    compat: 3,
+    schema: SCHEMA + 2,
+    compat: SCHEMA + 2,
     sql: "DROP TABLE added",
 };
 const FAILS: Migration = Migration {
-    schema: 4,
-    compat: 3,
+    schema: SCHEMA + 3,
+    compat: SCHEMA + 2,
     sql: "CREATE TABLE more (x); DROP TABLE none",
 };
 
@@ -214,23 +214,44 @@ fn count(db: &Connection, from: &str) -> i64 {
 fn a_migration_keeps_a_copy_only_where_it_breaks() {
     let place = filled();
     let db = place.sql();
-    let first = MIGRATIONS[0];
-    let kept = migrate(&db, &place.file(), &[first, ADDS]).expect("migrated");
-    assert_eq!((kept, versions(&db)), (None, (2, 1)));
-    let kept = migrate(&db, &place.file(), &[first, ADDS, BREAKS]).expect("migrated");
-    assert_eq!(versions(&db), (3, 3));
+    let with = |more: &[Migration]| [MIGRATIONS, more].concat();
+    let kept = migrate(&db, &place.file(), &with(&[ADDS])).expect("migrated");
+    assert_eq!((kept, versions(&db)), (None, (SCHEMA + 1, 1)));
+    let kept = migrate(&db, &place.file(), &with(&[ADDS, BREAKS])).expect("migrated");
+    assert_eq!(versions(&db), (SCHEMA + 2, SCHEMA + 2));
     let copy = Connection::open(kept.expect("a copy")).expect("opens");
-    assert_eq!(versions(&copy), (2, 1));
+    assert_eq!(versions(&copy), (SCHEMA + 1, 1));
     assert_eq!(count(&copy, "task_history"), 50);
+}
+
+/// A file of the first schema is used on, and an older program can still open it.
+#[test]
+fn a_ledger_of_the_first_schema_goes_on() {
+    let place = Place::new();
+    let db = place.sql();
+    db.pragma_update(None, "application_id", APPLICATION_ID)
+        .expect("set");
+    migrate(&db, &place.file(), &MIGRATIONS[..1]).expect("made");
+    db.execute_batch(
+        "INSERT INTO agent_sessions VALUES ('k', 'claude', 's', 't', 'resumable', NULL,
+             '2026-01-01T00:00:00.000Z', 1, '{}')",
+    )
+    .expect("written");
+    drop(db);
+    let ledger = place.open();
+    let rows = wait(ledger.handle.session_rows_of("k".into())).expect("read");
+    assert_eq!((rows.len(), &rows[0].without_task), (1, &None));
+    ledger.close().expect("closed");
+    assert_eq!(versions(&place.sql()), (SCHEMA, 1));
 }
 
 #[test]
 fn half_a_migration_is_none() {
     let place = filled();
     let db = place.sql();
-    let all = [MIGRATIONS[0], ADDS, BREAKS, FAILS];
+    let all = [MIGRATIONS, &[ADDS, BREAKS, FAILS]].concat();
     assert!(migrate(&db, &place.file(), &all).is_err());
-    assert_eq!(versions(&db), (3, 3));
+    assert_eq!(versions(&db), (SCHEMA + 2, SCHEMA + 2));
     assert_eq!(count(&db, "sqlite_schema WHERE name = 'more'"), 0);
 }
 

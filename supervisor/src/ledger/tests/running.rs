@@ -180,7 +180,7 @@ fn the_running_set_is_rebuilt_from_its_events() {
             ended: 1
         }
     );
-    assert_eq!(info.view.schema, 1);
+    assert_eq!(info.view.schema, 2);
     assert!(info.view.bytes > 0);
     ledger.close().expect("closed");
 }

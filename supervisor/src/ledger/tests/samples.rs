@@ -80,7 +80,6 @@ fn of_the_agent(values: &Values) -> Vec<EventBody> {
             errno: values.small,
             path: text(),
         },
-        EventBody::NeverStarted { detail: text() },
         EventBody::Adopted {
             shim: process(values),
         },
@@ -179,6 +178,7 @@ fn row(values: &Values) -> SessionRow {
         quarantine_reason: Some(values.text.clone()),
         last_used_at: Timestamp(values.at),
         totals: usage(values),
+        without_task: None,
     }
 }
 
@@ -222,6 +222,10 @@ fn of_sessions(values: &Values) -> Vec<EventBody> {
 fn of_the_stop(values: &Values) -> Vec<EventBody> {
     let intent_id = values.number;
     vec![
+        EventBody::NeverStarted {
+            detail: values.text.clone(),
+            intent_id: Some(values.number),
+        },
         EventBody::StopRequested {
             intent_id,
             reason: StopReason::IdleTimeout,

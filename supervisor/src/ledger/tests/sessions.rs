@@ -19,6 +19,7 @@ fn row(session_id: &str, of_key: &str, of_provider: &str, ms: i64) -> Event {
         quarantine_reason: None,
         last_used_at: Timestamp(ms),
         totals: Usage::default(),
+        without_task: None,
     };
     at(None, ms, EventBody::SessionRestored { row })
 }

@@ -289,6 +289,7 @@ fn pieces_of_an_answer_are_put_together_and_begin_again_behind_a_tool() {
     let (findings, _) = scan(&gemini, &bytes(&lines), usize::MAX);
     match &findings[..] {
         [
+            Finding::KnownLine,
             Finding::Result {
                 success: true,
                 text: Some(text),

@@ -23,6 +23,7 @@ pub(super) fn row(session_id: &str, totals: Usage) -> SessionRow {
         quarantine_reason: None,
         last_used_at: Timestamp(0),
         totals,
+        without_task: None,
     }
 }
 
@@ -283,7 +284,10 @@ pub(super) fn spawn_failed() -> Vec<Event> {
 pub(super) fn never_started() -> Vec<Event> {
     let detail = "the shim could not be spawned".to_owned();
     Story::of(SessionPlan::Fresh)
-        .tell(EventBody::NeverStarted { detail })
+        .tell(EventBody::NeverStarted {
+            detail,
+            intent_id: None,
+        })
         .ended()
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 pub(super) use storage::old_ledger;
 
-use super::Fault;
-use super::reach::Reached;
+use super::reach::{Reached, end_just_now};
+use super::{Fault, State};
 use crate::harness::{Process, Supervisor, World};
 use crate::invariants::answers_although_others_stand;
 
@@ -55,6 +55,9 @@ impl Fault {
             Self::LostLedger => return storage::lose_ledger(world, reached),
             Self::OldLedger => return storage::put_back_ledger(world, reached),
             Self::SocketUnlinked => processes::unlink_socket(world, reached),
+            // The supervisor is replaced, and the task ends while that is under way.
+            Self::OlderShim if reached.state == State::Adopting => end_just_now(reached),
+            Self::OlderShim => supervisor.kill(),
             Self::SecondSupervisor => {
                 let second = world.spawn_supervisor();
                 assert_eq!(second.ended().code(), Some(3), "{}", world.log());

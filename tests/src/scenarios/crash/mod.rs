@@ -5,6 +5,7 @@ mod drain;
 mod http;
 mod prune;
 mod queue;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -40,6 +41,14 @@ pub enum Path {
     PutBack,
     /// From a place in the queue over its turn to the agent's own end.
     Queue,
+    /// A session that its provider does not know, and the fresh task that follows.
+    Follow,
+    /// A session is given back.
+    Release,
+    /// The same after its task was pruned.
+    ReleasePruned,
+    /// An archived task's conversation goes on.
+    Reopen,
     /// From a dispatch over HTTP to the agent's own end, with a reader of the events.
     HttpLife,
     /// A stop over HTTP.
@@ -112,6 +121,10 @@ pub fn strike_at(path: Path, strike: Strike, point: &str, occurrence: usize) -> 
         Path::Prune => case.prune(),
         Path::PutBack => case.put_back(),
         Path::Queue => case.queue(),
+        Path::Follow => case.follow(),
+        Path::Release => case.release(),
+        Path::ReleasePruned => case.release_pruned(),
+        Path::Reopen => case.reopen(),
         Path::HttpLife => case.http_life(),
         Path::HttpStop => case.http_stop(),
         Path::HttpArchive => case.http_archive(),

@@ -3,6 +3,7 @@
 use agent_shim::scan::Finding;
 use protocol::shim::ProviderError;
 use protocol::vocab::Stream;
+use serde_json::{Value, json};
 
 use super::{built_in, bytes, read, scan};
 
@@ -19,115 +20,114 @@ fn a_wrong_key_is_a_failure_that_does_not_pass() {
     }
 }
 
+/// The last line of a failed run of `claude`; none: it knows no status.
+fn claude(status: Option<Value>) -> Value {
+    let mut line =
+        json!({"type": "result", "is_error": true, "terminal_reason": "api_error", "result": "x"});
+    if let Some(status) = status {
+        line["api_error_status"] = status;
+    }
+    line
+}
+
+fn codex(words: &str) -> Value {
+    json!({"type": "turn.failed", "error": {"message": words}})
+}
+
+fn gemini(code: u16, kind: &str) -> Value {
+    let told = json!({"error": {"code": code, "message": "x", "status": kind}});
+    let words = format!("[API Error: {told}]");
+    json!({"type": "result", "status": "error", "error": {"message": words}})
+}
+
+fn opencode(again: bool) -> Value {
+    let data = json!({"message": "x", "isRetryable": again});
+    json!({"type": "error", "error": {"name": "APIError", "data": data}})
+}
+
+fn qwen(words: &str) -> Value {
+    let words = format!("[API Error: {words}]");
+    json!({"type": "result", "is_error": true, "error": {"message": words}})
+}
+
 /// Which failures pass: those of the API's own, too much to do, and nobody there.
 #[test]
 fn only_what_may_be_better_later_is_transient() {
-    let claude = |status: &str| {
-        format!(
-            r#"{{"type":"result","is_error":true,"terminal_reason":"api_error"{status},"result":"x"}}"#
-        )
-    };
-    let codex =
-        |words: &str| format!(r#"{{"type":"turn.failed","error":{{"message":"{words}"}}}}"#);
-    let google = |code: u16, kind: &str| {
-        let words =
-            format!(r#"[API Error: {{\"error\":{{\"code\":{code},\"status\":\"{kind}\"}}}}]"#);
-        format!(r#"{{"type":"result","status":"error","error":{{"message":"{words}"}}}}"#)
-    };
-    let opencode = |code: u16, again: bool| {
-        format!(
-            r#"{{"type":"error","error":{{"name":"APIError","data":{{"message":"x","statusCode":{code},"isRetryable":{again}}}}}}}"#
-        )
-    };
-    let qwen = |words: &str| {
-        format!(
-            r#"{{"type":"result","is_error":true,"error":{{"message":"[API Error: {words}]"}}}}"#
-        )
-    };
-    let cases = [
-        ("claude", claude(r#","api_error_status":529"#), true),
-        ("claude", claude(r#","api_error_status":500"#), true),
-        ("claude", claude(r#","api_error_status":429"#), true),
-        ("claude", claude(r#","api_error_status":null"#), true),
-        ("claude", claude(""), true),
-        ("claude", claude(r#","api_error_status":401"#), false),
-        ("claude", claude(r#","api_error_status":404"#), false),
-        ("claude", claude(r#","api_error_status":400"#), false),
-        (
-            "codex",
-            codex("unexpected status 503 Service Unavailable: x"),
-            true,
-        ),
-        (
-            "codex",
-            codex("exceeded retry limit, last status: 429 Too Many Requests"),
-            true,
-        ),
-        (
-            "codex",
-            codex("exceeded retry limit, last status: 502 Bad Gateway"),
-            true,
-        ),
-        (
-            "codex",
-            codex("stream disconnected before completion: x"),
-            true,
-        ),
-        (
-            "codex",
-            codex("Connection failed: error sending request"),
-            true,
-        ),
-        (
-            "codex",
-            codex("unexpected status 401 Unauthorized: x"),
-            false,
-        ),
-        ("codex", codex("unexpected status 404 Not Found: x"), false),
-        (
-            "codex",
-            codex("exceeded retry limit, last status: 401 Unauthorized"),
-            false,
-        ),
-        (
-            "codex",
-            codex("Quota exceeded. Check your plan and billing details."),
-            false,
-        ),
-        ("gemini", google(503, "UNAVAILABLE"), true),
-        ("gemini", google(429, "RESOURCE_EXHAUSTED"), true),
-        ("gemini", google(500, "INTERNAL"), true),
-        ("gemini", google(401, "UNAUTHENTICATED"), false),
-        ("gemini", google(404, "NOT_FOUND"), false),
-        ("gemini", google(400, "INVALID_ARGUMENT"), false),
-        ("opencode", opencode(500, true), true),
-        ("opencode", opencode(401, false), false),
-        ("qwen", qwen("500 x"), true),
-        ("qwen", qwen("429 x"), true),
-        (
-            "qwen",
-            qwen("Connection error. (cause: connect ECONNREFUSED)"),
-            true,
-        ),
-        ("qwen", qwen("401 x"), false),
-        ("qwen", qwen("400 at most 500 of it"), false),
-    ];
-    for (provider, line, passes) in cases {
-        let lines = vec![(Stream::Stdout, line.clone())];
-        let (findings, _) = scan(&built_in(provider), &bytes(&lines), usize::MAX);
-        let errors = findings.iter().filter_map(|finding| match finding {
-            Finding::Error { error, .. } => Some(*error),
-            Finding::Session { .. }
-            | Finding::Model(_)
-            | Finding::Result { .. }
-            | Finding::KnownLine
-            | Finding::TooManySessions => None,
-        });
-        let wanted = if passes {
-            vec![ProviderError::Transient]
-        } else {
-            vec![]
-        };
-        assert_eq!(errors.collect::<Vec<_>>(), wanted, "{provider}: {line}");
+    for status in [json!(529), json!(500), json!(429), json!(408), Value::Null] {
+        assert_transient("claude", &claude(Some(status)));
     }
+    assert_transient("claude", &claude(None));
+    for words in [
+        "unexpected status 503 Service Unavailable: x",
+        "exceeded retry limit, last status: 429 Too Many Requests",
+        "exceeded retry limit, last status: 502 Bad Gateway",
+        "stream disconnected before completion: x",
+        "Connection failed: error sending request",
+        "You’ve hit your usage limit.",
+    ] {
+        assert_transient("codex", &codex(words));
+    }
+    for (code, kind) in [
+        (503, "UNAVAILABLE"),
+        (429, "RESOURCE_EXHAUSTED"),
+        (500, "INTERNAL"),
+    ] {
+        assert_transient("gemini", &gemini(code, kind));
+    }
+    assert_transient("opencode", &opencode(true));
+    for words in ["500 x", "429 x", "Connection error. (cause: connect)"] {
+        assert_transient("qwen", &qwen(words));
+    }
+}
+
+#[test]
+fn what_stays_wrong_is_not_transient() {
+    for status in [401, 403, 404, 400] {
+        assert_eq!(
+            errors("claude", &claude(Some(json!(status)))),
+            [],
+            "{status}"
+        );
+    }
+    for words in [
+        "unexpected status 401 Unauthorized: x",
+        "unexpected status 404 Not Found: x",
+        "exceeded retry limit, last status: 401 Unauthorized",
+        "Quota exceeded. Check your plan and billing details.",
+    ] {
+        assert_eq!(errors("codex", &codex(words)), [], "{words}");
+    }
+    for (code, kind) in [
+        (401, "UNAUTHENTICATED"),
+        (404, "NOT_FOUND"),
+        (400, "INVALID_ARGUMENT"),
+    ] {
+        assert_eq!(errors("gemini", &gemini(code, kind)), [], "{kind}");
+    }
+    assert_eq!(errors("opencode", &opencode(false)), []);
+    for words in ["401 x", "404 x", "400 at most 500 of it"] {
+        assert_eq!(errors("qwen", &qwen(words)), [], "{words}");
+    }
+}
+
+fn assert_transient(provider: &str, line: &Value) {
+    assert_eq!(
+        errors(provider, line),
+        [ProviderError::Transient],
+        "{provider}: {line}"
+    );
+}
+
+fn errors(provider: &str, line: &Value) -> Vec<ProviderError> {
+    let lines = vec![(Stream::Stdout, line.to_string())];
+    let (findings, _) = scan(&built_in(provider), &bytes(&lines), usize::MAX);
+    let error = |finding: &Finding| match finding {
+        Finding::Error { error, .. } => Some(*error),
+        Finding::Session { .. }
+        | Finding::Model(_)
+        | Finding::Result { .. }
+        | Finding::KnownLine
+        | Finding::TooManySessions => None,
+    };
+    findings.iter().filter_map(error).collect()
 }
