@@ -125,8 +125,7 @@ pub enum EventBody {
         session_id: SessionId,
         /// Why.
         reason: String,
-        /// The figures of the whole conversation so far, as printed; absent
-        /// where no task ended.
+        /// The whole conversation's figures so far; absent where no task ended.
         totals: Option<Usage>,
     },
     /// The operator allows it again.
@@ -326,8 +325,7 @@ pub enum EventBody {
     /// A drain was called off: new work is welcome again.
     #[serde(rename = "supervisor.admitting")]
     Admitting {},
-    /// The service goes away or refuses new work, said before anything is
-    /// stopped.
+    /// The service goes away or refuses new work, said before anything is stopped.
     #[serde(rename = "service_shutdown")]
     ServiceShutdown {
         /// `draining`, or `exited` where the agents are left alone.
