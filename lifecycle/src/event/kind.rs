@@ -12,6 +12,7 @@ impl EventBody {
         "task.never_started",
         "task.adopted",
         "task.output",
+        "task.line_known",
         "task.model",
         "session.bound",
         "session.resumable",
