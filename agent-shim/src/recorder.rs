@@ -134,6 +134,7 @@ impl Recorder {
                 })
             }
             Finding::Model(model) => self.record(Record::ModelSeen { at, model }),
+            Finding::KnownLine => self.record(Record::LineKnown { at }),
             Finding::Result {
                 success,
                 text,
@@ -284,6 +285,7 @@ impl Recorder {
             | Record::Finished { .. }
             | Record::ModelSeen { .. }
             | Record::FirstOutput { .. }
+            | Record::LineKnown { .. }
             | Record::OutOfMemory(_)
             | Record::UnitSeen { .. } => None,
         }

@@ -39,7 +39,7 @@ pub(crate) struct Global {
     /// Ledger and task folders [env: AGENT_SUPERVISOR_STATE_DIR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Places")]
     state_dir: Option<String>,
-    /// Sockets [env: AGENT_SUPERVISOR_RUNTIME_DIR]
+    /// Sockets [env: AGENT_SUPERVISOR_RUNTIME_DIR, not beside --state-dir]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Places")]
     runtime_dir: Option<String>,
     /// The supervisor's configuration [env: AGENT_SUPERVISOR_CONFIG]

@@ -3,8 +3,8 @@
 //! and again gets the same each time, so the key rests for a while.
 //!
 //! A task counts if it failed, was killed for want of memory or ran into a limit
-//! of its own, and neither a session id nor any output was seen of it. What
-//! people, other programs and the end of a supervisor do to a task never counts.
+//! of its own, and neither a session id nor any output was seen of it that its
+//! provider knows (words on stderr are none, where it has rules). What people, other programs and the end of a supervisor do to a task never counts.
 //!
 //! Nothing is kept for it: the rows and events of the last tasks say it all, over
 //! any restart.
@@ -51,7 +51,7 @@ pub struct Past {
 /// Was anything seen of an agent?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
-    /// Output, or a session id in it.
+    /// Output that its provider knows, or a session id in it.
     Seen,
     /// Nothing.
     None,
@@ -149,7 +149,7 @@ impl CrashLoop {
         };
         format!(
             "key {key} rests for {seconds} s more: {tasks} of it ended within {} s without a \
-             session id or output (the newest is {}: {})",
+             session id or known output (the newest is {}: {})",
             limit.window_ms.div_ceil(1_000),
             self.newest,
             self.reason.label()

@@ -1,16 +1,13 @@
 //! What happened, durably. `docs`: EVENTS.md.
 
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 
 use protocol::shim::{
     AlarmKind, OomRecord, ProcessId, ProviderError, ResultRecord, SenderRecord, SpawnStage,
     SupersededBy, SweepRecord, Target, Usage,
 };
-use protocol::signal_as_name;
-use protocol::view::Requester;
-use protocol::vocab::SignalledBy;
 use protocol::{Exit, Key, ProviderName, SessionId, StopReason, TaskId, Timestamp};
+use protocol::{view::Requester, vocab::SignalledBy};
 use serde::{Deserialize, Serialize};
 
 mod kind;
@@ -125,7 +122,7 @@ pub enum EventBody {
         session_id: SessionId,
         /// Why.
         reason: String,
-        /// The figures of the whole conversation so far, once a task has ended.
+        /// The whole conversation's figures so far; absent where no task ended.
         totals: Option<Usage>,
     },
     /// The operator allows it again.
@@ -212,7 +209,7 @@ pub enum EventBody {
         /// Under which intent.
         intent_id: Option<u64>,
         /// Which signal; its name in the ledger.
-        #[serde(with = "signal_as_name")]
+        #[serde(with = "protocol::signal_as_name")]
         signal: i32,
         /// To whom.
         target: Target,
@@ -223,7 +220,7 @@ pub enum EventBody {
     #[serde(rename = "task.signal_seen")]
     SignalSeen {
         /// Which signal; its name in the ledger.
-        #[serde(with = "signal_as_name")]
+        #[serde(with = "protocol::signal_as_name")]
         signal: i32,
         /// By whom.
         sender: SenderRecord,
@@ -389,7 +386,7 @@ pub enum EventBody {
         /// In words.
         detail: String,
     },
-    /// The key may have tasks again, although the last ones ended as they began.
+    /// The key may have tasks again after some, this the newest, that failed at once.
     #[serde(rename = "key.released")]
     KeyReleased {
         /// The conversation.
@@ -397,4 +394,7 @@ pub enum EventBody {
         /// Who.
         by: Requester,
     },
+    /// The first line that a rule of its provider knows; nothing else was told of it.
+    #[serde(rename = "task.line_known")]
+    LineKnown {},
 }

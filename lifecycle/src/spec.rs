@@ -129,6 +129,10 @@ pub struct Policy {
     pub cumulative_tokens: bool,
     /// Its cost counts over the whole conversation.
     pub cumulative_cost: bool,
+    /// It has rules for its output, so that a line which none of them knows is no
+    /// sign of an agent at work.
+    #[serde(default)]
+    pub knows_lines: bool,
 }
 
 impl Policy {

@@ -123,7 +123,7 @@ fn the_refusal_says_what_how_long_and_what_to_do() {
     assert_eq!(refusal.code, ErrorCode::CrashLoop);
     assert_eq!(
         refusal.message,
-        "key forge:dev:1 rests for 31 s more: 3 tasks of it ended within 60 s without a session id or \
+        "key forge:dev:1 rests for 31 s more: 3 tasks of it ended within 60 s without a session id or known \
          output (the newest is t90: Agent failed)"
     );
     let hint = refusal.hint.expect("one");

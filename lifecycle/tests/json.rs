@@ -74,6 +74,7 @@ fn of_processes() -> Vec<EventBody> {
             key: key(),
             by: person(),
         },
+        EventBody::LineKnown {},
         EventBody::StartRefused {
             detail: "why".to_string(),
         },

@@ -189,7 +189,7 @@ fn some_spec() -> impl Strategy<Value = TaskSpec> {
     ];
     let limit = || proptest::option::of(1..50_u64);
     let limits = (limit(), limit(), limit());
-    let policy = any::<[bool; 4]>();
+    let policy = any::<[bool; 5]>();
     (plan, limits, policy).prop_map(|(session, limits, policy)| TaskSpec {
         session,
         limits: Limits {
@@ -205,6 +205,7 @@ fn some_spec() -> impl Strategy<Value = TaskSpec> {
             cumulative_turns: policy[1],
             cumulative_tokens: policy[2],
             cumulative_cost: policy[3],
+            knows_lines: policy[4],
         },
         ..spec()
     })

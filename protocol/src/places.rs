@@ -53,7 +53,8 @@ pub struct PlaceFlags {
 /// Everything that the rules look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlaceInputs {
-    /// Named by flag or, where there is none, by variable.
+    /// Named by flag or, where there is none, by variable; the sockets by no
+    /// variable where a flag names the state.
     pub named: PlaceFlags,
     /// `XDG_STATE_HOME`, absolute.
     pub xdg_state_home: Option<String>,
@@ -145,7 +146,9 @@ impl fmt::Display for PlaceError {
 impl core::error::Error for PlaceError {}
 
 impl PlaceInputs {
-    /// Flags first, then the variables as `variable` knows them.
+    /// Flags first, then the variables as `variable` knows them. A variable for the
+    /// sockets belongs to whatever the variables name: it is not looked at where a
+    /// flag names another state.
     pub fn new(
         flags: PlaceFlags,
         variable: impl Fn(&str) -> Option<String>,
@@ -153,10 +156,14 @@ impl PlaceInputs {
     ) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let absolute = |name: &str| variable(name).filter(|value| value.starts_with('/'));
+        let sockets = match &flags.state_dir {
+            Some(_) => None,
+            None => set(RUNTIME_DIR_VAR),
+        };
         Self {
             named: PlaceFlags {
                 state_dir: flags.state_dir.or_else(|| set(STATE_DIR_VAR)),
-                runtime_dir: flags.runtime_dir.or_else(|| set(RUNTIME_DIR_VAR)),
+                runtime_dir: flags.runtime_dir.or(sockets),
                 config: flags.config.or_else(|| set(CONFIG_VAR)),
                 providers_dir: flags.providers_dir.or_else(|| set(PROVIDERS_DIR_VAR)),
             },
@@ -340,6 +347,28 @@ mod tests {
         assert_eq!(places.runtime_origin, Origin::Default);
         assert_eq!(places.providers_dir, "/c/providers.d");
         assert!(places.is_named());
+    }
+
+    #[test]
+    fn a_flag_for_the_state_means_its_own_sockets_and_not_those_of_a_variable() {
+        let inside_a_task = [("HOME", "/h"), (RUNTIME_DIR_VAR, "/first/run")];
+        let other = PlaceFlags {
+            state_dir: Some("/other".into()),
+            ..PlaceFlags::default()
+        };
+        let places = user(other.clone(), &inside_a_task);
+        assert_eq!(places.runtime_dir, "/other/run");
+        assert_eq!(places.runtime_origin, Origin::Default);
+        let both = PlaceFlags {
+            runtime_dir: Some("/r".into()),
+            ..other
+        };
+        assert_eq!(user(both, &inside_a_task).runtime_dir, "/r");
+        // Two variables belong together.
+        let variables = [(STATE_DIR_VAR, "/s"), (RUNTIME_DIR_VAR, "/r")];
+        assert_eq!(user(PlaceFlags::default(), &variables).runtime_dir, "/r");
+        let bare = user(PlaceFlags::default(), &inside_a_task);
+        assert_eq!(bare.runtime_dir, "/first/run");
     }
 
     #[test]

@@ -225,7 +225,8 @@ const fn last_response(any: &Response) -> u8 {
         | Response::Pruned(_)
         | Response::StatusWith(..)
         | Response::StoppedFromMemory { .. }
-        | Response::OrphansPartly { .. } => 20,
+        | Response::OrphansPartly { .. }
+        | Response::ProviderOutput(_) => 21,
     }
 }
 
@@ -266,6 +267,7 @@ const fn last_record(any: &Record) -> u8 {
         | Record::ModelSeen { .. }
         | Record::FirstOutput { .. }
         | Record::OutOfMemory(_)
-        | Record::UnitSeen { .. } => 18,
+        | Record::UnitSeen { .. }
+        | Record::LineKnown { .. } => 19,
     }
 }

@@ -36,9 +36,9 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Variables (flags go before them): AGENT_SUPERVISOR_STATE_DIR, AGENT_SUPERVISOR_RUNTIME_DIR,
-AGENT_SUPERVISOR_CONFIG, AGENT_SUPERVISOR_PROVIDERS_DIR, and AGENT_SUPERVISOR_LOG for the log's
-level (error, warn, info, debug).
+Variables (flags go before them): AGENT_SUPERVISOR_STATE_DIR, AGENT_SUPERVISOR_RUNTIME_DIR (not
+beside --state-dir), AGENT_SUPERVISOR_CONFIG, AGENT_SUPERVISOR_PROVIDERS_DIR, and
+AGENT_SUPERVISOR_LOG for the log's level (error, warn, info, debug).
 
 Exit codes: 0 asked to stop, 1 error, 2 usage or configuration, 3 another supervisor holds the
 state or runtime directory, 4 the ledger cannot be used.";

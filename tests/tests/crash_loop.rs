@@ -165,7 +165,7 @@ fn says_that_it_rests(world: &World, id: &str, newest: &str) {
     let long = |text: &str| {
         for part in [
             &format!("key {KEY} rests for ") as &str,
-            "3 tasks of it ended within 3600 s without a session id or output",
+            "3 tasks of it ended within 3600 s without a session id or known output",
             &format!("`agentctl why {newest}` tells what is wrong"),
             &how,
         ] {

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tests::harness::{Bins, GENEROUS, World, wait_until};
 use tests::scenarios::assert_ended;
 
@@ -75,4 +77,36 @@ fn a_group_may_pass_to_the_socket() {
     assert_eq!(mode(world.runtime_dir()), 0o710);
     assert_eq!(mode(world.runtime_dir().join("control.sock")), 0o660);
     assert_eq!(mode(world.runtime_dir().join("shim.sock")), 0o600);
+}
+
+/// Bug: every task has a variable that names the sockets of its own supervisor, and it
+/// went before a flag: inside of a task `agentctl --state-dir OTHER stop --all` stopped
+/// the tasks of the first supervisor.
+#[test]
+fn a_flag_for_the_state_goes_before_a_variable_for_the_sockets() {
+    let world = World::running();
+    let task = world.run().steps(["mark:up", "forever"]).detached();
+    task.marked("up");
+    let other = world.path("other");
+    let other = other.to_str().expect("plain");
+    let nobody = world.ctl(&["stop", "--all", "--state-dir", other]);
+    assert_eq!(nobody.code(), 5, "{nobody:?}");
+    assert_eq!(world.show(&task.id)["status"], "running");
+
+    // Nor does the variable make two supervisors out of one.
+    let mut second = world.command(Bins::locate().supervisor());
+    second.args(["--state-dir", other]).stderr(Stdio::null());
+    let mut second = second.spawn().expect("started");
+    wait_until("the second one serves", GENEROUS, || {
+        let ended = second.try_wait().expect("our child");
+        assert!(ended.is_none(), "it met the first one: {ended:?}");
+        world.ctl(&["status", "--state-dir", other]).code() == 0
+    });
+    let listed = world.ctl(&["list", "-q", "--state-dir", other]).ok();
+    assert!(!listed.stdout.contains(&task.id), "{listed:?}");
+    let pid = Pid::from_raw(i32::try_from(second.id()).expect("a pid"));
+    kill(pid, Signal::SIGTERM).expect("our child");
+    assert!(second.wait().expect("our child").success());
+    assert_eq!(world.stop(&task.id, &[]), "stopped");
+    world.check();
 }

@@ -66,3 +66,29 @@ fn a_kill_ends_all_of_it() {
     nobody_is_left(&world);
     assert_eq!(folders(&world), 0);
 }
+
+/// Bug: what was told once a second was asked for five times a second, so that a short
+/// run had «none seen» for rules that fit.
+#[test]
+fn a_short_run_has_its_progress_too() {
+    let world = World::new();
+    let text = format!(
+        "{SHELL}[output]\nformat = \"json-lines\"\n[[output.rule]]\n\
+         when = {{ type = \"say\" }}\ntake = {{ progress = \"text\" }}\n"
+    );
+    fs::write(world.path("work/tried.toml"), text).expect("a file");
+    // In pieces: the first one has no words, and the last comes right before the end.
+    let script =
+        r#"echo '{"type":"hello"}'; printf '' ; sleep 0.1; echo '{"type":"say","text":"at work"}'"#;
+    let check = [
+        "providers",
+        "check",
+        "tried.toml",
+        "--try",
+        "--prompt",
+        script,
+    ];
+    let tried = world.ctl(&check).ok();
+    assert!(tried.stdout.contains("progress    at work\n"), "{tried:#?}");
+    nobody_is_left(&world);
+}

@@ -149,11 +149,28 @@ fn end(process: &Process) {
 fn what_a_provider_leaves_alone_keeps_the_key_busy() {
     let world = with_a_keeper();
     let first = world.start();
-    let (_task, left) = left_alone(&world);
+    let (task, left) = left_alone(&world);
     for _ in 0..2 {
         let refused = keeper(&world, &["exit:0"]).try_detached().expect_code(4);
         assert_eq!(refused.error()["code"], "key_busy");
     }
+    // Bug: «0 tasks run» was why it had to wait.
+    let queued = keeper(&world, &["exit:0"])
+        .option("--on-conflict", "queue")
+        .try_detached()
+        .ok();
+    let words = format!(
+        "key k is busy with what lives on of task {}: {}",
+        task.id, left.pid
+    );
+    assert!(queued.stderr.contains(&words), "{queued:#?}");
+    let queued = queued.json()["id"].as_str().expect("an id").to_owned();
+    assert_eq!(world.stop(&queued, &[]), "stopped");
+    let alive = world.ctl(&["stop", &task.id]).expect_code(8);
+    assert!(
+        alive.stderr.contains("`agentctl orphans kill`"),
+        "{alive:#?}"
+    );
     first.kill();
     let _second = world.start();
     let refused = keeper(&world, &["exit:0"]).try_detached().expect_code(4);

@@ -120,3 +120,111 @@ fn signals_have_names_in_the_event_log() {
         .expect("it was signalled");
     assert_eq!(signalled["signal"], json!("SIGTERM"));
 }
+
+/// A shell whose output has rules, and which refuses in words before it says anything
+/// that they know.
+const REFUSES: &str = "name = \"refuses\"\ndescription = \"d\"\ncommand = [\"sh\", \"-c\", \
+    \"echo usage: >&2; printf 'error: \\\\033[31munknown option\\\\n\\\\n' >&2; exit 2\", \"{args}\"]\n\
+    [output]\nformat = \"json-lines\"\n\
+    [[output.rule]]\nwhen = { type = \"say\" }\ntake = { progress = \"text\" }\n";
+
+/// Bug: the words stood in the log of stderr only, which nothing named, and any byte
+/// of them kept the key from resting.
+#[test]
+fn a_cli_that_refuses_in_words_is_quoted_and_its_key_rests() {
+    let world = World::builder()
+        .config("[limits]\ncrash_loop_window = \"1h\"\n")
+        .build();
+    fs::create_dir_all(world.providers_dir()).expect("a folder");
+    let file = world.providers_dir().join("refuses.toml");
+    fs::write(file, REFUSES).expect("a file");
+    let _supervisor = world.start();
+    let run = ["run", "--provider", "refuses", "--key", "k"];
+    for id in ["t1", "t2", "t3"] {
+        let told = world
+            .ctl(&[&run[..], &["--id", id]].concat())
+            .expect_code(10);
+        let words =
+            format!("last on its stderr: error: unknown option  (`agentctl logs {id} --stderr`)\n");
+        assert!(told.stderr.contains(&words), "{told:#?}");
+        let why = world.ctl(&["why", id]).ok().stdout;
+        assert!(why.contains(&words), "{why}");
+    }
+    let refused = world.ctl(&[&run[..], &["--json"]].concat()).expect_code(4);
+    assert_eq!(refused.error()["code"], "crash_loop");
+    world.check();
+}
+
+/// Bug: a provider without rules was shown by progress that it cannot have, and so not
+/// at all; only the built-in one of that kind was known, by its name.
+#[test]
+fn an_attached_run_shows_the_output_of_which_nothing_else_is_known() {
+    let world = World::new();
+    fs::create_dir_all(world.providers_dir()).expect("a folder");
+    let least = "name = \"least\"\ndescription = \"d\"\ncommand = [\"sh\", \"{argv}\"]\n";
+    fs::write(world.providers_dir().join("least.toml"), least).expect("a file");
+    let _supervisor = world.start();
+    let run = ["run", "--provider", "least", "--", "-c"];
+    let good = world
+        .ctl(&[&run[..], &["echo out; echo err >&2"]].concat())
+        .ok();
+    assert_eq!((&*good.stdout, &*good.stderr), ("out\n", "err\n"));
+    let bad = world
+        .ctl(&[&run[..], &["echo out; echo err >&2; exit 3"]].concat())
+        .expect_code(10);
+    assert_eq!(bad.stdout, "out\n");
+    assert_eq!(bad.stderr.matches("err\n").count(), 1, "{bad:#?}");
+    assert!(!bad.stderr.contains("last on its"), "{bad:#?}");
+    world.check();
+}
+
+/// Bug: a file that was added, or mended, was not seen until the supervisor was started
+/// again, which nothing said and no verb does.
+#[test]
+fn the_next_dispatch_sees_what_became_of_the_provider_files() {
+    let world = World::running();
+    let argv = ["run", "--provider", "own"];
+    let _unknown = world.ctl(&argv).expect_code(2);
+    let text = |line: &str| {
+        format!("name = \"own\"\ndescription = \"d\"\ncommand = [\"sh\", \"-c\", \"{line}\"]\n")
+    };
+    fs::create_dir_all(world.providers_dir()).expect("a folder");
+    let file = world.providers_dir().join("own.toml");
+    fs::write(&file, text("echo one")).expect("a file");
+    assert_eq!(world.ctl(&argv).ok().stdout, "one\n");
+    fs::write(&file, text("echo second")).expect("a file");
+    assert_eq!(world.ctl(&argv).ok().stdout, "second\n");
+    fs::write(&file, "name = \"own\"\n").expect("a file");
+    let broken = world.ctl(&argv).expect_code(2);
+    assert!(
+        broken.stderr.contains("`command` is missing"),
+        "{broken:#?}"
+    );
+    assert!(world.log().contains("is not used"), "{}", world.log());
+    let listed = world.ctl(&["providers"]).ok();
+    assert!(!listed.stdout.contains("\nown "), "{listed:#?}");
+    fs::remove_file(&file).expect("ours");
+    let _unknown = world.ctl(&argv).expect_code(2);
+    world.check();
+}
+
+/// Bug: one that is there and drops what is needed had «set it» as its hint.
+#[test]
+fn a_variable_that_is_set_and_not_handed_on_is_told_so() {
+    let world = World::new();
+    fs::create_dir_all(world.providers_dir()).expect("a folder");
+    let text = "name = \"own\"\ndescription = \"d\"\ncommand = [\"true\"]\n\
+                [env]\nallow = [\"OTHER\"]\nrequire = [\"NEEDED\"]\n";
+    fs::write(world.providers_dir().join("own.toml"), text).expect("a file");
+    let _supervisor = world.start();
+    let mut run = world.ctl_command(&["run", "--provider", "own"]);
+    run.env("NEEDED", "1");
+    let refused = world.finish(run).expect_code(2);
+    let words = "NEEDED, which is set and not handed on: the provider's `allow` does not name it";
+    assert!(refused.stderr.contains(words), "{refused:#?}");
+    let unset = world.ctl(&["run", "--provider", "own"]).expect_code(2);
+    assert!(unset.stderr.contains("NEEDED: set it"), "{unset:#?}");
+    let given = ["run", "--provider", "own", "--env", "NEEDED=1"];
+    let _given = world.ctl(&given).ok();
+    world.check();
+}

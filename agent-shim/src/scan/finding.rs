@@ -43,6 +43,9 @@ pub enum Finding {
         /// The figures up to here.
         usage: Usage,
     },
+    /// A line that a rule knows, the first sign of the agent, and nothing else was
+    /// found in it.
+    KnownLine,
     /// The provider failed in a known way.
     Error {
         /// Which way.
@@ -63,6 +66,8 @@ pub(super) struct Findings {
     results: u32,
     newest_result: Option<Finding>,
     errors: [u32; 3],
+    /// Something tells of an agent at work.
+    life_told: bool,
 }
 
 impl Findings {
@@ -92,6 +97,23 @@ impl Findings {
             .is_none_or(|last| last.as_bytes() != model)
         {
             self.model(text_of(model, Extent::Whole));
+        }
+    }
+
+    /// A line fits a rule: told once, and only where nothing else tells the same.
+    pub(super) fn known_line(&mut self) {
+        if std::mem::replace(&mut self.life_told, true) {
+            return;
+        }
+        let told = self.found.iter().any(|finding| match finding {
+            Finding::Session { .. }
+            | Finding::Model(_)
+            | Finding::Result { .. }
+            | Finding::KnownLine => true,
+            Finding::TooManySessions | Finding::Error { .. } => false,
+        });
+        if !told && self.sessions == 0 {
+            self.found.push(Finding::KnownLine);
         }
     }
 

@@ -13,7 +13,7 @@ mod pattern;
 mod rules;
 mod slot;
 
-use protocol::shim::{ScanFormat, ScanSpec, Usage};
+use protocol::shim::{ScanSpec, Usage};
 use protocol::vocab::Stream;
 
 pub use finding::{
@@ -41,10 +41,7 @@ impl Scanner {
     pub fn new(spec: &ScanSpec) -> Self {
         let mut paths = paths::compile(spec);
         let rules = Rules::new(spec, &mut paths);
-        let lines = match spec.format {
-            ScanFormat::JsonLines if !spec.rules.is_empty() => Some((Reader::new(), paths)),
-            ScanFormat::JsonLines | ScanFormat::Opaque => None,
-        };
+        let lines = spec.reads_lines().then(|| (Reader::new(), paths));
         Self {
             lines,
             rules,

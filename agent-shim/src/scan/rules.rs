@@ -23,6 +23,9 @@ pub(super) struct Rules {
     totals: Usage,
     /// The newest text that a result may fall back to; empty for none.
     spare_text: Text,
+    /// The newest words on what went wrong, for a failure that has none of its own;
+    /// empty for none.
+    spare_error: Text,
     /// The newest progress; empty for none.
     progress: Text,
     /// The rules that hold for the current line.
@@ -104,6 +107,7 @@ impl Rules {
             findings: Findings::default(),
             totals: Usage::default(),
             spare_text: Text::default(),
+            spare_error: Text::default(),
             progress: Text::default(),
             matched: Vec::new(),
         }
@@ -145,6 +149,9 @@ impl Rules {
         let error_text = self.error_text_of(&matched);
         for at in &matched {
             self.apply_rule(*at, session, error_text);
+        }
+        if !matched.is_empty() {
+            self.findings.known_line();
         }
         self.matched = matched;
     }
@@ -209,6 +216,9 @@ impl Rules {
             .result
             .as_ref()
             .map(|conditions| self.holds(conditions));
+        if let (None, Some(at)) = (success, error_text) {
+            self.spare_error.set(&self.slots[at].text);
+        }
         match (success, result_text) {
             // What it said before does not tell why it failed.
             (Some(false), text) => {
@@ -222,7 +232,8 @@ impl Rules {
     }
 
     fn end_with(&mut self, success: bool, slot: Option<SlotId>) {
-        let spare = self.spare_text.take();
+        let (said, wrong) = (self.spare_text.take(), self.spare_error.take());
+        let spare = if success { said } else { wrong.or(said) };
         let own = slot
             .map(|slot| &self.slots[slot].text)
             .filter(|text| !text.bytes.is_empty());

@@ -25,6 +25,8 @@ pub(super) struct Desk {
     last_output_at: Option<Timestamp>,
     progress: Option<ProgressReport>,
     progress_due: u64,
+    /// A text of progress went out.
+    told_text: bool,
     session: SessionWatch,
 }
 
@@ -49,6 +51,7 @@ impl Desk {
             last_output_at: None,
             progress: None,
             progress_due: 0,
+            told_text: false,
             session: SessionWatch::Idle,
         }
     }
@@ -83,10 +86,18 @@ impl Desk {
         }
     }
 
-    /// No progress and no warnings any more: the end is told.
-    pub(super) fn end_reports(&mut self) {
+    /// Tells the end, and no progress and no warnings any more. A run that was too
+    /// short to have told any says before that what it did last.
+    pub(super) fn finish(&mut self, end: Record) {
+        let report = self.progress.as_ref();
+        if !self.told_text && report.is_some_and(|report| report.text.is_some()) {
+            self.progress_due = 0;
+            self.send();
+        }
+        self.record(end);
         self.progress = None;
         self.session = SessionWatch::Warned;
+        self.send();
     }
 
     /// Sends what can be sent.
@@ -94,7 +105,8 @@ impl Desk {
         let now = self.clock.now();
         let due = self.link.is_up() && now >= self.progress_due;
         let progress = if due { self.progress.take() } else { None };
-        if progress.is_some() {
+        if let Some(report) = &progress {
+            self.told_text |= report.text.is_some();
             self.progress_due = now + PROGRESS_INTERVAL_MS;
         }
         self.link

@@ -322,13 +322,11 @@ impl Task {
             marker_only: self.container.is_some(),
         }));
         let [stdout, stderr] = self.outputs.each_ref().map(Output::counts);
-        desk.record(Record::Finished {
+        desk.finish(Record::Finished {
             at,
             output_bytes: (stdout.0, stderr.0),
             gap_bytes: (stdout.1, stderr.1),
         });
-        desk.end_reports();
-        desk.send();
         desk.recorder.trim();
         for output in &mut self.outputs {
             output.close();

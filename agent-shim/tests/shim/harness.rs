@@ -363,6 +363,7 @@ pub(crate) fn kind(record: &Record) -> &'static str {
         Record::FirstOutput { .. } => "output",
         Record::OutOfMemory(_) => "oom",
         Record::UnitSeen { .. } => "unit",
+        Record::LineKnown { .. } => "line_known",
     }
 }
 

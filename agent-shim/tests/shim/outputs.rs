@@ -132,7 +132,7 @@ fn progress_is_sparse_and_the_newest_is_not_lost() {
     );
     order.scan = sessions();
     let mut rig = Rig::start(order);
-    rig.until(|record| matches!(record, Record::FirstOutput { .. }));
+    rig.until(|record| matches!(record, Record::LineKnown { .. }));
     let mut texts = Vec::new();
     while texts.last().is_none_or(|text| text != "step 5") {
         match rig.link().next().expect("connected") {

@@ -92,25 +92,27 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
             shown.chunk(chunk)
         })?
     } else {
-        read(&client, &mut follower, &mut shown)?
+        read(&client, &mut follower, |chunk| shown.chunk(chunk))?
     };
     shown.end(end)?;
     Ok(Code::OK)
 }
 
-fn read(
+/// What there is by now, from the ledger where no supervisor is left.
+///
+/// # Errors
+/// Of the sink, refused, or neither of them has it.
+pub(super) fn read(
     client: &Client,
     follower: &mut LogFollower,
-    shown: &mut Shown,
+    mut sink: impl FnMut(&LogChunk) -> Result<(), CliError>,
 ) -> Result<LogEnd, CliError> {
     let request = Request::Logs(follower.rest());
     let absence = match client.open(&request) {
-        Ok(mut connection) => {
-            match follower.take(|| Ok(connection.answer()?), |chunk| shown.chunk(chunk)) {
-                Ok(end) => return Ok(end),
-                Err(trouble) => trouble,
-            }
-        }
+        Ok(mut connection) => match follower.take(|| Ok(connection.answer()?), &mut sink) {
+            Ok(end) => return Ok(end),
+            Err(trouble) => trouble,
+        },
         Err(trouble) => trouble,
     };
     if let Trouble::Fatal(error) = absence {
@@ -118,5 +120,5 @@ fn read(
     }
     // Lost half way: the ledger has the rest.
     let mut offline = Offline::open(client, &Request::Logs(follower.rest()), absence)?;
-    Ok(follower.take(|| Ok(offline.answer()?), |chunk| shown.chunk(chunk))?)
+    Ok(follower.take(|| Ok(offline.answer()?), sink)?)
 }

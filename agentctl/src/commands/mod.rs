@@ -5,6 +5,7 @@ pub(crate) mod doctor;
 pub(crate) mod drain;
 pub(crate) mod events;
 pub(crate) mod keep;
+mod last_words;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod orphans;

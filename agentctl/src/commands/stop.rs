@@ -89,6 +89,12 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
         Format::Text => {
             let lines = results.iter().map(|result| service::stopped(result, goal));
             out::text(&lines.collect::<String>())?;
+            if results.iter().any(|result| !result.survivors.is_empty()) {
+                out::say(
+                    "agentctl: what lives on keeps key and session busy; `agentctl orphans kill` \
+                     tries again to end it",
+                );
+            }
             for result in results.iter().filter(|result| may_go_on(result)) {
                 follower::tell_of(&client, result.id.as_str());
             }

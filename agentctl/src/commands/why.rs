@@ -3,7 +3,7 @@
 use protocol::control::{Request, Response};
 use serde_json::json;
 
-use super::Context;
+use super::{Context, last_words};
 use crate::errors::CliError;
 use crate::exit_code::Code;
 use crate::render::out::{self, Format};
@@ -18,7 +18,8 @@ pub(crate) struct Args {
 }
 
 pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
-    let answer = cx.client()?.ask_or_read(&Request::Why { id: args.id })?;
+    let client = cx.client()?;
+    let answer = client.ask_or_read(&Request::Why { id: args.id })?;
     let Response::Why { task, chain } = answer else {
         return Err(CliError::wrong_answer());
     };
@@ -26,7 +27,12 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
         Format::Json => {
             out::json(&json!({ "task": json::value(&task)?, "chain": json::value(&chain)? }))?;
         }
-        Format::Text => out::text(&why::why(&task, &chain, time::now(), Screen::stdout()))?,
+        Format::Text => {
+            out::text(&why::why(&task, &chain, time::now(), Screen::stdout()))?;
+            if let Some(words) = last_words::of(&client, &task) {
+                out::text(&format!("  {words}\n"))?;
+            }
+        }
     }
     Ok(Code::OK)
 }

@@ -39,6 +39,22 @@ fn refusals_have_their_codes_and_words() {
     }
 }
 
+/// Bug: it was 5 whatever was the matter, as if nobody were there.
+#[test]
+fn the_doctor_ends_with_the_code_of_what_kept_him_out() {
+    for (error, expected) in [(ErrorCode::NotPermitted, 7), (ErrorCode::Storage, 1)] {
+        let home = Home::new();
+        let _server = Server::start(&home, move |_, peer| {
+            peer.send(&Response::Error(ErrorBody::new(error, "words")));
+        });
+        let output = home.output(&["doctor"]);
+        assert_eq!(code(&output), expected);
+        assert!(stdout(&output).contains("FAILED"), "{}", stdout(&output));
+    }
+    let nobody = Home::new();
+    assert_eq!(code(&nobody.output(&["doctor"])), 5);
+}
+
 #[test]
 fn a_bad_command_line_is_usage_in_both_forms() {
     let home = Home::new();

@@ -12,6 +12,7 @@ impl EventBody {
         "task.never_started",
         "task.adopted",
         "task.output",
+        "task.line_known",
         "task.model",
         "session.bound",
         "session.resumable",
@@ -106,6 +107,7 @@ impl EventBody {
             Self::StartRefused { .. } => "task.start_refused",
             Self::SessionPassedOver(_) => "session.passed_over",
             Self::KeyReleased { .. } => "key.released",
+            Self::LineKnown {} => "task.line_known",
         }
     }
 }

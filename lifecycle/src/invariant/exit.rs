@@ -38,6 +38,7 @@ pub fn check(events: &[Event]) -> Result<(), Violation> {
             event.body,
             EventBody::Started { .. }
                 | EventBody::FirstOutput {}
+                | EventBody::LineKnown {}
                 | EventBody::Result(_)
                 | EventBody::Exited { .. }
                 | EventBody::ShimLost {}

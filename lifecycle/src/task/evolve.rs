@@ -49,6 +49,7 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         | EventBody::Archived { .. }
         | EventBody::Unarchived { .. }
         | EventBody::UnitSeen { .. }
+        | EventBody::LineKnown {}
         | EventBody::KeyReleased { .. } => {}
         EventBody::Renamed { name, .. } => task.spec.name = Some(name.clone()),
         EventBody::HubDraining { reason } => task.hub = Some(Hub::Draining(*reason)),

@@ -82,6 +82,7 @@ fn timers_after(task: &Task, events: &[Event], now: Now) -> Vec<Action> {
             | EventBody::NeverStarted { .. }
             | EventBody::Adopted { .. }
             | EventBody::ModelSeen { .. }
+            | EventBody::LineKnown {}
             | EventBody::SessionResumable { .. }
             | EventBody::SessionQuarantined { .. }
             | EventBody::SessionReleased { .. }
@@ -202,6 +203,7 @@ fn translate(task: &Task, number: u64, record: Record) -> Vec<Event> {
         ),
         Record::ModelSeen { at, model } => (at, EventBody::ModelSeen { model }),
         Record::FirstOutput { at } => (at, EventBody::FirstOutput {}),
+        Record::LineKnown { at } => (at, EventBody::LineKnown {}),
         Record::OutOfMemory(oom) => (oom.at, EventBody::OutOfMemory(oom)),
         Record::UnitSeen { at, unit } => (at, EventBody::UnitSeen { unit }),
     };

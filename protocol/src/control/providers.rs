@@ -1,4 +1,4 @@
-//! What a client can ask about provider files.
+//! Questions about provider files.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -29,8 +29,13 @@ pub enum ProvidersRequest {
         /// Where the caller stands.
         around: Surroundings,
     },
-    /// Which files of the user are not used? → `ProviderChecked`.
+    /// Which files of the user are not used, and why? → `ProviderChecked`.
     Unused,
+    /// How is its output to be read? → `ProviderOutput`.
+    Output {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// As much of a caller's environment as says whether a program would run.

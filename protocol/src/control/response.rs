@@ -7,6 +7,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::shim::ScanFormat;
 use crate::view::{
     ChainLink, EventView, OrphansView, ProviderView, PruneView, SessionView, StatusView,
     StopResult, TaskDetail, TaskView,
@@ -107,6 +108,8 @@ pub enum Response {
         /// What could not be looked into, and why, in words.
         unseen: Vec<String>,
     },
+    /// To `Providers(Output)`.
+    ProviderOutput(ScanFormat),
 }
 
 /// What a status has no field for. Append only.

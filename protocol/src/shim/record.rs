@@ -149,6 +149,11 @@ pub enum Record {
         /// The name of the unit.
         unit: String,
     },
+    /// A line of stdout fits a rule, and nothing else was told of it or before it.
+    LineKnown {
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// A process, identified for ever.

@@ -22,6 +22,32 @@ pub struct ScanSpec {
     pub promises_result: bool,
 }
 
+impl ScanSpec {
+    /// There are rules, and lines that they are for.
+    #[must_use]
+    pub const fn reads_lines(&self) -> bool {
+        match self.format {
+            ScanFormat::JsonLines => !self.rules.is_empty(),
+            ScanFormat::Opaque => false,
+        }
+    }
+
+    /// Something in it finds session ids.
+    #[must_use]
+    pub fn tells_session(&self) -> bool {
+        let in_rule = |rule: &ScanRule| {
+            let mut taken = rule.take.iter();
+            taken.any(|take| take.field == Field::SessionId)
+        };
+        let in_line = |pattern: &LinePattern| match pattern.meaning {
+            PatternMeaning::SessionIdFollows | PatternMeaning::FirstSessionIdFollows => true,
+            PatternMeaning::Error(_) => false,
+        };
+        let in_rules = self.reads_lines() && self.rules.iter().any(in_rule);
+        in_rules || self.patterns.iter().any(in_line)
+    }
+}
+
 /// How stdout is to be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ScanFormat {

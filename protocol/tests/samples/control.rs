@@ -256,5 +256,11 @@ fn provider_ones() -> Vec<Named<Request>> {
             "providers_unused",
             Request::Providers(ProvidersRequest::Unused),
         ),
+        (
+            "providers_output",
+            Request::Providers(ProvidersRequest::Output {
+                name: "claude".into(),
+            }),
+        ),
     ]
 }

@@ -1,6 +1,7 @@
 //! What the supervisor answers.
 
 use protocol::control::{ErrorBody, ErrorCode, LogChunk, Response};
+use protocol::shim::ScanFormat;
 use protocol::view::ChainLink;
 use protocol::view::{FoundBy, OrphanView, OrphansView, PruneView, PrunedTask, Survivor};
 
@@ -85,6 +86,10 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
         (
             "orphans_in_container",
             Response::Orphans(orphans(FoundBy::Container)),
+        ),
+        (
+            "provider_output",
+            Response::ProviderOutput(ScanFormat::Opaque),
         ),
     ]);
     found

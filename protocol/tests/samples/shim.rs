@@ -362,6 +362,7 @@ fn of_the_end() -> Vec<Named<Record>> {
                 unit: "agents.service".to_string(),
             },
         ),
+        ("line_known", Record::LineKnown { at: AT }),
         ("exited_code", exited(Exit::Exited { code: 143 })),
         ("exited_signal", exited(core)),
         ("exited_unknown", exited(unknown)),

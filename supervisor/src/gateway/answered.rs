@@ -99,7 +99,8 @@ pub(super) fn answered(
         | Answer::Providers(_)
         | Answer::ProviderChecked { .. }
         | Answer::Orphans(_)
-        | Answer::OrphansPartly { .. } => {
+        | Answer::OrphansPartly { .. }
+        | Answer::ProviderOutput(_) => {
             return Err(HttpError::internal("the core answered another question"));
         }
     };

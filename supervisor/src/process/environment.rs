@@ -149,6 +149,14 @@ pub enum EnvironmentError {
     /// The provider cannot run without it.
     #[error("the provider needs the variable {0}: set it, or give it with --env")]
     Missing(String),
+    /// It is there, and a rule keeps it from the agent.
+    #[error("the provider needs the variable {name}, which is set and not handed on: {rule}")]
+    NotHandedOn {
+        /// Its name.
+        name: String,
+        /// Which rule, and what to do.
+        rule: &'static str,
+    },
 }
 
 /// Puts the layers together, sorted by name.
@@ -200,7 +208,15 @@ pub fn compose(input: &EnvironmentInput<'_>) -> Result<Vec<(String, String)>, En
             .get(name.as_str())
             .is_none_or(|value| value.is_empty())
         {
-            return Err(EnvironmentError::Missing(name.clone()));
+            let base = layers.into_iter().flatten();
+            let is_set = base
+                .into_iter()
+                .any(|(known, value)| known == name && !value.is_empty());
+            return Err(match (is_set, stripped(name)) {
+                (false, _) => EnvironmentError::Missing(name.clone()),
+                (true, true) => not_handed_on(name, STRIPPED),
+                (true, false) => not_handed_on(name, NOT_ALLOWED),
+            });
         }
     }
     let marker_name = marker::marker_name(input.marker.task);
@@ -210,6 +226,17 @@ pub fn compose(input: &EnvironmentInput<'_>) -> Result<Vec<(String, String)>, En
     check_sizes(&environment)?;
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     Ok(environment.into_iter().map(owned).collect())
+}
+
+/// Why a variable that is set is none of the agent's.
+const STRIPPED: &str = "`strip` takes it away, in the provider file or the configuration's [env]; \
+                        take it out there, or give it with --env";
+const NOT_ALLOWED: &str = "the provider's `allow` does not name it; put it there, or give it with \
+                           --env";
+
+fn not_handed_on(name: &str, rule: &'static str) -> EnvironmentError {
+    let name = name.to_owned();
+    EnvironmentError::NotHandedOn { name, rule }
 }
 
 fn check_requested(name: &str, value: &str) -> Result<(), EnvironmentError> {

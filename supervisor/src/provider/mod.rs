@@ -1,6 +1,7 @@
 //! Providers: kinds of agent CLIs, each described by a TOML file.
 //!
-//! A provider is data. Nothing in the code knows a provider's name: what a CLI
+//! A provider is data. Nothing in the code knows a provider's name, but that of the one
+//! which a command without a provider means (`runtime/service.rs`): what a CLI
 //! needs to be started, resumed, read and stopped stands in its file. The
 //! built-in files are embedded; a user's own file of the same name goes before
 //! them. `docs/PROVIDERS.md` is the reference for people; in short:
@@ -23,6 +24,7 @@
 //! `{session}` or `{prompt}` is replaced by the words of that section, or by
 //! nothing. So a file says where each goes, and the order is never guessed.
 
+mod files;
 mod lacks;
 mod launch;
 mod output;
@@ -39,6 +41,7 @@ use protocol::{ProviderName, SessionId};
 use regex_lite::Regex;
 use uuid::Builder;
 
+pub use files::ProviderFiles;
 pub use launch::{Launch, LaunchError, LaunchInput, LaunchSession};
 pub use registry::{LookupError, ProviderProblem, Registry, Source, check};
 
@@ -289,6 +292,7 @@ impl Provider {
             cumulative_turns: self.cumulative.turns,
             cumulative_tokens: self.cumulative.tokens,
             cumulative_cost: self.cumulative.cost,
+            knows_lines: self.scan.reads_lines(),
         }
     }
 

@@ -167,6 +167,12 @@ fn check_places(top: &Section<'_>, provider: &Provider) {
             !provider.prompt.args.is_empty(),
         ),
     ];
+    if provider.can_resume() && !provider.can_choose_session() && !provider.scan.tells_session() {
+        top.complain(
+            "`[session]` has `resume`, and nothing says which id: a rule with `take = { session_id \
+             = … }`, a pattern that means `session_id_follows`, or `choose`",
+        );
+    }
     for (section, place_text, place, has_words) in uses {
         match (has_words, provider.has(place)) {
             (true, false) => top.complain(&format!(
@@ -242,6 +248,9 @@ fn session(section: &mut Section<'_>) -> Option<Session> {
     }
     if new_id.is_some() && choose.is_empty() {
         section.complain("`new_id` is for ids that are chosen, and there is no `choose`");
+    }
+    if new_id.is_none() && !choose.is_empty() {
+        section.complain("`choose` needs `new_id`, which says how an id is made: `\"uuid_v4\"`");
     }
     let Some(pattern) = pattern else {
         section.complain("`pattern` is missing: what does a session id look like?");

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use protocol::ProviderName;
 use protocol::control::Surroundings;
+use protocol::shim::ScanFormat;
 use protocol::view::ProviderView;
 
 use super::{Provider, parse};
@@ -31,7 +32,7 @@ pub(super) const BUILT_IN: [&str; 8] = [
 /// and few enough to read at every start.
 const MOST_FILES: usize = 1_000;
 
-/// All providers, read once at the start.
+/// All providers, as their files were when they were read.
 #[derive(Debug, Default)]
 pub struct Registry {
     entries: BTreeMap<String, Entry>,
@@ -190,6 +191,14 @@ impl Registry {
         Ok(self.good(name)?.provider.lacks(around))
     }
 
+    /// How the output of the provider of this name is to be read.
+    ///
+    /// # Errors
+    /// As [`Registry::get`].
+    pub fn output(&self, name: &str) -> Result<ScanFormat, LookupError> {
+        Ok(self.good(name)?.provider.scan().format)
+    }
+
     fn good(&self, name: &str) -> Result<&Good, LookupError> {
         match self.entries.get(name) {
             Some(Entry::Good(good)) => Ok(good),
@@ -287,7 +296,7 @@ pub fn check(file: &str, text: &str) -> Vec<String> {
 }
 
 /// The `*.toml` files of the folder by name; none if there is no folder.
-fn toml_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn toml_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

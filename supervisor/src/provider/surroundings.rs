@@ -1,13 +1,24 @@
 //! The `[env]` and `[login]` sections.
 
+use protocol::places::{RUNTIME_DIR_VAR, STATE_DIR_VAR};
+
 use super::{EnvRules, Login};
 use crate::document::{Section, Value};
+
+/// The shim makes each task one.
+const TMPDIR_VAR: &str = "TMPDIR";
+/// Begins the name of each task's marker.
+const TASK_MARKER: &str = "AGENT_TASK_";
 
 /// Reads `[env]`.
 pub(super) fn env(section: &mut Section<'_>) -> EnvRules {
     let mut rules = EnvRules::default();
     for (name, value) in section.pairs("set").unwrap_or_default() {
         check_variable(section, &value, &name, "");
+        if is_ours(&name) {
+            let what = format!("`{name}` is reserved: each task has one of its own");
+            section.complain_about(&value, &what);
+        }
         rules.set.push((name, value.value));
     }
     for name in section.words("strip").unwrap_or_default() {
@@ -51,6 +62,11 @@ pub(super) fn login(section: &mut Section<'_>) -> Option<Login> {
         variables: values(variables),
         files: values(files),
     })
+}
+
+/// One that the supervisor or the shim gives to each agent, whatever a file says.
+fn is_ours(name: &str) -> bool {
+    [STATE_DIR_VAR, RUNTIME_DIR_VAR, TMPDIR_VAR].contains(&name) || name.starts_with(TASK_MARKER)
 }
 
 /// A variable's name, which may end in `wildcard`.

@@ -120,8 +120,9 @@ impl Context<'_> {
                 gap_bytes,
             } => step::finished(*output_bytes, *gap_bytes),
             E::Ended(ending) => self.concluded(ending),
-            // Figures are no step of a story; the others belong to no task.
+            // Figures and known lines are no step of a story; the others belong to no task.
             E::UsageSeen { .. }
+            | E::LineKnown {}
             | E::SupervisorStarted { .. }
             | E::SupervisorStopped { .. }
             | E::Draining { .. }

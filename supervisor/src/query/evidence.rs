@@ -81,6 +81,7 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         | E::Claimed { .. }
         | E::Started { .. }
         | E::FirstOutput {}
+        | E::LineKnown {}
         | E::ModelSeen { .. }
         | E::SessionBound { .. }
         | E::SessionResumable { .. }

@@ -46,6 +46,7 @@ impl Core {
             dispatch.max_cost_micros,
             dispatch.account.as_ref().map(|it| it.user.name.as_str()),
         );
+        self.look_at_providers();
         let (provider, key) = match self.identify(request) {
             Ok(found) => found,
             Err(refusal) => return Ok(Err(refusal)),
@@ -111,7 +112,9 @@ impl Core {
             ("repo", &request.repo),
             ("user", &request.user),
         ])?;
-        let provider = self.service.provider_of(request)?;
+        let provider = self
+            .service
+            .provider_of(self.providers.registry(), request)?;
         let key = match &request.key {
             Some(text) => Some(Key::new(text.clone()).map_err(|bad| {
                 let shown: String = text.chars().take(SHOWN_CHARS).collect();

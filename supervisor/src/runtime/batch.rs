@@ -223,6 +223,7 @@ pub(super) fn promises(response: &Response) -> bool {
         | Response::ProviderChecked { .. }
         | Response::Orphans(_)
         | Response::OrphansPartly { .. }
+        | Response::ProviderOutput(_)
         | Response::Conflict { .. } => false,
     }
 }
@@ -258,6 +259,7 @@ fn touched_key(body: &EventBody) -> Option<Key> {
         | EventBody::NeverStarted { .. }
         | EventBody::Adopted { .. }
         | EventBody::FirstOutput {}
+        | EventBody::LineKnown {}
         | EventBody::ModelSeen { .. }
         | EventBody::Result(_)
         | EventBody::ProviderFailed { .. }

@@ -23,7 +23,7 @@ use crate::folder::Folders;
 use crate::fswatch;
 use crate::ledger::{self, Before, Ledger, OpenOptions};
 use crate::places::{self, Held, Mode, Places};
-use crate::provider::Registry;
+use crate::provider::ProviderFiles;
 use crate::shim::ShimProgram;
 use crate::telemetry::{self, LogTarget};
 use crate::text::in_words;
@@ -168,8 +168,8 @@ impl Start {
         let rebuilt_seq = opened.report.rebuilt_seq;
         doors.gateway = doors.gateway.map(|gateway| gateway.over(rebuilt_seq));
         held.announce()?;
-        let registry = Registry::load(Path::new(&places.providers_dir));
-        for problem in registry.problems() {
+        let providers = ProviderFiles::load(Path::new(&places.providers_dir));
+        for problem in providers.registry().problems() {
             tracing::warn!("{problem}");
         }
         let pid = std::process::id().cast_signed();
@@ -182,7 +182,6 @@ impl Start {
             config,
             places,
             mode,
-            registry,
             folders,
             shim_program: ShimProgram::find()?,
             watches,
@@ -198,7 +197,12 @@ impl Start {
             report,
         } = opened;
         let (inputs, received) = mpsc::channel(INPUT_QUEUE);
-        let core = Core::new(Arc::new(service), (handle, front), &report, inputs);
+        let core = Core::new(
+            (Arc::new(service), providers),
+            (handle, front),
+            &report,
+            inputs,
+        );
         let served = run(core, received, doors, signals, readiness).await;
         if let Err(error) = threads.close() {
             tracing::error!(%error, "the ledger was not closed in order; the next start looks it over");

@@ -33,6 +33,7 @@ use super::unsaved::Unsaved;
 use crate::events::Hub;
 use crate::gateway::{Figures, LastWord};
 use crate::ledger::{Front, LedgerError, LedgerHandle, OpenReport};
+use crate::provider::ProviderFiles;
 
 /// Most inputs in one transaction: bounds the time to the first answer.
 const MAX_BATCH: usize = 512;
@@ -41,6 +42,8 @@ const MAX_BATCH: usize = 512;
 pub(super) struct Core {
     /// What does not change while it runs.
     pub(super) service: Arc<Service>,
+    /// The provider files.
+    pub(super) providers: ProviderFiles,
     /// The ledger's threads.
     pub(super) ledger: LedgerHandle,
     /// What a dispatch has to know of the ledger.
@@ -105,13 +108,14 @@ pub(super) enum LoopEnd {
 impl Core {
     /// An empty one; [`Core::recover`] fills it.
     pub(super) fn new(
-        service: Arc<Service>,
+        (service, providers): (Arc<Service>, ProviderFiles),
         (ledger, front): (LedgerHandle, Front),
         report: &OpenReport,
         inputs: mpsc::Sender<CoreInput>,
     ) -> Self {
         Self {
             service,
+            providers,
             ledger,
             front,
             hub: Hub::new(report.next_seq.saturating_sub(1)),

@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::folder::Shown;
 use crate::ledger::TaskSecret;
+use crate::provider::Provider;
 use crate::query;
 use crate::shim::LinkSender;
 
@@ -26,6 +27,9 @@ pub(super) struct Live {
     pub(super) secret: TaskSecret,
     /// What of its command may be shown.
     pub(super) shown: Shown,
+    /// Its provider as it was when the files changed for the first time since this
+    /// supervisor has the task; none as long as they have not.
+    pub(super) provider: Option<Arc<Provider>>,
     /// The shim's process, if this supervisor knows it.
     pub(super) shim_pid: Option<i32>,
     /// The same, by descriptor, once its end is waited for.
@@ -112,6 +116,7 @@ impl Live {
             presence: Presence::default(),
             secret,
             shown,
+            provider: None,
             shim_pid: None,
             shim_fd: None,
             durable: 0,

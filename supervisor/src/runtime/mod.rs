@@ -46,6 +46,7 @@ mod orphans;
 mod other_version;
 mod perform;
 mod placed;
+mod provider_files;
 mod prune;
 mod pulse;
 mod queue;

@@ -263,15 +263,26 @@ impl Core {
         let place = self.queue.waiting.iter().position(|waiting| waiting == id);
         let place = place.map_or(0, |place| place + 1);
         let key = self.tasks.get(id).map(|live| live.task.spec.key.clone());
-        let holder = key.as_ref().and_then(|key| self.live_keys.get(key));
-        let why = match (holder, key) {
-            (Some(holder), Some(key)) => format!("key {key} is busy with task {holder}"),
-            (None, _) | (_, None) => match self.running() {
+        let why = key
+            .and_then(|key| self.who_has_the_key(&key))
+            .unwrap_or_else(|| match self.running() {
                 1 => "1 task runs".to_string(),
                 several => format!("{several} tasks run"),
-            },
-        };
+            });
         format!("queued, at place {place} of {}: {why}", self.queue.len())
+    }
+
+    /// In words, if somebody else has it.
+    fn who_has_the_key(&mut self, key: &Key) -> Option<String> {
+        if let Some(holder) = self.live_keys.get(key) {
+            return Some(format!("key {key} is busy with task {holder}"));
+        }
+        let (ended, alive) = self.held.of_key(key)?;
+        Some(format!(
+            "key {key} is busy with what lives on of task {ended}: {} (`agentctl orphans kill` \
+             ends it)",
+            held::in_words(&alive)
+        ))
     }
 
     fn has_place(&self) -> bool {

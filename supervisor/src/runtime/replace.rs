@@ -126,7 +126,9 @@ impl Core {
             return Ok(());
         }
         if options.contains(&RunOption::PromptIfTaken) {
-            let provider = self.service.provider_of(&dispatch.request);
+            self.look_at_providers();
+            let registry = self.providers.registry();
+            let provider = self.service.provider_of(registry, &dispatch.request);
             // One that is not there is refused in the dispatch.
             if provider.is_ok_and(|provider| !provider.takes_prompt()) {
                 dispatch.request.prompt = None;

@@ -284,7 +284,8 @@ impl Core {
     }
 
     fn providers(&mut self, request: &ProvidersRequest, reply: ReplySender) {
-        let (registry, path) = (&self.service.registry, self.service.path.as_deref());
+        self.look_at_providers();
+        let (registry, path) = (self.providers.registry(), self.service.path.as_deref());
         let response = if let ProvidersRequest::Lacks { name, around } = request {
             let request = ProvidersRequest::Lacks {
                 name: name.clone(),

@@ -21,7 +21,8 @@ use crate::process::environment::{self, Base, EnvironmentError, EnvironmentInput
 use crate::provider::{self, Launch, LookupError, Provider, Registry};
 use crate::shim::ShimProgram;
 
-/// The provider of a dispatch that has a command and names none.
+/// The provider of a dispatch that has a command and names none: the contract with
+/// the callers of `run -- COMMAND`, and the only name of a provider in the code.
 const COMMAND_PROVIDER: &str = "exec";
 
 /// Everything that is decided at the start.
@@ -29,7 +30,6 @@ pub(super) struct Service {
     pub(super) config: Config,
     pub(super) places: Places,
     pub(super) mode: Mode,
-    pub(super) registry: Registry,
     pub(super) folders: Folders,
     pub(super) shim_program: ShimProgram,
     pub(super) watches: Watches,
@@ -62,7 +62,11 @@ impl Service {
     ///
     /// # Errors
     /// In words for the caller.
-    pub(super) fn provider_of(&self, request: &RunRequest) -> Result<Arc<Provider>, ErrorBody> {
+    pub(super) fn provider_of(
+        &self,
+        registry: &Registry,
+        request: &RunRequest,
+    ) -> Result<Arc<Provider>, ErrorBody> {
         let usage = |message: String| ErrorBody::new(ErrorCode::Usage, message);
         let name = match (&request.provider, &self.config.defaults.provider) {
             (Some(name), _) => name.clone(),
@@ -75,15 +79,10 @@ impl Service {
                     .with_hint("`agentctl run -- COMMAND…` or `agentctl run --provider NAME --prompt TEXT`"));
             }
         };
-        match self.registry.get(&name) {
+        match registry.get(&name) {
             Ok(provider) => Ok(provider.clone()),
             Err(error) => Err(usage(error.to_string()).with_hint(lookup_hint(&error))),
         }
-    }
-
-    /// The provider of a task, if its file is still there.
-    pub(super) fn provider(&self, name: &ProviderName) -> Option<&Arc<Provider>> {
-        self.registry.get(name).ok()
     }
 
     /// Where an agent would stand: its caller's place, or that of a system
@@ -194,17 +193,15 @@ pub(super) fn providers(
         ProvidersRequest::List => Response::Providers(registry.views(path)),
         ProvidersRequest::Show { name } => match registry.show(name, path) {
             Ok(view) => Response::Providers(vec![view]),
-            Err(error) => Response::Error(
-                ErrorBody::new(ErrorCode::NotFound, error.to_string())
-                    .with_hint(lookup_hint(&error)),
-            ),
+            Err(error) => unknown(&error),
         },
         ProvidersRequest::Lacks { name, around } => match registry.lacks(name, around) {
             Ok(problems) => Response::ProviderChecked { problems },
-            Err(error) => Response::Error(
-                ErrorBody::new(ErrorCode::NotFound, error.to_string())
-                    .with_hint(lookup_hint(&error)),
-            ),
+            Err(error) => unknown(&error),
+        },
+        ProvidersRequest::Output { name } => match registry.output(name) {
+            Ok(format) => Response::ProviderOutput(format),
+            Err(error) => unknown(&error),
         },
         ProvidersRequest::Unused => Response::ProviderChecked {
             problems: registry
@@ -219,11 +216,16 @@ pub(super) fn providers(
     }
 }
 
+fn unknown(error: &LookupError) -> Response {
+    let words = ErrorBody::new(ErrorCode::NotFound, error.to_string());
+    Response::Error(words.with_hint(lookup_hint(error)))
+}
+
 fn lookup_hint(error: &LookupError) -> String {
     match error {
         LookupError::Unknown { .. } => "`agentctl providers` lists the known ones".to_owned(),
         LookupError::Broken(problem) => format!(
-            "mend the file (`agentctl providers check {}`) and start the supervisor again",
+            "mend the file: `agentctl providers check {}` says whether it is good",
             problem.file
         ),
     }

@@ -119,10 +119,7 @@ impl Core {
         let Record::SessionSeen { at, session_id, .. } = &record else {
             return record;
         };
-        let provider = self
-            .tasks
-            .get(id)
-            .and_then(|live| self.service.provider(&live.task.spec.provider));
+        let provider = self.tasks.get(id).and_then(|live| self.provider_of(live));
         let fits = SessionId::new(session_id.clone())
             .is_ok_and(|id| provider.is_none_or(|provider| provider.accepts_session_id(&id)));
         if fits {

@@ -141,6 +141,7 @@ impl Core {
         if !self.queue.is_due() {
             return Ok(());
         }
+        self.look_at_providers();
         for _ in 0..STARTS_AT_ONCE {
             // Looks again by itself where nobody would tell it to.
             self.queue.rest();
@@ -226,7 +227,8 @@ impl Core {
                 });
             }
         };
-        let provider = self.service.provider_of(&file.request())?;
+        let registry = self.providers.registry();
+        let provider = self.service.provider_of(registry, &file.request())?;
         Ok((file, provider))
     }
 

@@ -57,6 +57,7 @@ impl Core {
             | Record::Finished { .. }
             | Record::ModelSeen { .. }
             | Record::FirstOutput { .. }
+            | Record::LineKnown { .. }
             | Record::OutOfMemory(_)
             | Record::UnitSeen { .. } => record,
         }

@@ -267,6 +267,7 @@ fn room(record: &Record) -> Room {
         | Record::Usage { .. }
         | Record::ModelSeen { .. }
         | Record::FirstOutput { .. }
+        | Record::LineKnown { .. }
         | Record::OutOfMemory(_)
         | Record::UnitSeen { .. } => Room::Common,
     }

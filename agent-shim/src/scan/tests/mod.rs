@@ -1,10 +1,13 @@
 use super::*;
 use proptest::prelude::*;
 use protocol::shim::{
-    Condition, Field, LinePattern, PatternMeaning, ProviderError, Scalar, ScanRule, Take, Test,
+    Condition, Field, LinePattern, PatternMeaning, ProviderError, Scalar, ScanFormat, ScanRule,
+    Take, Test,
 };
 
+mod life;
 mod oracle;
+mod wrong;
 
 fn path(text: &str) -> Vec<String> {
     text.split('.').map(str::to_owned).collect()
@@ -206,6 +209,7 @@ fn the_words_of_a_failure_are_those_of_its_line() {
             Finding::Session { .. }
             | Finding::TooManySessions
             | Finding::Model(_)
+            | Finding::KnownLine
             | Finding::Result { .. } => None,
         })
     };

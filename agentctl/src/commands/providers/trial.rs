@@ -11,15 +11,17 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use protocol::control::{ErrorCode, ProvidersRequest, Request, Response, StopRequest, WaitRequest};
+use protocol::control::{
+    EventsRequest, ProvidersRequest, Request, Response, StopRequest, WaitRequest,
+};
 use protocol::places::{PlaceFlags, TRIAL_PREFIX};
-use protocol::view::{ProgressView, TaskView};
+use protocol::view::{EventView, GAP_EVENT, ProgressView, TaskView};
 use protocol::{ArchiveReason, StopReason};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::super::{Context, run};
-use crate::client::{Client, Trouble};
+use crate::client::{Client, Connection, Trouble, accept};
 use crate::errors::CliError;
 use crate::exit_code::Code;
 use crate::render::out::{self, Format};
@@ -32,8 +34,6 @@ use crate::values;
 const PROMPT: &str = "Reply with the one word: ready. Use no tools and change no files.";
 /// A model may think for a while, and a CLI may try a dead API again and again.
 const LIMIT_MS: u64 = 120_000;
-/// Between two looks at what the agent is doing; it is told once a second.
-const LOOK_MS: u64 = 200;
 /// Most time that its supervisor may take to leave.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks whether it has left.
@@ -99,8 +99,10 @@ pub(super) fn execute(file: &str, args: &Args, cx: &Context) -> Result<Code, Cli
         return super::tell(file, &problems, cx.format);
     }
     let name = name_of(&client, &apart)?;
+    // From before the start: a short run says what it does once.
+    let mut events = client.open(&all_events())?;
     let started = attempt.start(&args.words(name))?;
-    let watched = watch(&client, &started);
+    let watched = watch(&client, &mut events, &started);
     if watched.is_err() {
         // Whatever it is, an agent must not outlive its trial.
         let _best_effort = client.ask(&stop_of(&started));
@@ -144,28 +146,52 @@ fn stop_of(task: &TaskView) -> Request {
     })
 }
 
+/// Of its supervisor, which has one task.
+fn all_events() -> Request {
+    Request::Events(EventsRequest {
+        from_seq: Some(1),
+        task: None,
+        follow: true,
+        progress: true,
+    })
+}
+
 /// The task when it has ended, and the last that it was seen to do.
-fn watch(client: &Client, task: &TaskView) -> Result<(TaskView, Option<ProgressView>), CliError> {
-    let id = task.id.to_string();
-    let wait = Request::Wait(WaitRequest {
-        ids: vec![id.clone()],
-        timeout_ms: Some(LOOK_MS),
-    });
+fn watch(
+    client: &Client,
+    events: &mut Connection,
+    task: &TaskView,
+) -> Result<(TaskView, Option<ProgressView>), CliError> {
     let mut progress = None;
     loop {
-        match client.try_ask(&wait) {
-            Ok(Response::Tasks(mut tasks)) if tasks.len() == 1 => {
-                return Ok((tasks.remove(0), progress));
-            }
-            Ok(_) => return Err(CliError::wrong_answer()),
-            Err(Trouble::Fatal(CliError::Refused(body))) if body.code == ErrorCode::Timeout => {}
-            Err(trouble) => return Err(trouble.into()),
-        }
-        let Response::Detail(detail) = client.ask(&Request::Show { id: id.clone() })? else {
+        let answer = events.answer().map_err(Trouble::from)?;
+        let Response::Event(event) = accept(answer)? else {
             return Err(CliError::wrong_answer());
         };
-        progress = detail.task.last_progress.or(progress);
+        let ours = event.task_id.as_ref() == Some(&task.id);
+        match event.kind.as_str() {
+            "task.progress" if ours => progress = said(&event).or(progress),
+            "task.ended" if ours => break,
+            // Some were missed; the end may be one of them.
+            GAP_EVENT => break,
+            _ => {}
+        }
     }
+    let wait = Request::Wait(WaitRequest {
+        ids: vec![task.id.to_string()],
+        timeout_ms: None,
+    });
+    let Response::Tasks(mut tasks) = client.ask(&wait)? else {
+        return Err(CliError::wrong_answer());
+    };
+    let ended = tasks.pop().ok_or_else(CliError::wrong_answer)?;
+    Ok((ended, progress))
+}
+
+fn said(event: &EventView) -> Option<ProgressView> {
+    let payload: serde_json::Value = serde_json::from_str(&event.payload).ok()?;
+    let text = payload.get("text")?.as_str()?.to_owned();
+    Some(ProgressView { at: event.at, text })
 }
 
 fn report(file: &str, ended: &TaskView, progress: Option<&ProgressView>) -> String {

@@ -9,15 +9,16 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use protocol::control::{EventsRequest, LogChunk};
+use protocol::control::{EventsRequest, LogChunk, ProvidersRequest, Request, Response};
+use protocol::shim::ScanFormat;
 use protocol::view::TaskView;
 use protocol::vocab::Stream;
 use protocol::{ArchiveReason, Status, TaskId};
 
 use super::interrupt::{Left, Signals};
 use super::{Asked, Dispatched, clock, dispatch, hint, tell_spawn_failure, warn};
-use crate::client::{Client, Start};
-use crate::commands::{follower, wait};
+use crate::client::{Client, Start, accept, persist};
+use crate::commands::{follower, last_words, wait};
 use crate::errors::CliError;
 use crate::exit_code::Code;
 use crate::follow::{EventFollower, LogFollower};
@@ -27,8 +28,14 @@ use crate::render::text::{Stripper, clean_lines};
 use crate::render::{event, json, task, time};
 use crate::start::Permission;
 
-/// The provider whose output is its own words.
-const EXEC: &str = "exec";
+/// What is shown of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    /// Its output as it comes: nothing else is known of it.
+    Output,
+    /// Its progress, and its result at the end.
+    Progress,
+}
 
 /// Dispatches, follows, and gives the verdict.
 ///
@@ -48,14 +55,15 @@ pub(super) fn run(
     target.is(&dispatched.task.id);
     warn(&dispatched);
     if dispatched.task.archive_reason == Some(ArchiveReason::SpawnFailed) {
-        return conclude(&client, &dispatched.task, format);
+        return conclude(&client, &dispatched.task, Shown::Progress, format);
     }
+    let shown = shown_of(&client, &dispatched.task, format)?;
     loop {
-        let Some(ended) = follow(&client, &dispatched.task, format)? else {
+        let Some(ended) = follow(&client, &dispatched.task, shown, format)? else {
             return Ok(Code::OK);
         };
         let Some(next) = follower::of(&client, &ended) else {
-            return conclude(&client, &ended, format);
+            return conclude(&client, &ended, shown, format);
         };
         out::say(&format!(
             "agentctl: the session of task {} was not found; task {} goes on in a fresh one",
@@ -70,16 +78,38 @@ pub(super) fn run(
     }
 }
 
+/// Its provider's file says how its output is to be read. Another file may have the
+/// name by now, or none: then there is at least the result.
+fn shown_of(client: &Client, task: &TaskView, format: Format) -> Result<Shown, CliError> {
+    if format == Format::Json {
+        return Ok(Shown::Progress);
+    }
+    let name = task.provider.to_string();
+    let request = Request::Providers(ProvidersRequest::Output { name });
+    let asked = persist(Start::WasThere, &hint(&task.id), || {
+        let mut connection = client.open(&request)?;
+        let answer = accept(connection.answer()?)?;
+        client.keep(connection);
+        Ok(answer)
+    });
+    match asked {
+        Ok(Response::ProviderOutput(ScanFormat::Opaque)) => Ok(Shown::Output),
+        Err(error @ CliError::Unreachable { .. }) => Err(error),
+        Ok(_) | Err(_) => Ok(Shown::Progress),
+    }
+}
+
 /// The task when it has ended and everything was shown; `None` if nobody
 /// reads our output any more.
 fn follow(
     client: &Arc<Client>,
     task: &TaskView,
+    shown: Shown,
     format: Format,
 ) -> Result<Option<Box<TaskView>>, CliError> {
-    match (format, task.provider.as_str() == EXEC) {
+    match (format, shown) {
         (Format::Json, _) => {}
-        (Format::Text, true) => {
+        (Format::Text, Shown::Output) => {
             announce(task, io::stderr().is_terminal());
             let stderr = beside(client, &task.id);
             match heed(show_log(client, &task.id, Stream::Stdout)) {
@@ -94,7 +124,7 @@ fn follow(
             }
             heed(stderr.join().unwrap_or(Ok(())))?;
         }
-        (Format::Text, false) => {
+        (Format::Text, Shown::Progress) => {
             announce(task, true);
             heed(show_progress(client, task))?;
         }
@@ -228,7 +258,12 @@ fn announce(task: &TaskView, wanted: bool) {
     ));
 }
 
-fn conclude(client: &Client, ended: &TaskView, format: Format) -> Result<Code, CliError> {
+fn conclude(
+    client: &Client,
+    ended: &TaskView,
+    shown: Shown,
+    format: Format,
+) -> Result<Code, CliError> {
     let code = Code::of_verdict(ended.status);
     if format == Format::Json {
         out::json(&json::value(ended)?)?;
@@ -239,10 +274,15 @@ fn conclude(client: &Client, ended: &TaskView, format: Format) -> Result<Code, C
         out::say(&format!("agentctl why {}", ended.id));
         return Ok(code);
     }
-    let exec = ended.provider.as_str() == EXEC;
     // A command that did well has said all there is to say.
-    if !(exec && ended.status == Status::Success) {
+    if !(shown == Shown::Output && ended.status == Status::Success) {
         out::say(&task::verdict(ended, time::now(), Colour::stderr()));
+        // Whose output was shown has said it.
+        if shown == Shown::Progress
+            && let Some(words) = last_words::of(client, ended)
+        {
+            out::say(&format!("agentctl: {words}"));
+        }
         if ended.status != Status::Success {
             out::say(&format!("agentctl why {}", ended.id));
         }

@@ -294,17 +294,22 @@ fn warn(dispatched: &Dispatched) {
 
 /// What was missing, in the supervisor's words.
 /// What could not be started, and why.
+/// The steps of a story that say why there is no agent; others tell who it was for.
+const CAUSES: [&str; 3] = ["could not start", "never started", "not started"];
+
 pub(super) fn tell_spawn_failure(client: &Client, task: &TaskView) {
     let label = task.archive_label.as_deref().unwrap_or("Could not start");
     let mut told = false;
-    if let Ok(Response::Detail(detail)) = client.ask(&Request::Show {
-        id: task.id.to_string(),
-    }) {
-        for evidence in &detail.evidence {
+    let id = task.id.to_string();
+    if let Ok(Response::Why { chain, .. }) = client.ask(&Request::Why { id }) {
+        let causes = chain
+            .iter()
+            .filter(|link| CAUSES.contains(&link.what.as_str()));
+        for cause in causes {
             out::say(&format!(
                 "agentctl: {}: {}",
                 clean(label),
-                clean(&evidence.detail)
+                clean(&cause.detail)
             ));
             told = true;
         }

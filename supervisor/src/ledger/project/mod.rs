@@ -57,6 +57,7 @@ pub(super) fn apply(
         | EventBody::NeverStarted { .. }
         | EventBody::Adopted { .. }
         | EventBody::FirstOutput {}
+        | EventBody::LineKnown {}
         | EventBody::ProviderFailed { .. }
         | EventBody::UsageSeen { .. }
         | EventBody::StopSuperseded { .. }

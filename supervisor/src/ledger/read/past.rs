@@ -9,12 +9,16 @@ use super::fields::{Fields, bad};
 use crate::ledger::LedgerError;
 
 /// What was seen of an agent is asked of the log only where the row itself does
-/// not say that all went well.
+/// not say that all went well. Where the provider has rules for its output, a line
+/// that none of them knows says nothing of an agent: so a CLI refuses in words.
 pub(super) const OF_KEY: &str = "SELECT t.id, t.finished_at, t.status, t.archive_reason,
         t.status = 'success' OR EXISTS (SELECT 1 FROM agent_run_event e
-            WHERE e.task_id = t.id AND (e.type IN ('task.output', 'task.result')
+            WHERE e.task_id = t.id AND (e.type IN ('task.result', 'task.model', 'task.line_known')
                 OR (e.type = 'session.bound'
-                    AND json_extract(e.payload, '$.how') IN ('reported', 'confirmed')))),
+                    AND json_extract(e.payload, '$.how') IN ('reported', 'confirmed'))
+                OR (e.type = 'task.output' AND NOT EXISTS (SELECT 1 FROM agent_run_event a
+                    WHERE a.task_id = t.id AND a.type = 'task.admitted'
+                        AND json_extract(a.payload, '$.spec.policy.knows_lines'))))),
         t.status <> 'success' AND EXISTS (SELECT 1 FROM agent_run_event e
             WHERE e.task_id = t.id AND e.type = 'key.released')
     FROM task_history t WHERE t.key = ?1 AND t.status NOT IN ('queued', 'running')

@@ -25,6 +25,10 @@ resume = ["resume", "{session_id}"]
 set = { WORDY_QUIET = "1" }
 strip = ["WORDY_*"]
 require = ["WORDY_KEY"]
+[[output.pattern]]
+stream = "stderr"
+contains = "chat "
+means = "session_id_follows"
 "#;
 
 fn words(list: &[&str]) -> Vec<String> {

@@ -10,6 +10,46 @@ fn behind_head(text: &str) -> Vec<String> {
     problems(&format!("{HEAD}{text}"))
 }
 
+/// A line that tells the session id.
+const TELLS: &str = "[[output.pattern]]\nstream = \"stderr\"\ncontains = \"id=\"\n\
+                     means = \"session_id_follows\"\n";
+
+/// Bug: such files were good, and could not do what they say.
+#[test]
+fn a_file_that_cannot_do_what_it_says_is_told_so() {
+    let session = |lines: &str| {
+        let head = HEAD.replace("{args}", "{session}");
+        problems(&format!("{head}[session]\npattern = '[0-9a-f-]+'\n{lines}"))
+    };
+    let resume = "resume = [\"-r\", \"{session_id}\"]\n";
+    assert_eq!(
+        session(resume),
+        [
+            "test.toml:1: `[session]` has `resume`, and nothing says which id: a rule with `take = { \
+             session_id = … }`, a pattern that means `session_id_follows`, or `choose`"
+        ]
+    );
+    let choose = "choose = [\"-s\", \"{session_id}\"]\n";
+    assert_eq!(
+        session(&format!("{resume}{choose}")),
+        [
+            "test.toml:4: session: `choose` needs `new_id`, which says how an id is made: \
+             `\"uuid_v4\"`"
+        ]
+    );
+    let whole = format!("{resume}{choose}new_id = \"uuid_v4\"\n");
+    assert_eq!(session(&whole), Vec::<String>::new());
+    let ours = ["TMPDIR", "AGENT_SUPERVISOR_RUNTIME_DIR", "AGENT_TASK_t1"];
+    for name in ours {
+        assert_eq!(
+            behind_head(&format!("[env]\nset = {{ {name} = \"x\" }}\n")),
+            [format!(
+                "test.toml:5: env.set.{name}: `{name}` is reserved: each task has one of its own"
+            )]
+        );
+    }
+}
+
 #[test]
 fn the_least_file_is_good() {
     assert_eq!(problems(HEAD), Vec::<String>::new());
@@ -92,7 +132,7 @@ fn sessions_need_a_pattern_that_fits() {
     let session = |lines: &str| {
         let head = HEAD.replace("{args}", "{session}");
         problems(&format!(
-            "{head}[session]\nresume = [\"-r\", \"{{session_id}}\"]\n{lines}"
+            "{head}[session]\nresume = [\"-r\", \"{{session_id}}\"]\n{lines}{TELLS}"
         ))
     };
     assert_eq!(
@@ -103,7 +143,9 @@ fn sessions_need_a_pattern_that_fits() {
         ]
     );
     assert_eq!(
-        session("pattern = 'ses_[a-z]+'\nchoose = [\"-s\", \"{session_id}\"]\n"),
+        session(
+            "pattern = 'ses_[a-z]+'\nchoose = [\"-s\", \"{session_id}\"]\nnew_id = \"uuid_v4\"\n"
+        ),
         [
             "test.toml:6: session.pattern: ids are chosen like `a5a5a5a5-a5a5-45a5-a5a5-a5a5a5a5a5a5`, \
           and the pattern does not match that"

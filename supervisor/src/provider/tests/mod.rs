@@ -2,6 +2,7 @@
 
 mod built_in;
 mod documents;
+mod files;
 mod lacks;
 mod launch;
 mod messages;

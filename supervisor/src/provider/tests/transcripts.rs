@@ -112,7 +112,7 @@ fn read(provider: &str, name: &str) -> Read {
                 read.result = Some((success, text.unwrap_or_default()));
             }
             Finding::Error { error, .. } => read.error = read.error.or(Some(error)),
-            Finding::Model(_) => {}
+            Finding::Model(_) | Finding::KnownLine => {}
             Finding::TooManySessions => panic!("a flood of ids"),
         }
     }
@@ -289,6 +289,7 @@ fn pieces_of_an_answer_are_put_together_and_begin_again_behind_a_tool() {
     let (findings, _) = scan(&gemini, &bytes(&lines), usize::MAX);
     match &findings[..] {
         [
+            Finding::KnownLine,
             Finding::Result {
                 success: true,
                 text: Some(text),

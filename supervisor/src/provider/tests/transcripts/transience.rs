@@ -126,6 +126,7 @@ fn errors(provider: &str, line: &Value) -> Vec<ProviderError> {
         Finding::Session { .. }
         | Finding::Model(_)
         | Finding::Result { .. }
+        | Finding::KnownLine
         | Finding::TooManySessions => None,
     };
     findings.iter().filter_map(error).collect()

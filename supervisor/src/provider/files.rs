@@ -1,0 +1,106 @@
+//! The provider files as they are now: read again when their folder says that
+//! something changed.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::registry::{self, ProviderProblem, Registry};
+
+/// The providers, and what their files looked like when they were read.
+#[derive(Debug)]
+pub struct ProviderFiles {
+    dir: PathBuf,
+    registry: Registry,
+    /// None: nobody looks again.
+    seen: Option<Sight>,
+}
+
+/// What tells one state of the folder from another.
+#[derive(Debug, PartialEq, Eq)]
+enum Sight {
+    Files(Vec<Mark>),
+    Failed(io::ErrorKind),
+}
+
+/// One file. The time of change tells what the one of modification, which anybody
+/// can set, does not.
+#[derive(Debug, PartialEq, Eq)]
+struct Mark {
+    name: OsString,
+    inode: (u64, u64),
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl ProviderFiles {
+    /// Reads them. A folder on a network file system is read this once: a look could
+    /// take as long as its server likes, and whoever looks serves all tasks.
+    #[must_use]
+    pub fn load(dir: &Path) -> Self {
+        let near = dir.ancestors().find(|path| path.exists());
+        let network = near.map(sys::netfs::network_file_system);
+        let seen = match network {
+            Some(Ok(None)) => Some(sight(dir)),
+            Some(Ok(Some(_)) | Err(_)) | None => None,
+        };
+        Self {
+            dir: dir.to_owned(),
+            registry: Registry::load(dir),
+            seen,
+        }
+    }
+
+    /// The providers as they were read last.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Looks at the folder, and reads it again if it changed. Gives the providers as
+    /// they were before then.
+    pub fn look(&mut self) -> Option<Registry> {
+        let seen = self.seen.as_mut()?;
+        let now = sight(&self.dir);
+        if *seen == now {
+            return None;
+        }
+        // What changes from here on is seen by the next look.
+        *seen = now;
+        let before = std::mem::replace(&mut self.registry, Registry::load(&self.dir));
+        Some(before)
+    }
+
+    /// What is wrong with files now that was not so `before`.
+    pub fn new_problems<'a>(
+        &'a self,
+        before: &'a Registry,
+    ) -> impl Iterator<Item = &'a ProviderProblem> {
+        let known = before.problems();
+        let problems = self.registry.problems().iter();
+        problems.filter(|problem| !known.contains(problem))
+    }
+}
+
+fn sight(dir: &Path) -> Sight {
+    let marks = |paths: Vec<PathBuf>| paths.into_iter().map(|path| mark(&path)).collect();
+    match registry::toml_files(dir).and_then(marks) {
+        Ok(files) => Sight::Files(files),
+        Err(error) => Sight::Failed(error.kind()),
+    }
+}
+
+fn mark(path: &Path) -> io::Result<Mark> {
+    // The file that is read, wherever a link points to.
+    let found = fs::metadata(path)?;
+    Ok(Mark {
+        name: path.file_name().unwrap_or_default().to_owned(),
+        inode: (found.dev(), found.ino()),
+        bytes: found.size(),
+        modified: (found.mtime(), found.mtime_nsec()),
+        changed: (found.ctime(), found.ctime_nsec()),
+    })
+}
