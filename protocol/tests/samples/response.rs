@@ -86,6 +86,10 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
             "orphans_in_container",
             Response::Orphans(orphans(FoundBy::Container)),
         ),
+        (
+            "orphans_below_a_lost_shim",
+            Response::Orphans(orphans(FoundBy::Shim)),
+        ),
     ]);
     found
 }
