@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 mod kind;
 
 pub use crate::ending::{BindKind, Ending};
-use crate::session::SessionRow;
+use crate::session::{PassedOver, SessionRow};
 use crate::spec::TaskSpec;
 
 /// One event of the log.
@@ -157,6 +157,9 @@ pub enum EventBody {
         /// Its id.
         session_id: SessionId,
     },
+    /// The key's session may not be resumed: the task begins afresh.
+    #[serde(rename = "session.passed_over")]
+    SessionPassedOver(PassedOver),
     /// The provider's own result.
     #[serde(rename = "task.result")]
     Result(ResultRecord),
@@ -326,8 +329,7 @@ pub enum EventBody {
     /// A drain was called off: new work is welcome again.
     #[serde(rename = "supervisor.admitting")]
     Admitting {},
-    /// The service goes away or refuses new work, said before anything is
-    /// stopped.
+    /// The service goes away or refuses new work, said before anything is stopped.
     #[serde(rename = "service_shutdown")]
     ServiceShutdown {
         /// `draining`, or `exited` where the agents are left alone.

@@ -6,6 +6,7 @@ use protocol::shim::{ProcessId, ProgressReport, Record, SpawnStage, SupersededBy
 use protocol::view::Requester;
 use protocol::{Exit, StopReason, Timestamp};
 
+use crate::session::PassedOver;
 use crate::spec::SessionPlan;
 use crate::timer::Timer;
 
@@ -101,6 +102,13 @@ pub enum Fact {
     /// The supervisor looked where it could not see enough: in a container.
     TreeUnproven {
         /// Why, in words.
+        detail: String,
+    },
+    /// It was decided that the task begins afresh, although its key has a session.
+    SessionPassedOver(PassedOver),
+    /// The agent has reported a session that another live task is using (R7).
+    SessionShared {
+        /// Which, and by whom, in words.
         detail: String,
     },
     /// The shim lives and speaks no version of the protocol that the supervisor

@@ -47,6 +47,19 @@ pub struct WithoutTask {
     pub ran_as: Option<String>,
 }
 
+/// A session that a task of its key does not go on with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// The conversation.
+    pub key: Key,
+    /// The provider.
+    pub provider: ProviderName,
+    /// Its id.
+    pub session_id: SessionId,
+    /// Why, in words.
+    pub detail: String,
+}
+
 /// What is known when a task's session is chosen.
 #[derive(Clone, Debug)]
 pub struct SessionQuestion<'a> {

@@ -1,6 +1,7 @@
 //! Every event reads back from JSON as it was written.
 
 use lifecycle::event::{BindKind, Ending};
+use lifecycle::session::PassedOver;
 use lifecycle::{Event, EventBody, RunAs, SessionPlan, TaskSpec};
 use proptest::prelude::*;
 use protocol::shim::{
@@ -134,6 +135,12 @@ fn of_sessions() -> Vec<EventBody> {
         EventBody::SessionRestored {
             row: row("s-1", usage()),
         },
+        EventBody::SessionPassedOver(PassedOver {
+            key: key(),
+            provider: provider(),
+            session_id: session("s-1"),
+            detail: "session s-1 is quarantined".to_string(),
+        }),
         EventBody::SessionRemoved {
             key: key(),
             provider: provider(),
@@ -273,7 +280,7 @@ fn every_event_reads_back_and_its_tag_is_its_kind() {
 #[test]
 fn the_samples_hold_every_kind() {
     let kinds: std::collections::BTreeSet<_> = every_body().iter().map(EventBody::kind).collect();
-    assert_eq!(kinds.len(), 46);
+    assert_eq!(kinds.len(), 47);
 }
 
 #[test]

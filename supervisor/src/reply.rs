@@ -41,9 +41,27 @@ impl ReplySender {
         self.0.is_closed()
     }
 
+    /// The same, for somebody who may have to answer in another's place.
+    #[must_use]
+    pub fn weak(&self) -> WeakReply {
+        WeakReply(self.0.downgrade())
+    }
+
     /// Waits until nobody will read an answer any more. Cancel-safe.
     pub async fn closed(&self) {
         self.0.closed().await;
+    }
+}
+
+/// A way to answer that keeps no connection waiting for more.
+#[derive(Clone, Debug)]
+pub struct WeakReply(mpsc::WeakSender<Response>);
+
+impl WeakReply {
+    /// The sender, if the answer has not ended.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<ReplySender> {
+        self.0.upgrade().map(ReplySender)
     }
 }
 

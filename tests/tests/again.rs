@@ -188,3 +188,30 @@ fn links_survive_a_restart_and_a_rebuild() {
     world.oracle().agents.clear();
     world.check();
 }
+
+/// A retry keeps the key, which is the first task's id where none was named.
+#[test]
+fn who_stops_the_ended_one_of_two_namesakes_is_told_of_the_live_one() {
+    let world = World::running();
+    let first = ["run", "--id", "job1", "-d", "--", "true"];
+    let _first = world.ctl(&first).ok();
+    let _ended = world.ended("job1");
+    // Nobody has its id as a key yet.
+    let stopped = world.ctl(&["stop", "job1"]).ok();
+    assert_eq!(stopped.stderr, "");
+    let retry = ["retry", "job1", "--id", "job2", "-d", "--", "sleep", "1000"];
+    let _second = world.ctl(&retry).ok();
+    let stopped = world.ctl(&["stop", "job1"]).ok();
+    assert!(stopped.stdout.contains("already gone"), "{stopped:?}");
+    let told = "job1 is the key of task job2 as well, which is running";
+    assert!(stopped.stderr.contains(told), "{stopped:?}");
+    assert!(
+        stopped.stderr.contains("`agentctl stop-session job2`"),
+        "{stopped:?}"
+    );
+    assert_eq!(world.show("job2")["status"], "running", "it was not named");
+    let waited = world.ctl(&["wait", "job1"]).ok();
+    assert!(waited.stderr.contains("`agentctl wait job2`"), "{waited:?}");
+    assert_eq!(world.stop("job2", &[]), "stopped");
+    world.check();
+}

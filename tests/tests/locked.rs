@@ -357,3 +357,34 @@ fn a_drain_that_can_record_nothing_any_more_comes_to_an_end() {
     world.forgive("ledger");
     world.check();
 }
+
+/// Bug: it hung until the end could be recorded.
+#[test]
+fn whoever_waits_for_a_recorded_stop_is_told_of_its_end_from_memory() {
+    let world = World::new();
+    let _supervisor = world.start();
+    let other = up(&world, "other");
+    let deaf = world
+        .run()
+        .id("deaf")
+        .option("--grace", "1h")
+        .steps(["ignore:TERM", "mark:up", "forever"])
+        .detached();
+    deaf.marked("up");
+    let stop = world.ctl_in_background(&["stop-session", &deaf.id, "--json"]);
+    wait_until("the signal is on record", GENEROUS, || {
+        let kinds = world.ledger().event_types(&deaf.id);
+        kinds.contains(&"task.signalled".to_owned())
+    });
+    let lock = Lock::take(&world);
+    is_taken(&world, &["rename", &other.id, "first"]);
+    world.kill(&deaf.leader(), Signal::SIGKILL);
+    let told = stop.output().ok().json();
+    assert_eq!(told["results"][0]["outcome"], "stopped", "{told:#}");
+    assert_eq!(told["results"][0]["archive_reason"], "user", "{told:#}");
+    assert_eq!(told["not_durable"], true, "{told:#}");
+    lock.release(&world);
+    assert_ended(&world.ended(&deaf.id), "cancelled", "user", "declared");
+    assert_eq!(world.stop(&other.id, &[]), "stopped");
+    world.check();
+}

@@ -2,7 +2,7 @@
 //! comes (R6), and what is kept of the queue is enough to make it again.
 
 use serde_json::{Value, json};
-use tests::harness::{Bins, Dispatched, GENEROUS, World, wait_until};
+use tests::harness::{Background, Bins, Dispatched, GENEROUS, World, wait_until};
 use tests::scenarios::assert_ended;
 
 const KEY: &str = "forge:repo:1";
@@ -59,6 +59,42 @@ fn the_predecessors_end_says_what_is_resumed() {
     assert_ended(&fresh, "success", "completed", "observed");
     assert_eq!(fresh["resumed"], Value::Null);
     assert_ne!(fresh["session_id"], first["session_id"]);
+    world.check();
+}
+
+/// Nobody may wonder why an agent knows nothing of what was said before.
+#[test]
+fn why_a_task_begins_afresh_is_kept_and_told_to_who_waits() {
+    let world = world();
+    let _supervisor = world.start();
+    let cut_off = talk(&world, "forever");
+    let session = world.show(&cut_off.id)["session_id"].clone();
+    let session = session.as_str().expect("a session");
+    let waits = world.run().provider("claude").key(KEY).steps(["two"]);
+    let id = waits.task_id().to_owned();
+    let attached = waits.option("--on-conflict", "queue").command(&[]);
+    let attached = Background::start(attached);
+    world.wait_for_row(&id, "a place in the queue", |status| status == "queued");
+    assert_eq!(world.stop(&cut_off.id, &[]), "stopped");
+    let output = attached.output().ok();
+    let told = format!("session {session} of key {KEY} is quarantined (user); starting fresh");
+    assert_eq!(output.stderr.matches(&told).count(), 1, "{}", output.stderr);
+    let why = world.ctl(&["why", &id]).ok().stdout;
+    assert!(why.contains("session passed over"), "{why}");
+    assert!(why.contains(&told), "{why}");
+    // One that need not wait is told in its answer, and only once.
+    let _cut_off = world.ctl(&["sessions", "quarantine", KEY]).ok();
+    let direct = world.run().provider("claude").key(KEY).steps(["three"]);
+    let direct_id = direct.task_id().to_owned();
+    let output = direct.attached().ok();
+    assert_eq!(
+        output.stderr.matches("starting fresh").count(),
+        1,
+        "{}",
+        output.stderr
+    );
+    let why = world.ctl(&["why", &direct_id]).ok().stdout;
+    assert!(why.contains("is quarantined (operator"), "{why}");
     world.check();
 }
 

@@ -137,7 +137,10 @@ fn a_session_that_may_not_be_resumed_stops_nothing() {
     let session = session.as_str().expect("chosen before the start");
     let run = ["run", "--provider", "claude", "--prompt", "hello", "-d"];
     let own = ["--resume", session, "--on-conflict", "replace"];
-    let _refused = world.ctl(&[&run[..], &own].concat()).expect_code(4);
+    let refused = world.ctl(&[&run[..], &own].concat()).expect_code(4);
+    let told = format!("in use by task {}", live.id);
+    assert!(refused.stderr.contains(&told), "{refused:?}");
+    assert!(refused.stderr.contains("--unsafe-resume"), "{refused:?}");
     // A prompt is missing, which only the provider can say.
     let run = ["run", "--provider", "claude", "--key", KEY, "-d"];
     let _usage = world

@@ -2,9 +2,11 @@
 //! R8).
 
 use std::fs;
+use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
-use tests::harness::{GENEROUS, Process, World, own_user, wait_for, wait_until};
+use sys::temp_folder::LINK_NAME;
+use tests::harness::{Dispatched, GENEROUS, Process, Run, World, own_user, wait_for, wait_until};
 use tests::skip;
 
 /// A user that is not ours.
@@ -109,9 +111,8 @@ fn a_stop_names_what_it_could_not_end() {
     world.check();
 }
 
-/// A provider may leave processes behind; its key waits for them all the same.
-#[test]
-fn what_a_provider_leaves_alone_keeps_the_key_busy() {
+/// A world with a provider that leaves processes alone.
+fn with_a_keeper() -> World {
     let world = World::new();
     let provider = "name = \"keeper\"
 description = \"leaves processes behind\"
@@ -121,31 +122,106 @@ leftovers = \"report\"
 ";
     fs::create_dir_all(world.providers_dir()).expect("a folder");
     fs::write(world.providers_dir().join("keeper.toml"), provider).expect("a file");
-    let first = world.start();
-    let dispatch = |steps: &[&str]| {
-        world
-            .run()
-            .key("k")
-            .option("--provider", "keeper")
-            .steps(steps.iter().copied())
-    };
-    let task = dispatch(&["spawn:daemon:1:forever", "exit:0"]).detached();
+    world
+}
+
+fn keeper<'w>(world: &'w World, steps: &[&str]) -> Run<'w> {
+    let run = world.run().key("k").option("--provider", "keeper");
+    run.steps(steps.iter().copied())
+}
+
+/// A task that has ended well, and the process that it has left.
+fn left_alone(world: &World) -> (Dispatched, Process) {
+    let task = keeper(world, &["spawn:daemon:1:forever", "exit:0"]).detached();
     let ended = world.ended(&task.id);
     assert_eq!(ended["status"], "success", "{ended:#}");
-    let left = task.records.alive();
-    assert!(!left.is_empty(), "left alone");
+    let left = task.records.alive().pop().expect("left alone");
+    (task, left)
+}
+
+fn end(process: &Process) {
+    process.signal(Signal::SIGKILL);
+    wait_until("its end", GENEROUS, || !process.is_alive());
+}
+
+/// A provider may leave processes behind; its key waits for them all the same.
+#[test]
+fn what_a_provider_leaves_alone_keeps_the_key_busy() {
+    let world = with_a_keeper();
+    let first = world.start();
+    let (_task, left) = left_alone(&world);
     for _ in 0..2 {
-        let refused = dispatch(&["exit:0"]).try_detached().expect_code(4);
+        let refused = keeper(&world, &["exit:0"]).try_detached().expect_code(4);
         assert_eq!(refused.error()["code"], "key_busy");
     }
     first.kill();
     let _second = world.start();
-    let refused = dispatch(&["exit:0"]).try_detached().expect_code(4);
+    let refused = keeper(&world, &["exit:0"]).try_detached().expect_code(4);
     assert_eq!(refused.error()["code"], "key_busy");
-    left[0].signal(Signal::SIGKILL);
-    wait_until("its end", GENEROUS, || !left[0].is_alive());
-    let next = dispatch(&["exit:0"]).detached();
+    end(&left);
+    let next = keeper(&world, &["exit:0"]).detached();
     assert_eq!(world.ended(&next.id)["status"], "success");
+    world.check();
+}
+
+/// Who waits for survivors does not give way to a dispatch that they keep out as well.
+#[test]
+fn a_replacement_that_survivors_keep_out_costs_nobody_his_place() {
+    let world = with_a_keeper();
+    let _supervisor = world.start();
+    let (_task, left) = left_alone(&world);
+    let waits = keeper(&world, &["exit:0"])
+        .option("--on-conflict", "queue")
+        .detached();
+    let replaces = keeper(&world, &["exit:0"]).option("--on-conflict", "replace");
+    let refused = replaces.try_detached().expect_code(4).error();
+    assert_eq!(refused["code"], "key_busy", "{refused}");
+    let message = refused["message"].as_str().expect("words");
+    assert!(message.contains(&left.pid.to_string()), "{message}");
+    let waiting = world.show(&waits.id);
+    assert_eq!(waiting["status"], "queued", "{waiting:#}");
+    end(&left);
+    assert_eq!(world.ended(&waits.id)["status"], "success");
+    world.check();
+}
+
+/// The private folder of a task, as its own folder names it.
+fn private_folder(world: &World, task: &str) -> PathBuf {
+    fs::read_link(world.task_dir(task).join(LINK_NAME)).expect("named in the task's folder")
+}
+
+/// Whoever is left alone may use the private folder, and nobody does afterwards.
+#[test]
+fn the_private_folder_goes_when_the_last_process_is_found_gone() {
+    let world = with_a_keeper();
+    let first = world.start();
+    let (task, left) = left_alone(&world);
+    let folder = private_folder(&world, &task.id);
+    let _refused = keeper(&world, &["exit:0"]).try_detached().expect_code(4);
+    assert!(folder.exists(), "it is in use");
+    end(&left);
+    let next = keeper(&world, &["exit:0"]).detached();
+    assert_eq!(world.ended(&next.id)["status"], "success");
+    wait_until("the end of the folder", GENEROUS, || !folder.exists());
+
+    // By the next supervisor, where nobody has asked before.
+    let (task, left) = left_alone(&world);
+    let folder = private_folder(&world, &task.id);
+    assert!(folder.exists(), "it is in use");
+    first.kill();
+    end(&left);
+    let _second = world.start();
+    wait_until("the end of the folder", GENEROUS, || !folder.exists());
+
+    // With the task itself.
+    let (task, left) = left_alone(&world);
+    let folder = private_folder(&world, &task.id);
+    end(&left);
+    wait_until("the end of the task's folder", GENEROUS, || {
+        let _pruned = world.prune(&["--older-than", "0s"]);
+        !world.task_dir(&task.id).exists()
+    });
+    assert!(!folder.exists());
     world.check();
 }
 
@@ -204,8 +280,9 @@ fn a_killed_shim_leaves_no_private_folder() {
         .steps(["tmp:something", "mark:up", "forever"])
         .detached();
     task.marked("up");
-    let link = world.task_dir(&task.id).join("tmpdir");
-    let folder = fs::read_link(&link).expect("named");
+    let link = world.task_dir(&task.id).join(LINK_NAME);
+    // Named once the agent runs.
+    let folder = wait_for("the name of the folder", GENEROUS, || fs::read_link(&link));
     assert!(folder.join("something").exists());
     let shim = world.shim_of(&task.id).expect("the shim lives");
     world.kill(&shim, Signal::SIGKILL);

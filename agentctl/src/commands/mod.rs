@@ -19,6 +19,7 @@ pub(crate) mod wait;
 pub(crate) mod why;
 
 mod follower;
+mod namesake;
 mod naming;
 
 use protocol::control::Again;

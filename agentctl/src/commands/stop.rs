@@ -6,7 +6,7 @@ use protocol::view::StopResult;
 use protocol::vocab::StopOutcome;
 use protocol::{ArchiveReason, StopReason};
 
-use super::{Context, follower, naming};
+use super::{Context, follower, namesake, naming};
 use crate::client::{Client, Start, Trouble, persist};
 use crate::errors::CliError;
 use crate::exit_code::Code;
@@ -92,6 +92,9 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
             for result in results.iter().filter(|result| may_go_on(result)) {
                 follower::tell_of(&client, result.id.as_str());
             }
+            for result in results.iter().filter(|result| was_gone(result)) {
+                namesake::tell(&client, &result.id, "stop-session");
+            }
         }
     }
     match record {
@@ -118,7 +121,11 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
 /// It had ended before, and another task may go on for it.
 fn may_go_on(result: &StopResult) -> bool {
     let missed = result.archive_reason == Some(ArchiveReason::SessionNotFound);
-    missed && result.outcome == StopOutcome::AlreadyGone
+    missed && was_gone(result)
+}
+
+fn was_gone(result: &StopResult) -> bool {
+    result.outcome == StopOutcome::AlreadyGone
 }
 
 /// What became of a stop.

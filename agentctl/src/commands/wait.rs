@@ -6,7 +6,7 @@ use protocol::control::{ErrorBody, ErrorCode, Request, Response, WaitRequest};
 use protocol::view::TaskView;
 use serde_json::json;
 
-use super::{Context, follower, naming};
+use super::{Context, follower, namesake, naming};
 use crate::client::{Client, Start, Trouble, persist};
 use crate::errors::CliError;
 use crate::exit_code::Code;
@@ -35,7 +35,10 @@ pub(super) fn execute(args: &Args, cx: &Context) -> Result<Code, CliError> {
         Format::Json => out::json(&json!({ "tasks": json::value(&tasks)? }))?,
         Format::Text => {
             out::text(&tasks.iter().map(line).collect::<String>())?;
-            tasks.iter().for_each(|task| follower::tell(&client, task));
+            for task in &tasks {
+                follower::tell(&client, task);
+                namesake::tell(&client, &task.id, "wait");
+            }
         }
     }
     Ok(Code::first_bad(

@@ -48,6 +48,15 @@ pub(crate) fn progress(event: &EventView, limit: Option<usize>, colour: Colour) 
     ))
 }
 
+/// Which session the task does not go on with, and why, if the event tells it.
+pub(crate) fn passed_over(event: &EventView) -> Option<String> {
+    if event.kind != "session.passed_over" {
+        return None;
+    }
+    let payload: Value = serde_json::from_str(&event.payload).ok()?;
+    payload.get("detail").and_then(Value::as_str).map(clean)
+}
+
 /// The fields of a payload as `name=value`; `--json` has what is too long.
 fn fields(payload: &str) -> String {
     let Ok(Value::Object(fields)) = serde_json::from_str(payload) else {

@@ -104,6 +104,7 @@ impl EventBody {
             Self::UnitSeen { .. } => "task.unit_seen",
             Self::Queued { .. } => "task.queued",
             Self::StartRefused { .. } => "task.start_refused",
+            Self::SessionPassedOver(_) => "session.passed_over",
             Self::KeyReleased { .. } => "key.released",
         }
     }

@@ -12,6 +12,7 @@ use super::{Hub, Lost, Presence, Start, Task, finish, queued, record, silence, s
 use crate::effect::{Action, Effects};
 use crate::event::{Event, EventBody};
 use crate::input::{Command, Fact, HubWord, Input, LinkKind, Now};
+use crate::session::PassedOver;
 use crate::timer::Timer;
 
 /// What follows from `input`. Total: whatever comes, in whatever order.
@@ -73,6 +74,8 @@ fn after_the_end(input: Input) -> Effects {
             | Fact::TreeSwept(_)
             | Fact::TreeUnproven { .. }
             | Fact::ShimHeld { .. }
+            | Fact::SessionShared { .. }
+            | Fact::SessionPassedOver(_)
             | Fact::NotDurable { .. }
             | Fact::HostRebooted { .. }
             | Fact::Recovered
@@ -109,9 +112,12 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
             finish::not_started(task, presence, (body, &why), now)
         }
         Fact::TreeSwept(sweep) => finish::tree_swept(task, presence, sweep, now),
-        Fact::TreeUnproven { detail } | Fact::ShimHeld { detail } => {
+        Fact::TreeUnproven { detail }
+        | Fact::ShimHeld { detail }
+        | Fact::SessionShared { detail } => {
             finish::alarmed(task, AlarmKind::Unexpected, detail, now)
         }
+        Fact::SessionPassedOver(it) => passed_over(task, it, now),
         Fact::NotDurable { detail } => finish::alarmed(task, AlarmKind::NotDurable, detail, now),
         Fact::HostRebooted { detail } => finish::host_rebooted(task, presence, detail, now),
         Fact::Recovered => recovered(task, now),
@@ -119,6 +125,14 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
         Fact::ExitLearned(exit) => finish::exit_learned(task, exit, now),
         Fact::Hub(word) => hub_said(task, word, now),
         Fact::OutOfMemory { kills } => finish::out_of_memory(task, kills, now),
+    }
+}
+
+/// Whoever wonders why the task knows nothing of what was said before is told.
+fn passed_over(task: &Task, session: PassedOver, now: Now) -> Effects {
+    Effects {
+        events: vec![task.event(now.at, EventBody::SessionPassedOver(session))],
+        actions: Vec::new(),
     }
 }
 

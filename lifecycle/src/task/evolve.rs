@@ -37,6 +37,7 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         | EventBody::SessionResumable { .. }
         | EventBody::SessionQuarantined { .. }
         | EventBody::SessionReleased { .. }
+        | EventBody::SessionPassedOver(_)
         | EventBody::SessionRestored { .. }
         | EventBody::SessionRemoved { .. }
         | EventBody::SupervisorStarted { .. }

@@ -62,6 +62,8 @@ pub(super) fn decide(task: &Task, presence: &Presence, input: Input, now: Now) -
             | Fact::ExitLearned(_)
             | Fact::TreeUnproven { .. }
             | Fact::ShimHeld { .. }
+            | Fact::SessionShared { .. }
+            | Fact::SessionPassedOver(_)
             | Fact::NotDurable { .. }
             | Fact::OutOfMemory { .. }
             | Fact::Hub(_),

@@ -85,6 +85,7 @@ fn timers_after(task: &Task, events: &[Event], now: Now) -> Vec<Action> {
             | EventBody::SessionResumable { .. }
             | EventBody::SessionQuarantined { .. }
             | EventBody::SessionReleased { .. }
+            | EventBody::SessionPassedOver(_)
             | EventBody::SessionRestored { .. }
             | EventBody::SessionRemoved { .. }
             | EventBody::Result(_)

@@ -4,14 +4,15 @@
 //! [`Request`] at a time; its answer is one [`Response`], or, where a request
 //! follows something, several, the last of which is never a chunk or an event.
 
+mod providers;
 mod request;
 mod response;
 
+pub use providers::{ProvidersRequest, Surroundings};
 pub use request::{
     Again, AgainRequest, DrainRequest, EventsRequest, KeepAct, KeepRequest, ListFilter,
-    LogsRequest, OnNotFound, OrphansRequest, ProvidersRequest, PruneRequest, Request, RunOption,
-    RunRequest, SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest,
-    Surroundings, WaitRequest,
+    LogsRequest, OnNotFound, OrphansRequest, PruneRequest, Request, RunOption, RunRequest,
+    SessionAct, SessionChange, SessionChoice, SessionsRequest, StopRequest, WaitRequest,
 };
 pub use response::{ErrorBody, ErrorCode, LogChunk, Response};
 

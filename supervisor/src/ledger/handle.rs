@@ -7,7 +7,7 @@ use std::sync::mpsc::SyncSender;
 
 use lifecycle::{Event, SessionRow, Task};
 use protocol::view::{EventView, SessionView};
-use protocol::{TaskId, Timestamp};
+use protocol::{ProviderName, SessionId, TaskId, Timestamp};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::ballast::{self, Known, Room};
@@ -247,6 +247,19 @@ impl LedgerHandle {
         self.look(move |reader| reader.session_rows(&key)).await
     }
 
+    /// See [`Reader::rows_of_session`].
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn rows_of_session(
+        &self,
+        provider: ProviderName,
+        id: SessionId,
+    ) -> Result<Vec<SessionRow>, LedgerError> {
+        self.look(move |reader| reader.rows_of_session(&provider, &id))
+            .await
+    }
+
     /// See [`Reader::sessions`].
     ///
     /// # Errors
@@ -293,6 +306,14 @@ impl LedgerHandle {
     pub async fn with_survivors(&self, boot_id: String) -> Result<Vec<Task>, LedgerError> {
         self.look(move |reader| reader.with_survivors(&boot_id))
             .await
+    }
+
+    /// See [`Reader::ever_with_survivors`].
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn ever_with_survivors(&self) -> Result<Vec<TaskId>, LedgerError> {
+        self.look(|reader| reader.ever_with_survivors()).await
     }
 
     /// See [`Reader::info`].

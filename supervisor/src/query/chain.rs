@@ -79,6 +79,7 @@ impl Context<'_> {
             } => step::bound(session_id, *how),
             E::SessionResumable { session_id, .. } => step::resumable(session_id),
             E::SessionQuarantined { .. } => step::quarantined(body),
+            E::SessionPassedOver(it) => step::passed_over(&it.detail),
             E::SessionReleased { session_id, by, .. } => step::released(session_id, by),
             E::KeyReleased { .. }
             | E::Archived { .. }

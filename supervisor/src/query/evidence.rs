@@ -86,6 +86,7 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         | E::SessionResumable { .. }
         | E::SessionQuarantined { .. }
         | E::SessionReleased { .. }
+        | E::SessionPassedOver(_)
         | E::SessionRestored { .. }
         | E::SessionRemoved { .. }
         | E::UsageSeen { .. }

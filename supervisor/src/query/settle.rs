@@ -26,10 +26,22 @@ pub fn settle(reader: &Reader<'_>, folders: &Folders, id: &TaskId) -> Result<(),
     // The secrets go first: they matter more than what can be read elsewhere.
     folders.wipe_env(id)?;
     match reader.settled(id)? {
-        Some(rows) => Ok(folders.settle(id, &rows)?),
+        Some(rows) => folders.settle(id, &rows)?,
         // Retention took it: what the operator said is of its session.
-        None => keep_sessions(reader, folders),
+        None => keep_sessions(reader, folders)?,
     }
+    // What its end says of the conversation is true under other keys as well.
+    for other in reader.in_the_same_session(id)? {
+        if !folders.is_settled(&other) {
+            continue;
+        }
+        if let Some(rows) = reader.settled(&other)?
+            && !folders.is_settled_as(&other, &rows)?
+        {
+            folders.settle(&other, &rows)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes which sessions have outlived their tasks, and how they stand.

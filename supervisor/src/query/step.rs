@@ -192,6 +192,10 @@ pub(super) fn quarantined(body: &EventBody) -> Option<Step> {
     step("session quarantined", SUPERVISOR, detail)
 }
 
+pub(super) fn passed_over(detail: &str) -> Option<Step> {
+    step("session passed over", SUPERVISOR, quote(detail))
+}
+
 pub(super) fn released(id: &SessionId, by: &Requester) -> Option<Step> {
     step("session released", &who::requester(by), id.as_str())
 }

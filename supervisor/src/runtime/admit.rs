@@ -6,7 +6,7 @@ use protocol::control::{ErrorBody, ErrorCode, RunRequest, SessionChoice};
 use protocol::limits::MAX_TEXT_FIELD;
 use protocol::view::Requester;
 use protocol::vocab::SessionState;
-use protocol::{ArchiveReason, Key, TaskId};
+use protocol::{ArchiveReason, Key, ProviderName, SessionId, TaskId};
 
 use super::core_loop::Core;
 use super::live::Live;
@@ -65,9 +65,17 @@ impl Core {
             self.flush().await?;
         }
         let name = provider.name();
-        let facts = self
-            .front
-            .admission_facts(&request.id, key.as_ref(), name, named.as_ref())?;
+        let look = |core: &Self| {
+            let front = &core.front;
+            front.admission_facts(&request.id, key.as_ref(), name, named.as_ref())
+        };
+        let mut facts = look(self)?;
+        // Another key's task may just have ended in the same conversation.
+        let newest = facts.newest_session.as_ref();
+        if newest.is_some_and(|row| self.is_unsettled_session(&row.session_id)) {
+            self.flush().await?;
+            facts = look(self)?;
+        }
         if let Some(known) = self.known_digest(&request.id, &facts) {
             return Ok(same_or_conflict(&request.id, &known, &digest));
         }
@@ -151,12 +159,8 @@ impl Core {
         gives_way: Option<&TaskId>,
     ) -> Option<SessionRow> {
         let mut row = row?;
-        let has = |live: &&Live| {
-            live.task.spec.provider == row.provider
-                && live.task.session.as_ref() == Some(&row.session_id)
-        };
-        let user = match self.tasks.values().find(has) {
-            Some(live) => Some(live.task.id().clone()),
+        let user = match self.live_user(&row.provider, &row.session_id, None) {
+            Some(user) => Some(user),
             None => self.held.of_session(&row.provider, &row.session_id),
         };
         if let Some(user) = user {
@@ -171,6 +175,24 @@ impl Core {
             }
         }
         Some(row)
+    }
+}
+
+impl Core {
+    /// The live task, other than `but`, that uses a session, under whichever key.
+    pub(super) fn live_user(
+        &self,
+        provider: &ProviderName,
+        session: &SessionId,
+        but: Option<&TaskId>,
+    ) -> Option<TaskId> {
+        let has = |live: &&Live| {
+            live.task.spec.provider == *provider
+                && live.task.session.as_ref() == Some(session)
+                && Some(live.task.id()) != but
+        };
+        let found = self.tasks.values().find(has);
+        found.map(|live| live.task.id().clone())
     }
 }
 

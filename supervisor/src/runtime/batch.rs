@@ -6,7 +6,7 @@ use std::pin::Pin;
 use lifecycle::{Action, Effects, Event, EventBody};
 use protocol::control::{ErrorBody, Response};
 use protocol::view::StopResult;
-use protocol::{Key, TaskId};
+use protocol::{Key, SessionId, TaskId};
 use tokio::sync::oneshot;
 
 use crate::control::ReplySender;
@@ -45,8 +45,8 @@ pub(super) enum Urgency {
 pub(super) enum Durable {
     /// With what is known now.
     Answer(Vec<StopResult>),
-    /// When the tasks have ended.
-    Wait(Job),
+    /// When the tasks have ended. The job is let go of where somebody else answers.
+    Wait(Job, oneshot::Sender<()>),
 }
 
 /// A caller whom a job answers, or, where nothing can be recorded, somebody before.
@@ -108,6 +108,8 @@ pub(super) struct Batch {
     pub(super) promised: Vec<Promised>,
     /// Keys whose sessions these events change.
     touched: HashSet<Key>,
+    /// Those sessions: other keys may have rows of them.
+    touched_sessions: HashSet<SessionId>,
 }
 
 impl Batch {
@@ -127,6 +129,8 @@ impl Batch {
     /// Takes one event.
     pub(super) fn take_event(&mut self, event: Event) {
         self.touched.extend(touched_key(&event.body));
+        self.touched_sessions
+            .extend(touched_session(&event.body).cloned());
         self.events.push(event);
     }
 
@@ -165,6 +169,11 @@ impl Batch {
         self.touched.contains(key)
     }
 
+    /// Would the ledger's rows of this conversation be out of date?
+    pub(super) fn touches_session(&self, id: &SessionId) -> bool {
+        self.touched_sessions.contains(id)
+    }
+
     /// Nothing to do at all?
     pub(super) fn is_empty(&self) -> bool {
         self.events.is_empty()
@@ -185,6 +194,7 @@ impl Batch {
         self.stops.extend(next.stops);
         self.promised.extend(next.promised);
         self.touched.extend(next.touched);
+        self.touched_sessions.extend(next.touched_sessions);
         self
     }
 }
@@ -217,6 +227,20 @@ pub(super) fn promises(response: &Response) -> bool {
     }
 }
 
+/// A session that is bound is in use, which needs no look into the ledger.
+const fn touched_session(body: &EventBody) -> Option<&SessionId> {
+    if let EventBody::SessionResumable { session_id, .. }
+    | EventBody::SessionQuarantined { session_id, .. }
+    | EventBody::SessionReleased { session_id, .. } = body
+    {
+        Some(session_id)
+    } else if let EventBody::SessionRestored { row } = body {
+        Some(&row.session_id)
+    } else {
+        None
+    }
+}
+
 fn touched_key(body: &EventBody) -> Option<Key> {
     match body {
         EventBody::Admitted { spec } | EventBody::Queued { spec } => Some(spec.key.clone()),
@@ -227,7 +251,8 @@ fn touched_key(body: &EventBody) -> Option<Key> {
         | EventBody::SessionRemoved { key, .. }
         | EventBody::KeyReleased { key, .. } => Some(key.clone()),
         EventBody::SessionRestored { row } => Some(row.key.clone()),
-        EventBody::Claimed { .. }
+        EventBody::SessionPassedOver(_)
+        | EventBody::Claimed { .. }
         | EventBody::Started { .. }
         | EventBody::SpawnFailed { .. }
         | EventBody::NeverStarted { .. }

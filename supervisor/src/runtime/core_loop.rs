@@ -27,6 +27,7 @@ use super::pulse::Pulse;
 use super::queue::Queue;
 use super::service::Service;
 use super::settle::Unbegun;
+use super::stopping::Stopping;
 use super::timers::Timers;
 use super::unsaved::Unsaved;
 use crate::events::Hub;
@@ -82,6 +83,8 @@ pub(super) struct Core {
     pub(super) batch: Batch,
     /// What is being committed.
     pub(super) flight: Option<Flight>,
+    /// Stops that are recorded and carried out.
+    pub(super) stopping: Stopping,
     /// What earlier turns could not commit.
     pub(super) unsaved: Unsaved,
     /// Links, watches, sweeps and slow answers.
@@ -130,6 +133,7 @@ impl Core {
             pruning: Arc::default(),
             batch: Batch::default(),
             flight: None,
+            stopping: Stopping::default(),
             unsaved: Unsaved::default(),
             jobs: JoinSet::new(),
             inputs,
@@ -319,6 +323,7 @@ impl Core {
         self.queue.remove(id);
         self.queue.stir();
         let (view, tree) = (live.view(), live.tree_end());
+        self.stopping.note_end(id, &view, &tree);
         super::recover::log_end(&live.task);
         self.measure_stop(&live.task);
         self.drains.log_settled(id);

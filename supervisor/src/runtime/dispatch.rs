@@ -1,5 +1,6 @@
 //! `run`: from a request to a committed row and a start order.
 
+use lifecycle::session::PassedOver;
 use lifecycle::{Limits, SessionPlan, SessionRow, TaskSpec};
 use protocol::control::{ErrorBody, ErrorCode, Response, RunRequest};
 use protocol::limits;
@@ -14,7 +15,7 @@ use super::core_loop::Core;
 use super::live::Live;
 use super::queue::Turn;
 use super::replace::Dispatch;
-use super::resume::choose_session;
+use super::resume::{choose_session, refuse_of_replaced};
 use super::run_as;
 use crate::control::ReplySender;
 use crate::folder::{FolderError, KnownBy, Shown, SpecFile};
@@ -31,6 +32,8 @@ pub(super) struct Prepared {
     pub(super) file: SpecFile,
     pub(super) start: ToShim,
     pub(super) warnings: Vec<String>,
+    /// The session that it does not go on with, and why.
+    pub(super) passed_over: Option<PassedOver>,
     pub(super) turn: Turn,
 }
 
@@ -78,6 +81,7 @@ impl Core {
             Turn::Later => facts.named_session.clone().map(when_it_is_free),
             Turn::Now | Turn::After(..) => self.as_used(facts.named_session.clone(), holder),
         };
+        refuse_of_replaced(request, named.as_ref(), holder)?;
         let account = dispatch.account.as_ref();
         let run_as = account.map(run_as::kept);
         let answer = choose_session(request, provider, &key, (newest, named), |row| {
@@ -86,7 +90,7 @@ impl Core {
         let spec = self.spec_of(dispatch, provider, key, answer.plan);
         let mut prepared = self.with_start(request, provider, spec, digest, account)?;
         prepared.turn = turn;
-        prepared.warnings.extend(answer.warning);
+        prepared.passes_over(answer.warning, facts);
         if dispatch.max_cost_micros.is_some() {
             prepared.warnings.extend(budget_warning(provider));
         }
@@ -121,6 +125,7 @@ impl Core {
                 None => ToShim::Start(Box::new(start)),
             },
             warnings: Vec::new(),
+            passed_over: None,
             turn: Turn::Now,
         })
     }
@@ -269,6 +274,7 @@ impl Core {
         self.tasks.insert(id.clone(), live);
         self.batch.secrets.push(prepared.secret);
         self.batch.take(&id, effects);
+        self.record_passed_over(&id, prepared.passed_over);
         Ok(Admitted::New {
             id,
             warnings: prepared.warnings,

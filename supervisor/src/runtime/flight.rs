@@ -13,12 +13,13 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use protocol::Key;
 use protocol::control::Response;
 use protocol::view::EventView;
+use protocol::{Key, SessionId};
 
 use super::batch::{Batch, Durable};
 use super::core_loop::Core;
+use super::stopping::UnderWay;
 use crate::ledger::{LedgerError, LedgerHandle};
 
 /// A loop whose commit takes longer gives no sign of life: it takes inputs, and
@@ -165,6 +166,15 @@ impl Core {
             || self.flight.as_ref().is_some_and(in_flight)
     }
 
+    /// The same of a conversation, whichever key's task was in it.
+    pub(super) fn is_unsettled_session(&self, id: &SessionId) -> bool {
+        self.batch.touches_session(id)
+            || self
+                .flight
+                .as_ref()
+                .is_some_and(|flight| flight.batch.touches_session(id))
+    }
+
     fn carry_out(&mut self, batch: Batch, published: &[EventView]) {
         self.mark_queued(&batch.events);
         for (task, action) in batch.actions {
@@ -183,7 +193,16 @@ impl Core {
                     let failed = stop.failed;
                     stop.reply.send(Response::Stopped { results, failed });
                 }
-                Durable::Wait(job) => drop(self.jobs.spawn(job)),
+                Durable::Wait(job, given) => {
+                    self.jobs.spawn(job);
+                    self.stopping.add(UnderWay {
+                        ids: stop.ids,
+                        results: stop.known,
+                        failed: stop.failed,
+                        reply: stop.reply.weak(),
+                        given,
+                    });
+                }
             }
         }
         self.hub.publish(published);

@@ -11,7 +11,11 @@ use sys::process;
 
 /// Every ended task of which something may live on.
 #[derive(Debug, Default)]
-pub(super) struct Held(BTreeMap<TaskId, Holding>);
+pub(super) struct Held {
+    holdings: BTreeMap<TaskId, Holding>,
+    /// Found to have nothing left: what was kept for it can go.
+    freed: Vec<TaskId>,
+}
 
 #[derive(Debug)]
 struct Holding {
@@ -49,7 +53,7 @@ impl Held {
             session: task.session.clone(),
             alive: ending.survivors.iter().map(identified).collect(),
         };
-        self.0.insert(task.id().clone(), holding);
+        self.holdings.insert(task.id().clone(), holding);
     }
 
     /// The ended task that keeps `key` busy, and what lives on of it.
@@ -71,19 +75,25 @@ impl Held {
 
     /// What lives on of one ended task.
     pub(super) fn of_task(&mut self, id: &TaskId) -> Vec<Survivor> {
-        let Some(holding) = self.0.get_mut(id) else {
+        let Some(holding) = self.holdings.get_mut(id) else {
             return Vec::new();
         };
         let alive = holding.look();
         if alive.is_empty() {
-            self.0.remove(id);
+            self.holdings.remove(id);
+            self.freed.push(id.clone());
         }
         alive
     }
 
+    /// The ended tasks of which something had lived on, and nothing does any more.
+    pub(super) fn take_freed(&mut self) -> Vec<TaskId> {
+        std::mem::take(&mut self.freed)
+    }
+
     /// The ended tasks of which something lives on.
     pub(super) fn tasks(&mut self) -> HashSet<TaskId> {
-        let ids: Vec<TaskId> = self.0.keys().cloned().collect();
+        let ids: Vec<TaskId> = self.holdings.keys().cloned().collect();
         ids.into_iter()
             .filter(|id| !self.of_task(id).is_empty())
             .collect()
@@ -91,7 +101,7 @@ impl Held {
 
     fn first(&mut self, fits: impl Fn(&Holding) -> bool) -> Option<(TaskId, Vec<Survivor>)> {
         let ids: Vec<TaskId> = self
-            .0
+            .holdings
             .iter()
             .filter(|(_, holding)| fits(holding))
             .map(|(id, _)| id.clone())

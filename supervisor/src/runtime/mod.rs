@@ -61,6 +61,7 @@ mod settle;
 mod shims;
 mod signals;
 mod stop;
+mod stopping;
 mod streams;
 mod timers;
 mod trial;

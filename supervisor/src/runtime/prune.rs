@@ -24,7 +24,7 @@ use super::held::Held;
 use super::input::CoreInput;
 use super::service::Service;
 use crate::control::ReplySender;
-use crate::folder::FolderError;
+use crate::folder::{FolderError, Folders};
 use crate::ledger::{LedgerError, LedgerHandle, OldEnough, RanAs, Reader};
 use crate::query::{self, SettleError};
 use crate::text::in_words;
@@ -243,6 +243,12 @@ impl Round {
     /// Removes some tasks; gives those that are gone.
     async fn remove(&self, tasks: &[PrunedTask]) -> Result<Vec<PrunedTask>, PruneError> {
         let ids: Vec<TaskId> = tasks.iter().map(|task| task.id.clone()).collect();
+        // Named in the task's folder alone: whoever goes first takes the name along.
+        let (folders, of) = (self.service.folders.clone(), ids.clone());
+        let clear = move || of.iter().for_each(|id| clear_temp(&folders, id));
+        tokio::task::spawn_blocking(clear)
+            .await
+            .map_err(|_| PruneError::Panicked)?;
         let folders = self.service.folders.clone();
         let move_aside = Box::new(move |ids: &[TaskId]| {
             let user = |id: &TaskId| Some((id.clone(), folders.shown(id).run_as?));
@@ -309,6 +315,13 @@ async fn end_if_fatal(error: Option<PruneError>, inputs: &mpsc::Sender<CoreInput
     {
         // Closed only when the supervisor leaves.
         drop(inputs.send(CoreInput::LedgerFailed(error)).await);
+    }
+}
+
+/// Temporary files that cannot be removed keep no task.
+fn clear_temp(folders: &Folders, id: &TaskId) {
+    if let Err(error) = folders.clear_temp(id) {
+        tracing::warn!(task = %id, %error, "its private folder was not removed");
     }
 }
 

@@ -178,6 +178,10 @@ impl Core {
     /// per key, and none while something lives on of an earlier one (R7); as
     /// many at once as the configuration allows, in the order of their dispatch.
     pub(super) fn turn_of(&mut self, key: &Key, dispatch: &Dispatch) -> Result<Turn, ErrorBody> {
+        if let OnConflict::Replace(_) = dispatch.on_conflict {
+            // What lives on cannot be replaced: nobody who waits gives way in vain.
+            self.refuse_held(key)?;
+        }
         let queued = self.queued_of_key(key);
         let live = self.live_keys.get(key).cloned();
         match (&dispatch.on_conflict, queued, live) {
@@ -199,16 +203,7 @@ impl Core {
         }
         match (self.held.of_key(key), &dispatch.on_conflict) {
             (Some(_), OnConflict::Queue) => return self.place_in_the_queue(),
-            (Some((holder, survivors)), OnConflict::Refuse | OnConflict::Replace(_)) => {
-                return Err(ErrorBody::new(
-                    ErrorCode::KeyBusy,
-                    format!(
-                        "key {key} is busy: task {holder} has ended, but of its processes there live {}",
-                        held::in_words(&survivors)
-                    ),
-                )
-                .with_hint("the key is free when they are gone; end them, or use another key"));
-            }
+            (Some(_), OnConflict::Refuse | OnConflict::Replace(_)) => self.refuse_held(key)?,
             (None, _) => {}
         }
         match dispatch.place {
@@ -216,6 +211,19 @@ impl Core {
             Place::Any if self.has_place() && self.next_turn().is_none() => Ok(Turn::Now),
             Place::Any => self.place_in_the_queue(),
         }
+    }
+
+    /// Something lives on of an ended task of this key.
+    fn refuse_held(&mut self, key: &Key) -> Result<(), ErrorBody> {
+        let Some((holder, survivors)) = self.held.of_key(key) else {
+            return Ok(());
+        };
+        let message = format!(
+            "key {key} is busy: task {holder} has ended, but of its processes there live {}",
+            held::in_words(&survivors)
+        );
+        Err(ErrorBody::new(ErrorCode::KeyBusy, message)
+            .with_hint("the key is free when they are gone; end them, or use another key"))
     }
 
     /// Whose turn it is.

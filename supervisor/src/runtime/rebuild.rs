@@ -186,6 +186,14 @@ async fn operator_words(ledger: &LedgerHandle, found: &[Found]) -> Result<Vec<Ev
                 continue;
             };
             let (key, provider, session_id) = (row.key, row.provider, row.session_id);
+            // Nor what it says of a conversation that another key's task was in since.
+            let every = ledger
+                .rows_of_session(provider.clone(), session_id.clone())
+                .await?;
+            let newest = every.iter().map(|row| row.last_used_at).max();
+            if newest.is_some_and(|newest| newest > kept.last_used_at) {
+                continue;
+            }
             let body = match (row.state, kept.state) {
                 (SessionState::Quarantined, SessionState::Resumable) => {
                     EventBody::SessionReleased {

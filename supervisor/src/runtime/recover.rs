@@ -50,6 +50,9 @@ impl Core {
         for task in self.ledger.with_survivors(boot_id).await? {
             self.held.hold(&task, &service.identity);
         }
+        for id in self.ledger.ever_with_survivors().await? {
+            self.clear_unused_temp(&id);
+        }
         let ids = self.running_ids();
         for id in &ids {
             self.step(id, Input::Fact(Fact::Recovered));

@@ -6,6 +6,7 @@ use protocol::control::{
     SessionChange, SessionsRequest,
 };
 use protocol::view::{ChainLink, EvidenceView, Requester, SessionView, TaskView};
+use protocol::vocab::SessionState;
 
 use super::clock;
 use super::core_loop::Core;
@@ -228,7 +229,12 @@ impl Core {
             }
             return Ok(());
         };
-        match lifecycle::session::operator_change(row, change.act, by) {
+        let mut row = row.clone();
+        if let Some(user) = self.live_user(&row.provider, &row.session_id, None) {
+            row.state = SessionState::Live;
+            row.task_id = user;
+        }
+        match lifecycle::session::operator_change(&row, change.act, by) {
             Err(refusal) => self.batch.answer(reply, Response::Error(refusal)),
             Ok(event) => {
                 if let Some(body) = event {

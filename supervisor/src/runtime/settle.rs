@@ -49,6 +49,9 @@ impl Core {
     /// ledger's reading thread. Nothing is lost if that is interrupted: the
     /// next start does it.
     pub(super) fn settle_folders(&mut self) {
+        for id in self.held.take_freed() {
+            self.clear_unused_temp(&id);
+        }
         for id in std::mem::take(&mut self.unsettled) {
             let clears_temp = self.held.of_task(&id).is_empty();
             let settling = Settling { id, clears_temp };
@@ -71,6 +74,15 @@ impl Core {
         if self.held.of_task(id).is_empty() {
             self.jobs
                 .spawn(clear_temp(self.service.clone(), id.clone()));
+        }
+    }
+
+    /// The same of one whose shim may live: it removes the folder itself, unless
+    /// something has lived on that may use it.
+    pub(super) fn clear_unused_temp(&mut self, id: &TaskId) {
+        let service = &self.service;
+        if service.folders.names_temp(id) && claims::shim_is_dead(service, id) {
+            self.clear_temp(id);
         }
     }
 

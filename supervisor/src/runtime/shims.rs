@@ -85,7 +85,33 @@ impl Core {
     pub(super) fn record(&mut self, id: &TaskId, number: u64, record: Record) {
         let record = self.checked(id, record);
         let record = self.with_unused_intent(id, record);
+        let shared = self.shared_session(id, &record);
         self.step(id, Input::Fact(Fact::Record { number, record }));
+        if let Some(detail) = shared {
+            tracing::warn!(task = %id, "{detail}");
+            self.step(id, Input::Fact(Fact::SessionShared { detail }));
+        }
+    }
+
+    /// The agent goes on, of its own accord, with a conversation that another task is
+    /// in: neither is stopped for it, and if one of them is cut off, no key resumes it.
+    fn shared_session(&mut self, id: &TaskId, record: &Record) -> Option<String> {
+        let Record::SessionSeen { session_id, .. } = record else {
+            return None;
+        };
+        let told = SessionId::new(session_id.clone()).ok()?;
+        let task = &self.tasks.get(id)?.task;
+        if task.session.as_ref() == Some(&told) {
+            return None;
+        }
+        let provider = task.spec.provider.clone();
+        let other = self
+            .live_user(&provider, &told, Some(id))
+            .or_else(|| self.held.of_session(&provider, &told))?;
+        Some(format!(
+            "the agent reports session {told}, which task {other} is using: two agents in one \
+             conversation"
+        ))
     }
 
     /// A session id that the provider's rule refuses never reaches the core.

@@ -86,10 +86,17 @@ impl Core {
             Durable::Answer(results.collect())
         } else {
             let (reply, failed) = (reply.clone(), failed.clone());
-            Durable::Wait(Box::pin(async move {
-                let results = stopped(watched, &reply).await;
-                reply.send(Response::Stopped { results, failed });
-            }))
+            let (given, told) = oneshot::channel();
+            let job = async move {
+                tokio::select! {
+                    biased;
+                    Ok(()) = told => {}
+                    results = stopped(watched, &reply) => {
+                        reply.send(Response::Stopped { results, failed });
+                    }
+                }
+            };
+            Durable::Wait(Box::pin(job), given)
         };
         self.batch.stops.push(Stop {
             ids,

@@ -257,7 +257,7 @@ impl Core {
             let boot_id = &self.service.identity.boot_id;
             prepared.file.wait_from(at, boot_id);
         }
-        prepared.warnings.extend(answer.warning);
+        prepared.passes_over(answer.warning, facts);
         Ok(prepared)
     }
 
@@ -287,5 +287,6 @@ impl Core {
         self.batch.secrets.push(prepared.secret);
         let session = prepared.spec.session;
         self.step(id, Input::Command(Command::Start { session }));
+        self.record_passed_over(id, prepared.passed_over);
     }
 }

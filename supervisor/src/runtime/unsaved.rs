@@ -85,12 +85,16 @@ pub(super) enum Sessions {
     Due,
 }
 
-/// Who wants forced stops, and is told when their tasks have ended.
-struct Caller {
-    ids: Vec<TaskId>,
-    results: Vec<StopResult>,
-    failed: Vec<(String, ErrorBody)>,
-    reply: ReplySender,
+/// Who wants stops, and is told when their tasks have ended, as far as memory knows.
+pub(super) struct Caller {
+    /// Those that have not ended.
+    pub(super) ids: Vec<TaskId>,
+    /// Of the others.
+    pub(super) results: Vec<StopResult>,
+    /// Of names that matched nothing.
+    pub(super) failed: Vec<(String, ErrorBody)>,
+    /// Who asks.
+    pub(super) reply: ReplySender,
 }
 
 impl Unsaved {
@@ -170,6 +174,8 @@ impl Core {
         });
         batch.actions = later;
         self.unsaved.batch = batch;
+        let under_way = self.stopping.take_over();
+        self.unsaved.callers.extend(under_way);
         let now: Vec<(TaskId, Action)> = now;
         for (task, action) in now {
             self.perform_from_memory(&task, action);
@@ -204,7 +210,7 @@ impl Core {
                 let response = Response::StoppedFromMemory { results, failed };
                 stop.reply.send(response);
             }
-            Durable::Wait(_) => self.unsaved.callers.push(Caller {
+            Durable::Wait(..) => self.unsaved.callers.push(Caller {
                 ids: stop.ids,
                 results: stop.known,
                 failed,

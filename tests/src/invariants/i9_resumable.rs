@@ -1,7 +1,7 @@
 //! I9: a session is resumable if and only if its last task reached success,
 //! or it was released since. One that its task left for another is not.
 
-use crate::harness::{Row, World};
+use crate::harness::{Ledger, Row, World};
 
 pub(super) fn violations(world: &World) -> Vec<String> {
     let ledger = world.ledger();
@@ -18,7 +18,10 @@ pub(super) fn violations(world: &World) -> Vec<String> {
             Some(_) | None => "quarantined",
         };
         let expected = operators_word(world, &session).unwrap_or(expected);
-        if state != expected {
+        let shared = keys_of(&ledger, &session);
+        if shared.len() > 1 {
+            found.extend(cut_off(world, &session, &shared));
+        } else if state != expected {
             found.push(format!("it should be {expected}: {session:?} of {row:?}"));
         }
         if (state == "quarantined") == session.is_null("quarantine_reason") {
@@ -26,6 +29,29 @@ pub(super) fn violations(world: &World) -> Vec<String> {
         }
     }
     found
+}
+
+/// A conversation that several keys have taken part in: its newest use first.
+fn keys_of(ledger: &Ledger, session: &Row) -> Vec<Row> {
+    let of = ["session_id", "provider"].map(|column| session.text(column).unwrap_or_default());
+    ledger.rows(
+        "SELECT * FROM agent_sessions WHERE session_id = ?1 AND provider = ?2
+         ORDER BY last_used_at DESC",
+        &of,
+    )
+}
+
+/// Whichever key's task used it last: only after its success may any of them resume it.
+fn cut_off(world: &World, session: &Row, keys: &[Row]) -> Option<String> {
+    let newest = keys.first()?;
+    let task = world.ledger().task(newest.text("task_id")?);
+    let status = task.as_ref().and_then(|row| row.text("status"));
+    let well = match operators_word(world, newest) {
+        Some(word) => word == "resumable",
+        None => matches!(status, Some("success" | "queued" | "running")),
+    };
+    let wrong = session.text("state") == Some("resumable") && !well;
+    wrong.then(|| format!("{session:?} is resumable, and its last use was {newest:?}"))
 }
 
 /// Its task told another id in the end.
@@ -40,7 +66,8 @@ fn operators_word(world: &World, session: &Row) -> Option<&'static str> {
     let last = world
         .ledger()
         .rows(
-            "SELECT * FROM agent_run_event WHERE type LIKE 'session.%' ORDER BY seq DESC",
+            "SELECT * FROM agent_run_event WHERE type LIKE 'session.%'
+                 AND type <> 'session.passed_over' ORDER BY seq DESC",
             &[],
         )
         .into_iter()

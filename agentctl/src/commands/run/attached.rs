@@ -96,7 +96,7 @@ fn follow(
         }
         (Format::Text, false) => {
             announce(task, true);
-            heed(show_progress(client, &task.id))?;
+            heed(show_progress(client, task))?;
         }
     }
     let tasks = wait::until_ended(client, &[task.id.to_string()], None, Start::WasThere)?;
@@ -134,8 +134,10 @@ fn show_log(client: &Client, id: &TaskId, stream: Stream) -> Result<(), CliError
     sink.end()
 }
 
-fn show_progress(client: &Client, id: &TaskId) -> Result<(), CliError> {
-    let (width, colour) = (stderr_width(), Colour::stderr());
+fn show_progress(client: &Client, task: &TaskView) -> Result<(), CliError> {
+    let (id, width, colour) = (&task.id, stderr_width(), Colour::stderr());
+    // One that did not wait has told it in its answer.
+    let waited = task.queued_at.is_some();
     let request = EventsRequest {
         from_seq: Some(1),
         task: Some(id.to_string()),
@@ -143,6 +145,9 @@ fn show_progress(client: &Client, id: &TaskId) -> Result<(), CliError> {
         progress: true,
     };
     EventFollower::new(request).run(client, Start::WasThere, &hint(id), |event| {
+        if waited && let Some(warning) = event::passed_over(event) {
+            out::say(&format!("agentctl: {warning}"));
+        }
         if let Some(line) = event::progress(event, width, colour) {
             out::say(&line);
         }

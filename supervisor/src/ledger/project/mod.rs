@@ -50,7 +50,8 @@ pub(super) fn apply(
             Some(id) => intent::signalled(db, event.task_id.as_ref(), *id, event.at, *by),
             None => Ok(()),
         },
-        EventBody::Claimed { .. }
+        EventBody::SessionPassedOver(_)
+        | EventBody::Claimed { .. }
         | EventBody::Started { .. }
         | EventBody::SpawnFailed { .. }
         | EventBody::NeverStarted { .. }

@@ -1,10 +1,15 @@
-//! `agent_sessions`.
+//! `agent_sessions`: one row per key, provider and id.
+//!
+//! One conversation may have rows under several keys: an agent that is told in its own
+//! words which one to go on with reports an id that another key has. How its last use
+//! ended is true of the conversation, and so of all of them (R6); only when it was used
+//! last is each key's own, because that tells which one the key goes on with.
 
 use lifecycle::{Event, EventBody, SessionRow};
 use protocol::shim::Usage;
 use protocol::vocab::SessionState;
 use protocol::{Key, ProviderName, SessionId};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::ledger::error::StoreError;
 
@@ -22,10 +27,13 @@ pub(super) fn bound(db: &Connection, event: &Event) -> Result<(), StoreError> {
     let Some(task) = &event.task_id else {
         return Ok(());
     };
+    // What the conversation has cost so far is the same under every key.
     db.prepare_cached(
         "INSERT INTO agent_sessions (key, provider, session_id, task_id, state,
-             quarantine_reason, last_used_at, version)
-         VALUES (?1, ?2, ?3, ?4, 'live', NULL, ?5, 1)
+             quarantine_reason, last_used_at, version, totals)
+         VALUES (?1, ?2, ?3, ?4, 'live', NULL, ?5, 1, coalesce((
+             SELECT totals FROM agent_sessions WHERE session_id = ?3 AND provider = ?2
+             ORDER BY last_used_at DESC LIMIT 1), '{}'))
          ON CONFLICT (key, provider, session_id) DO UPDATE SET task_id = excluded.task_id,
              state = 'live', quarantine_reason = NULL, last_used_at = excluded.last_used_at,
              without_task = NULL, version = version + 1",
@@ -46,6 +54,17 @@ pub(super) fn settled(db: &Connection, event: &Event) -> Result<(), StoreError> 
         return Ok(());
     };
     let totals = change.totals.map(serde_json::to_string).transpose()?;
+    let of = (change.key, change.provider, change.session_id);
+    let cut_off = if matches!(event.body, EventBody::SessionResumable { .. }) {
+        cut_off_meanwhile(db, of)?
+    } else {
+        None
+    };
+    let (state, reason) = match &cut_off {
+        Some(reason) => (SessionState::Quarantined, Some(reason.as_str())),
+        None => (change.state, change.reason),
+    };
+    let at = event.at.to_string();
     db.prepare_cached(
         "UPDATE agent_sessions SET state = ?4, quarantine_reason = ?5,
              totals = coalesce(?6, totals), last_used_at = coalesce(?7, last_used_at),
@@ -56,10 +75,28 @@ pub(super) fn settled(db: &Connection, event: &Event) -> Result<(), StoreError> 
         change.key.as_str(),
         change.provider.as_str(),
         change.session_id.as_str(),
-        change.state.as_str(),
-        change.reason,
-        totals,
-        change.used_now.then(|| event.at.to_string()),
+        state.as_str(),
+        reason,
+        totals.as_deref(),
+        change.used_now.then_some(at.as_str()),
+    ))?;
+    // Not those that were used since, nor those that a live task uses: its end tells.
+    db.prepare_cached(
+        "UPDATE agent_sessions SET state = ?4,
+             quarantine_reason = CASE WHEN ?4 = 'quarantined'
+                 THEN coalesce(quarantine_reason, ?5) END,
+             totals = coalesce(?6, totals), version = version + 1
+         WHERE session_id = ?3 AND provider = ?2 AND key <> ?1
+             AND state <> 'live' AND last_used_at <= ?7",
+    )?
+    .execute((
+        change.key.as_str(),
+        change.provider.as_str(),
+        change.session_id.as_str(),
+        state.as_str(),
+        reason,
+        totals.as_deref(),
+        at.as_str(),
     ))?;
     if change.released {
         // Who releases a session whose task is missing does not mean the next start.
@@ -75,6 +112,24 @@ pub(super) fn settled(db: &Connection, event: &Event) -> Result<(), StoreError> 
         ))?;
     }
     Ok(())
+}
+
+/// Why the same conversation was quarantined under another key after this row was
+/// used last: two tasks were in it at once, and one of them was cut off.
+fn cut_off_meanwhile(
+    db: &Connection,
+    (key, provider, session_id): (&Key, &ProviderName, &SessionId),
+) -> Result<Option<String>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT other.quarantine_reason FROM agent_sessions other
+         WHERE other.session_id = ?3 AND other.provider = ?2 AND other.key <> ?1
+             AND other.state = 'quarantined'
+             AND other.last_used_at > (SELECT own.last_used_at FROM agent_sessions own
+                 WHERE own.key = ?1 AND own.provider = ?2 AND own.session_id = ?3)
+         ORDER BY other.last_used_at DESC LIMIT 1",
+    )?;
+    let of = (key.as_str(), provider.as_str(), session_id.as_str());
+    Ok(statement.query_row(of, |row| row.get(0)).optional()?)
 }
 
 /// What an event makes of a session.
@@ -177,6 +232,22 @@ pub(super) fn restored(db: &Connection, row: &SessionRow) -> Result<(), StoreErr
         totals,
         without_task,
     ))?;
+    // As it was before; but its conversation may have been cut off since.
+    let of = (&row.key, &row.provider, &row.session_id);
+    if row.state == SessionState::Resumable
+        && let Some(reason) = cut_off_meanwhile(db, of)?
+    {
+        db.prepare_cached(
+            "UPDATE agent_sessions SET state = 'quarantined', quarantine_reason = ?4
+             WHERE key = ?1 AND provider = ?2 AND session_id = ?3",
+        )?
+        .execute((
+            row.key.as_str(),
+            row.provider.as_str(),
+            row.session_id.as_str(),
+            reason,
+        ))?;
+    }
     Ok(())
 }
 

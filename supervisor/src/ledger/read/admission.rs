@@ -16,7 +16,8 @@ pub struct AdmissionFacts {
     pub pruned: bool,
     /// The newest session of key and provider.
     pub newest_session: Option<SessionRow>,
-    /// The session that the caller names: of this provider, else of any.
+    /// The session that the caller names: of this provider, else of any;
+    /// of this key, else of the one that used it last.
     pub named_session: Option<SessionRow>,
     /// The last ended tasks of the key, or of that of the named session; the
     /// newest first.
@@ -36,7 +37,7 @@ impl Reader<'_> {
         named: Option<&SessionId>,
     ) -> Result<AdmissionFacts, LedgerError> {
         let named_session = match named {
-            Some(named) => self.named_session(provider, named)?,
+            Some(named) => self.named_session(key, provider, named)?,
             None => None,
         };
         let whose = key.or(named_session.as_ref().map(|row| &row.key));

@@ -68,6 +68,14 @@ impl Reader<'_> {
         Ok(tasks)
     }
 
+    /// The ended tasks whose ends name survivors, of whichever boot.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn ever_with_survivors(&self) -> Result<Vec<TaskId>, LedgerError> {
+        self.rows("look for former survivors", WITH_SURVIVORS, [0], task_id)
+    }
+
     fn pruned_boot(&self) -> Result<Option<String>, LedgerError> {
         meta::read(self.db, meta::PRUNED_BOOT)
             .map_err(|error| StoreError::Sql(error).of_read("read the ledger's own facts"))

@@ -43,12 +43,27 @@ pub(super) const NEWEST: &str = sessions!(
 );
 pub(super) const NAMED: &str = sessions!(
     "WHERE s.session_id = ?1
-     ORDER BY s.provider = ?2 DESC, s.last_used_at DESC LIMIT 1"
+     ORDER BY s.provider = ?2 DESC, s.key = ?3 DESC, s.last_used_at DESC LIMIT 1"
 );
+
+pub(super) const OF_SESSION: &str = sessions!("WHERE s.session_id = ?1 AND s.provider = ?2");
+
+/// Sessions that may be resumed, and of which the newest use, under another key, was
+/// cut off: of ledgers in which each key had its own word on a conversation.
+const CUT_OFF_ELSEWHERE: &str = sessions!(
+    "WHERE s.state = 'resumable' AND (SELECT other.state FROM agent_sessions other
+         WHERE other.session_id = s.session_id AND other.provider = s.provider
+             AND other.last_used_at > s.last_used_at
+         ORDER BY other.last_used_at DESC, other.state = 'quarantined' DESC LIMIT 1
+     ) = 'quarantined'"
+);
+
+/// Why they are quarantined: the row under the other key says it.
+const CUT_OFF: &str = "cut off under another key";
 
 /// Sessions that say something about a task that is not so, and why they are
 /// quarantined.
-const SWEEPS: [(&str, &str); 3] = [
+const SWEEPS: [(&str, &str); 4] = [
     (
         sessions!(
             "WHERE s.state = 'resumable' AND s.without_task IS NULL
@@ -70,6 +85,7 @@ const SWEEPS: [(&str, &str); 3] = [
         ),
         TASK_ENDED,
     ),
+    (CUT_OFF_ELSEWHERE, CUT_OFF),
 ];
 
 impl Reader<'_> {
@@ -105,17 +121,32 @@ impl Reader<'_> {
         self.first(OPERATION, NEWEST, parameters, session_row)
     }
 
-    /// The session of this id: of this provider, else of any.
+    /// The session of this id: of this provider, else of any; of this key, else of
+    /// the one that used it last.
     ///
     /// # Errors
     /// [`LedgerError`].
     pub fn named_session(
         &self,
+        key: Option<&Key>,
         provider: &ProviderName,
         id: &SessionId,
     ) -> Result<Option<SessionRow>, LedgerError> {
-        let parameters = (id.as_str(), provider.as_str());
+        let parameters = (id.as_str(), provider.as_str(), key.map(Key::as_str));
         self.first(OPERATION, NAMED, parameters, session_row)
+    }
+
+    /// The rows of one conversation: one for each key that has taken part in it.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn rows_of_session(
+        &self,
+        provider: &ProviderName,
+        id: &SessionId,
+    ) -> Result<Vec<SessionRow>, LedgerError> {
+        let parameters = (id.as_str(), provider.as_str());
+        self.rows(OPERATION, OF_SESSION, parameters, session_row)
     }
 
     /// Those whose tasks have no row, and need none.

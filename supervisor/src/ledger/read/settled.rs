@@ -11,6 +11,12 @@ use crate::ledger::LedgerError;
 /// The version of the file's form; see [`Reader::settled`].
 const VERSION: u32 = 1;
 
+pub(super) const IN_THE_SAME_SESSION: &str = "SELECT other.id FROM task_history t
+     JOIN agent_sessions s ON s.session_id = t.session_id AND s.provider = t.provider
+         AND s.key <> t.key
+     JOIN task_history other ON other.id = s.task_id AND other.status NOT IN ('queued', 'running')
+     WHERE t.id = ?1";
+
 impl Reader<'_> {
     /// The task's row, its intents and its session's row, each as an object of
     /// column names and values, and its events. None if there is no such task.
@@ -41,6 +47,19 @@ impl Reader<'_> {
             "agent_sessions": sessions,
             "events": events,
         })))
+    }
+
+    /// The ended tasks of other keys that used its conversation last.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn in_the_same_session(&self, task: &TaskId) -> Result<Vec<TaskId>, LedgerError> {
+        self.rows(
+            "look for other keys of a conversation",
+            IN_THE_SAME_SESSION,
+            [task.as_str()],
+            super::find::task_id,
+        )
     }
 
     fn objects(&self, sql: &str, parameters: impl Params) -> Result<Vec<Value>, LedgerError> {

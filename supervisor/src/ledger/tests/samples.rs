@@ -1,6 +1,7 @@
 //! One event of every kind.
 
 use lifecycle::event::{BindKind, Ending};
+use lifecycle::session::PassedOver;
 use lifecycle::{EventBody, SessionPlan, SessionRow, TaskSpec};
 use protocol::shim::{
     AlarmKind, OomRecord, ProcessId, ProviderError, ResultRecord, SenderRecord, SpawnStage,
@@ -152,6 +153,12 @@ fn of_the_drain(values: &Values) -> Vec<EventBody> {
             set_by: values.text.clone(),
         },
         EventBody::Unarchived { by: requester() },
+        EventBody::SessionPassedOver(PassedOver {
+            key: key("k"),
+            provider: provider("claude"),
+            session_id: session("s"),
+            detail: values.text.clone(),
+        }),
         EventBody::Renamed {
             name: values.text.clone(),
             by: requester(),

@@ -6,8 +6,9 @@ use protocol::shim::Usage;
 use protocol::vocab::SessionState;
 
 use super::support::{
-    Place, admitted, at, bound, commit, ended, id, key, provider, secret, session, wait,
+    Place, admitted, at, bound, commit, ended, id, key, provider, requester, secret, session, wait,
 };
+use crate::ledger::Ledger;
 
 fn row(session_id: &str, of_key: &str, of_provider: &str, ms: i64) -> Event {
     let row = SessionRow {
@@ -103,6 +104,102 @@ fn the_sweep_finds_sessions_without_a_task_and_live_ones_whose_task_has_ended() 
     assert_eq!(
         wait(ledger.handle.sweep_sessions(Timestamp(51))).expect("read"),
         Vec::new()
+    );
+    ledger.close().expect("closed");
+}
+
+fn settled(task: &str, of_key: &str, ms: i64, reason: Option<&str>) -> Event {
+    let (of_key, of_provider, session_id) = (key(of_key), provider("claude"), session("s"));
+    let totals = Usage {
+        turns: u64::try_from(ms).ok(),
+        ..Usage::default()
+    };
+    let body = match reason {
+        None => EventBody::SessionResumable {
+            key: of_key,
+            provider: of_provider,
+            session_id,
+            totals,
+        },
+        Some(reason) => EventBody::SessionQuarantined {
+            key: of_key,
+            provider: of_provider,
+            session_id,
+            reason: reason.to_owned(),
+            totals: Some(totals),
+        },
+    };
+    at(Some(task), ms, body)
+}
+
+/// Each key's word on the session `s`: state, reason and turns.
+fn words(ledger: &Ledger) -> Vec<String> {
+    let rows = ledger
+        .handle
+        .rows_of_session(provider("claude"), session("s"));
+    let mut words: Vec<String> = wait(rows)
+        .expect("read")
+        .iter()
+        .map(|row| {
+            let reason = row.quarantine_reason.as_deref().unwrap_or("-");
+            let turns = row.totals.turns.unwrap_or(0);
+            format!("{} {} {reason} {turns}", row.key, row.state)
+        })
+        .collect();
+    words.sort();
+    words
+}
+
+/// The last use of a conversation counts for every key, and a live one is left alone.
+#[test]
+fn how_a_conversation_ended_is_said_of_it_under_every_key() {
+    let place = Place::new();
+    let ledger = place.open();
+    let said = |events: &[Event], expected: &[&str]| {
+        commit(&ledger.handle, events);
+        assert_eq!(words(&ledger), expected);
+    };
+    said(
+        &[
+            admitted("t1", "a", 1),
+            bound("t1", "a", "s", 1),
+            settled("t1", "a", 2, None),
+        ],
+        &["a resumable - 2"],
+    );
+    // What it has cost so far is known under the other key as well.
+    said(
+        &[admitted("t2", "b", 3), bound("t2", "b", "s", 3)],
+        &["a resumable - 2", "b live - 2"],
+    );
+    said(
+        &[settled("t2", "b", 4, Some("user"))],
+        &["a quarantined user 4", "b quarantined user 4"],
+    );
+    let released = EventBody::SessionReleased {
+        key: key("a"),
+        provider: provider("claude"),
+        session_id: session("s"),
+        by: requester(),
+    };
+    said(
+        &[at(None, 5, released)],
+        &["a resumable - 4", "b resumable - 4"],
+    );
+    // Two at once: the one that ends well does not speak for the other one.
+    said(
+        &[
+            admitted("t3", "a", 6),
+            bound("t3", "a", "s", 6),
+            admitted("t4", "b", 7),
+            bound("t4", "b", "s", 7),
+            settled("t4", "b", 8, Some("failed")),
+        ],
+        &["a live - 4", "b quarantined failed 8"],
+    );
+    said(
+        &[settled("t3", "a", 9, None)],
+        &["a quarantined failed 9", "b quarantined failed 9"],
     );
     ledger.close().expect("closed");
 }
