@@ -125,8 +125,7 @@ pub enum EventBody {
         session_id: SessionId,
         /// Why.
         reason: String,
-        /// The figures of the whole conversation so far, as printed; absent
-        /// where no task ended.
+        /// The figures of the whole conversation so far, once a task has ended.
         totals: Option<Usage>,
     },
     /// The operator allows it again.
@@ -390,8 +389,7 @@ pub enum EventBody {
         /// In words.
         detail: String,
     },
-    /// The key may have tasks again, although the last ones, of which this is
-    /// the newest, ended as soon as they had begun.
+    /// The key may have tasks again, although the last ones ended as they began.
     #[serde(rename = "key.released")]
     KeyReleased {
         /// The conversation.

@@ -108,13 +108,11 @@ pub(super) async fn rebuild(
             Err(why) => lost.push(Lost { id, why }),
         }
     }
-    // Who waits, waits in this order: ids that are UUIDv7s keep it within a
-    // millisecond.
+    // Who waits, waits in this order: UUIDv7s keep it within a millisecond.
     found.sort_by(|one, other| one.began().cmp(&other.began()));
     without_doubles(&mut found, &mut report);
-    report
-        .differences
-        .extend(old.differences(&statuses(&found)));
+    let differences = old.differences(&statuses(&found));
+    report.differences.extend(differences);
     let kept = folders.kept_sessions().unwrap_or_else(|error| {
         let why = in_words(&error);
         let words = format!("the sessions of tasks that were pruned are lost: {why}");
