@@ -152,10 +152,13 @@ fn restart(unit: Option<&UnitView>, running: u64) -> Check {
 
 fn leftovers(view: &OrphansView) -> Check {
     match view.orphans.len() {
-        0 => Check::ok("leftovers", "no process of an ended task lives".to_owned()),
+        0 => Check::ok(
+            "leftovers",
+            "no process of an ended or lost task lives".to_owned(),
+        ),
         count => Check::warning(
             "leftovers",
-            format!("{count} processes of ended tasks live on"),
+            format!("{count} processes of ended or lost tasks live on"),
             "`agentctl orphans` names them, `agentctl orphans kill` ends them".to_owned(),
         ),
     }
@@ -166,7 +169,8 @@ fn hidden(what: &str) -> Check {
     Check::warning(
         "leftovers",
         format!("not looked into: {what}"),
-        "processes of ended tasks may live there; `agentctl orphans` looks again".to_owned(),
+        "processes of ended or lost tasks may live there; `agentctl orphans` looks again"
+            .to_owned(),
     )
 }
 

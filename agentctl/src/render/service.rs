@@ -170,6 +170,7 @@ pub(crate) fn orphans(view: &OrphansView) -> String {
             FoundBy::Marker => "its marker",
             FoundBy::Cgroup => "its cgroup",
             FoundBy::Container => "its marker, in its container",
+            FoundBy::Shim => "its shim, which lives (the task is lost)",
         };
         let (pid, comm, task) = (orphan.pid, clean(&orphan.comm), &orphan.task_id);
         out.push_str(&format!(

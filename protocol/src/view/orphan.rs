@@ -43,4 +43,7 @@ pub enum FoundBy {
     /// It carries the task's marker in a container that the host cannot see into;
     /// its number is that of the container.
     Container,
+    /// The task is lost (a rebuild of the ledger could make no row of it), and it is the
+    /// shim that the task's claim names, or descends from it.
+    Shim,
 }

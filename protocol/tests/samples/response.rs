@@ -91,6 +91,10 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
             "provider_output",
             Response::ProviderOutput(ScanFormat::Opaque),
         ),
+        (
+            "orphans_below_a_lost_shim",
+            Response::Orphans(orphans(FoundBy::Shim)),
+        ),
     ]);
     found
 }

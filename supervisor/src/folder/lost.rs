@@ -51,6 +51,16 @@ impl Folders {
         self.task_dir(id).join(MARK).exists() && !matches!(self.spec(id), Ok(Some(_)))
     }
 
+    /// All that are, in no order.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn lost(&self) -> Result<Vec<TaskId>, FolderError> {
+        let mut all = self.all()?;
+        all.retain(|id| self.is_lost(id));
+        Ok(all)
+    }
+
     fn lost_dir(&self) -> io::Result<PathBuf> {
         let lost = self.tasks_dir.with_file_name(LOST_DIR);
         match DirBuilder::new().mode(FOLDER_MODE).create(&lost) {

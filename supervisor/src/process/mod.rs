@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod environment;
+pub mod lost_shim;
 pub mod marker;
 pub mod marker_sweep;
 pub mod orphans;

@@ -11,6 +11,10 @@ use sys::hook::SUP_SIGNAL;
 use sys::process;
 
 use super::marker;
+use crate::text::printable;
+
+/// Longest command name in bytes in an answer.
+const MAX_COMM: usize = 64;
 
 /// A living process that carries a marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,11 +52,7 @@ fn examine(pid: i32) -> Option<Marked> {
     if stat.is_dead() {
         return None;
     }
-    let environment = process::environ(pid).ok()??;
-    let entries = environment.iter();
-    let (task, nonce) = entries
-        .filter_map(|entry| marker_of(entry.to_str()?))
-        .next()?;
+    let (task, nonce) = marker_in(pid)?;
     let again = process::stat(pid).ok()??;
     let same = again.start_time == stat.start_time;
     same.then_some(Marked {
@@ -61,6 +61,25 @@ fn examine(pid: i32) -> Option<Marked> {
         pid,
         start_time: stat.start_time,
         comm: again.comm,
+    })
+}
+
+/// The first marker that the process with this number carries, and its value.
+#[must_use]
+pub fn marker_in(pid: i32) -> Option<(TaskId, String)> {
+    let environment = process::environ(pid).ok()??;
+    let mut entries = environment.iter();
+    entries.find_map(|entry| marker_of(entry.to_str()?))
+}
+
+/// The living process with this number, as it is named in answers.
+#[must_use]
+pub fn identified(pid: i32) -> Option<Survivor> {
+    let stat = process::stat(pid).ok()??;
+    (!stat.is_dead()).then(|| Survivor {
+        pid,
+        start_time: stat.start_time,
+        comm: printable(&stat.comm, MAX_COMM),
     })
 }
 

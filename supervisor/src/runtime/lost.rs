@@ -79,7 +79,7 @@ fn put_one(folders: &Folders, lost: &Lost, living: Living) -> String {
     let stays = match (living, &lost.why) {
         (Living::Maybe(what), _) => {
             format!(
-                "its agent may be alive, and this supervisor cannot stop it: {what}. When nothing \
+                "its agent may be alive, and no stop knows it: {what}. When nothing \
                  of it is left, `agent-supervisor recover` moves its folder aside"
             )
         }
@@ -118,7 +118,7 @@ fn living(folders: &Folders, id: &TaskId, marked: &[Marked]) -> Living {
                 let pid = shim.pid;
                 named.insert(
                     0,
-                    format!("its shim is process {pid} (`kill {pid}` stops both)"),
+                    format!("its shim is process {pid} (`agentctl orphans kill` ends both, and so does `kill {pid}`)"),
                 );
             }
             Ok(false) => {}
@@ -135,7 +135,7 @@ fn living(folders: &Folders, id: &TaskId, marked: &[Marked]) -> Living {
 
 /// # Errors
 /// In words; nothing may be concluded then.
-fn lives(shim: &ProcessId) -> Result<bool, String> {
+pub(super) fn lives(shim: &ProcessId) -> Result<bool, String> {
     let here = process::here().map_err(|error| error.to_string())?;
     if shim.boot_id == here.boot_id && shim.pid_ns != here.pid_ns {
         return Err("it is of another pid namespace".to_owned());
@@ -149,7 +149,7 @@ fn lives(shim: &ProcessId) -> Result<bool, String> {
 ///
 /// # Errors
 /// In words, where nothing tells.
-fn shim_of(folders: &Folders, id: &TaskId) -> Result<Option<ProcessId>, String> {
+pub(super) fn shim_of(folders: &Folders, id: &TaskId) -> Result<Option<ProcessId>, String> {
     let claim = claim::read(&folders.task_dir(id));
     if let Ok(Some(claim)) = &claim {
         return Ok(match claim.by {

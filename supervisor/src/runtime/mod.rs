@@ -37,6 +37,7 @@ mod kept;
 mod leave;
 mod live;
 mod lost;
+mod lost_alive;
 mod managed;
 mod memory;
 mod naming;
