@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use protocol::control::{OnNotFound, Request, Response, RunOption, RunRequest, SessionChoice};
-use protocol::view::{EvidenceView, TaskDetail};
+use protocol::view::ChainLink;
 use protocol::{ArchiveReason, Exit, Status};
 use serde_json::Value;
 
@@ -168,19 +168,20 @@ fn a_failed_spawn_gives_the_id_the_reason_and_exit_code_10() {
     };
     let _server = Server::start(&home, move |request, peer| match request {
         Request::Run(run) => peer.send(&accepted(failed(run.id.as_str()))),
-        Request::Show { id } => {
-            let detail = "nosuch: no such command (ENOENT)".to_owned();
-            let evidence = vec![EvidenceView {
-                kind: "exit".into(),
+        Request::Why { id } => {
+            let link = |what: &str, detail: &str| ChainLink {
                 at: NOW,
-                detail,
-            }];
-            let task = failed(&id);
-            peer.send(&Response::Detail(Box::new(TaskDetail {
-                task,
-                intents: vec![],
-                evidence,
-            })));
+                what: what.into(),
+                who: "the shim".into(),
+                detail: detail.into(),
+            };
+            let chain = vec![
+                // Bug: whatever was known of it was told as a cause.
+                link("dispatched", "its agent runs as user nobody (uid 65534)"),
+                link("could not start", "nosuch: no such command (ENOENT)"),
+            ];
+            let task = Box::new(failed(&id));
+            peer.send(&Response::Why { task, chain });
         }
         other => panic!("unexpected {other:?}"),
     });
