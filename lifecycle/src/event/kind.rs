@@ -15,6 +15,7 @@ impl EventBody {
         "task.line_known",
         "task.model",
         "session.bound",
+        "session.passed_over",
         "session.resumable",
         "session.quarantined",
         "session.released",

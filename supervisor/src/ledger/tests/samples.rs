@@ -85,6 +85,7 @@ fn of_the_agent(values: &Values) -> Vec<EventBody> {
             shim: process(values),
         },
         EventBody::FirstOutput {},
+        EventBody::LineKnown {},
         EventBody::OutOfMemory(oom(values)),
         EventBody::ModelSeen { model: text() },
         EventBody::Result(ResultRecord {
