@@ -76,6 +76,13 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
                 failed: vec![("x".into(), ErrorBody::new(ErrorCode::NotFound, "what"))],
             },
         ),
+    ]);
+    found.extend(later_ones());
+    found
+}
+
+fn later_ones() -> [Named<Response>; 4] {
+    [
         (
             "orphans_partly",
             Response::OrphansPartly {
@@ -95,8 +102,7 @@ pub(crate) fn responses() -> Vec<Named<Response>> {
             "orphans_below_a_lost_shim",
             Response::Orphans(orphans(FoundBy::Shim)),
         ),
-    ]);
-    found
+    ]
 }
 
 fn of_tasks(error: ErrorBody) -> Vec<Named<Response>> {

@@ -60,6 +60,7 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Figures and known lines are no step of a story, and some events belong to no task.
     fn step(&self, body: &EventBody) -> Option<Step> {
         match body {
             E::Queued { .. } | E::StartRefused { .. } => step::waited(body),
@@ -120,7 +121,6 @@ impl Context<'_> {
                 gap_bytes,
             } => step::finished(*output_bytes, *gap_bytes),
             E::Ended(ending) => self.concluded(ending),
-            // Figures and known lines are no step of a story; the others belong to no task.
             E::UsageSeen { .. }
             | E::LineKnown {}
             | E::SupervisorStarted { .. }

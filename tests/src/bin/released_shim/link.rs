@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Child, ExitStatus};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(crate) enum Event {
     Acknowledged(u64),
     /// The ledger says that the task has ended.
     Over,
-    Ended(ExitStatus),
+    Ended(ExitStatus, Child),
 }
 
 /// The link before its order was read.

@@ -19,6 +19,7 @@ use std::sync::mpsc::{self, Sender};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use journal::Journal;
@@ -67,7 +68,11 @@ fn main() {
                 // It may have ended just now.
                 let _ = killpg(Pid::from_raw(agent.pid), Signal::SIGTERM);
             }
-            Event::Ended(status) => note_end(&mut journal, status),
+            Event::Ended(status, mut agent) => {
+                note_end(&mut journal, status);
+                // Not before: whoever sees it gone finds its exit in the journal.
+                agent.wait().expect("a child can be reaped");
+            }
             Event::Acknowledged(upto) if journal.is_finished(upto) => return,
             Event::Acknowledged(_) => {}
             Event::Over => return,
@@ -89,7 +94,7 @@ fn note_end(journal: &mut Journal, status: ExitStatus) {
 /// In a group of its own, its output in the log.
 fn start_agent(order: &Order, events: &Sender<Event>) -> script::Id {
     let log = |name| File::create(order.task_dir.join(name)).expect("a log can be made");
-    let mut agent = Command::new(&order.argv[0])
+    let agent = Command::new(&order.argv[0])
         .args(&order.argv[1..])
         .env_clear()
         .envs(order.env.iter().cloned())
@@ -103,9 +108,15 @@ fn start_agent(order: &Order, events: &Sender<Event>) -> script::Id {
     let agent_id = identity(agent.id().cast_signed());
     let events = events.clone();
     std::thread::spawn(move || {
-        let status = agent.wait().expect("a child can be waited for");
+        let pid = Pid::from_raw(agent.id().cast_signed());
+        let how = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        let status = match waitid(Id::Pid(pid), how) {
+            Ok(WaitStatus::Exited(_, code)) => ExitStatus::from_raw(code << 8),
+            Ok(WaitStatus::Signaled(_, signal, _)) => ExitStatus::from_raw(signal as i32),
+            other => panic!("a child can be waited for: {other:?}"),
+        };
         // The main thread may have left.
-        let _ = events.send(Event::Ended(status));
+        let _ = events.send(Event::Ended(status, agent));
     });
     agent_id
 }
