@@ -4,7 +4,8 @@
 //!
 //! A task counts if it failed, was killed for want of memory or ran into a limit
 //! of its own, and neither a session id nor any output was seen of it that its
-//! provider knows (words on stderr are none, where it has rules). What people, other programs and the end of a supervisor do to a task never counts.
+//! provider knows (words on stderr are none, where it has rules). What people, other
+//! programs and the end of a supervisor do to a task never counts.
 //!
 //! Nothing is kept for it: the rows and events of the last tasks say it all, over
 //! any restart.

@@ -386,7 +386,7 @@ pub enum EventBody {
         /// In words.
         detail: String,
     },
-    /// The key may have tasks again after some, this the newest, that failed at once.
+    /// The key may have tasks again although the last ones, this the newest, failed at once.
     #[serde(rename = "key.released")]
     KeyReleased {
         /// The conversation.

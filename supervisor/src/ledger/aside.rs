@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use protocol::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::OpenError;
@@ -76,12 +77,15 @@ pub fn seal_rebuilt(path: &Path, id: u64) -> Result<(), OpenError> {
 }
 
 /// Does another program hold the ledger at `path`? One that cannot be read is held
-/// by nobody.
+/// by nobody. Nothing is written: the last connection would bring the log into the
+/// file, which is kept as it is.
 #[must_use]
 pub fn is_locked(path: &Path) -> bool {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let tried = Connection::open_with_flags(path, flags)
-        .and_then(|db| db.execute_batch("BEGIN IMMEDIATE; ROLLBACK"));
+    let tried = Connection::open_with_flags(path, flags).and_then(|db| {
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        db.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+    });
     let code = tried.err().and_then(|error| error.sqlite_error_code());
     matches!(
         code,
