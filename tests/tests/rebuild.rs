@@ -218,6 +218,27 @@ fn an_older_ledger_that_knows_nothing_of_an_end_is_noticed() {
     world.check();
 }
 
+/// Bug: a look whether it was locked brought its log into the file.
+#[test]
+fn the_old_ledger_is_kept_as_it_was() {
+    let world = World::new();
+    let supervisor = world.start();
+    let task = world.run().steps(["exit:0"]).detached();
+    let _ended = world.ended(&task.id);
+    supervisor.kill();
+    let path = world.ledger().path().to_path_buf();
+    let read = |path: String| fs::read(path).expect("it was not closed");
+    let family = |path: &str| ["", "-wal"].map(|end| read(format!("{path}{end}")));
+    let before = family(&path.to_string_lossy());
+    let _recovered = recover(&world).ok();
+    let kept = kept_files(&world);
+    let kept = kept.iter().map(|path| path.to_string_lossy());
+    let main = kept.min_by_key(|path| path.len()).expect("kept");
+    assert!(family(&main) == before, "{main} is not what the ledger was");
+    world.forgive("ledger");
+    world.check();
+}
+
 #[test]
 fn a_rebuild_again_changes_nothing_but_the_ledgers_id() {
     let world = World::new();
