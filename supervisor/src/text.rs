@@ -19,6 +19,14 @@ pub fn printable(text: &str, max: usize) -> String {
     clean
 }
 
+/// A process's own name, which it may choose.
+#[must_use]
+pub fn command_name(comm: &str) -> String {
+    /// In bytes: four times what the kernel keeps.
+    const MAX: usize = 64;
+    printable(comm, MAX)
+}
+
 /// Control characters, and those that change the direction of the text around
 /// them.
 #[must_use]

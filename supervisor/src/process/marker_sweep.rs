@@ -26,7 +26,7 @@ use sys::process;
 
 use super::marker;
 use super::scan::{self, Carrier, Found, Wanted};
-use crate::text::printable;
+use crate::text::command_name;
 
 /// How long KILL is repeated before what still lives is called a survivor: a
 /// process in state D may come back from a slow disk in that time.
@@ -60,9 +60,6 @@ const FAILED_PAUSE: Duration = Duration::from_millis(100);
 /// SIGTERM and SIGKILL.
 const TERM: i32 = 15;
 const KILL: i32 = 9;
-
-/// Longest command name in bytes in a record.
-const MAX_COMM: usize = 64;
 
 /// What is to be ended.
 #[derive(Clone, Debug)]
@@ -275,7 +272,7 @@ fn survivors(found: &Found) -> Vec<Survivor> {
         .map(|carrier| Survivor {
             pid: carrier.pid,
             start_time: carrier.start_time,
-            comm: printable(&carrier.comm, MAX_COMM),
+            comm: command_name(&carrier.comm),
         })
         .collect()
 }

@@ -11,10 +11,7 @@ use sys::hook::SUP_SIGNAL;
 use sys::process;
 
 use super::marker;
-use crate::text::printable;
-
-/// Longest command name in bytes in an answer.
-const MAX_COMM: usize = 64;
+use crate::text::command_name;
 
 /// A living process that carries a marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +76,7 @@ pub fn identified(pid: i32) -> Option<Survivor> {
     (!stat.is_dead()).then(|| Survivor {
         pid,
         start_time: stat.start_time,
-        comm: printable(&stat.comm, MAX_COMM),
+        comm: command_name(&stat.comm),
     })
 }
 

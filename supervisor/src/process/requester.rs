@@ -8,11 +8,7 @@ use protocol::vocab::Via;
 use sys::process::{self, Stat};
 
 use super::marker;
-use crate::text::printable;
-
-/// Longest command name in bytes that is recorded; the kernel's own limit is
-/// 15 for programs and 64 for its threads.
-const MAX_COMM: usize = 64;
+use crate::text::command_name;
 
 /// Looks the peer up, as far as it can still be seen. `pid` and `uid` are the
 /// socket's (`SO_PEERCRED`); the pid is 0 if the peer is in another namespace.
@@ -71,7 +67,7 @@ fn seen(pid: i32) -> Option<Stat> {
 }
 
 fn shown(stat: &Stat) -> String {
-    printable(&stat.comm, MAX_COMM)
+    command_name(&stat.comm)
 }
 
 /// The task whose marker stands in the environment of `pid`.

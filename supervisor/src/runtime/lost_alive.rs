@@ -8,10 +8,7 @@ use super::lost;
 use crate::folder::Folders;
 use crate::process::lost_shim::{self, Tree};
 use crate::process::orphans::Marked;
-use crate::text::{in_words, printable};
-
-/// Longest command name in bytes in an answer.
-const MAX_COMM: usize = 64;
+use crate::text::{command_name, in_words};
 
 /// A lost task whose shim lives.
 pub(super) struct LostAlive {
@@ -66,7 +63,7 @@ fn shim_and_tree(folders: &Folders, task: &TaskId) -> Result<Option<(ProcessId, 
 fn nameless(task: &TaskId, marked: &[Marked]) -> Vec<String> {
     let of_task = marked.iter().filter(|found| found.task == *task);
     let lines = of_task.map(|found| {
-        let (pid, comm) = (found.pid, printable(&found.comm, MAX_COMM));
+        let (pid, comm) = (found.pid, command_name(&found.comm));
         format!(
             "lost task {task}: process {pid} ({comm}) carries the name of its marker, and with \
              its shim dead nothing proves that it is its own; `kill {pid}` if it is"

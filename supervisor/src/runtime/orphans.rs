@@ -27,10 +27,7 @@ use crate::ledger::LedgerError;
 use crate::process::lost_shim;
 use crate::process::marker_sweep::{self, SweepOrder};
 use crate::process::orphans::{self, Marked, identified};
-use crate::text::printable;
-
-/// Longest command name in bytes in an answer.
-const MAX_COMM: usize = 64;
+use crate::text::command_name;
 
 /// What was found, and whom to tell.
 pub(super) struct Search {
@@ -258,7 +255,7 @@ fn views(seen: &Seen) -> Vec<OrphanView> {
         task_id: found.task.clone(),
         pid: found.pid,
         start_time: found.start_time,
-        comm: printable(&found.comm, MAX_COMM),
+        comm: command_name(&found.comm),
         found_by,
     };
     // What the host sees has another number there, and the same start.
