@@ -164,7 +164,17 @@ impl Fleet {
                 (Self::Draining(drain), vec![FleetAction::Arm(due)])
             }
             Self::Stopping(drain) => (Self::Stopping(joined(drain, &order, deadline)), Vec::new()),
-            Self::Forced(drain) => (Self::Forced(joined(drain, &order, deadline)), Vec::new()),
+            Self::Forced(drain) => {
+                let stays = drain.order.then == Then::Stay;
+                let drain = joined(drain, &order, deadline);
+                // The time of the first one may be over: who is to leave has one, too.
+                let actions = if stays && drain.order.then == Then::Leave {
+                    vec![FleetAction::Arm(now.plus_ms(FORCED_MS))]
+                } else {
+                    Vec::new()
+                };
+                (Self::Forced(drain), actions)
+            }
             Self::Drained(drain) => done(joined(drain, &order, deadline)),
         }
     }

@@ -6,7 +6,7 @@ use protocol::shim::{ProcessId, ProgressReport, Record, SpawnStage, SupersededBy
 use protocol::view::Requester;
 use protocol::{Exit, StopReason, Timestamp};
 
-use crate::session::PassedOver;
+use crate::session::{Joined, PassedOver};
 use crate::spec::SessionPlan;
 use crate::timer::Timer;
 
@@ -106,6 +106,9 @@ pub enum Fact {
     },
     /// It was decided that the task begins afresh, although its key has a session.
     SessionPassedOver(PassedOver),
+    /// The agent is about to report a session that is known, and is not the one that
+    /// it was asked for.
+    SessionJoined(Joined),
     /// The agent has reported a session that another live task is using (R7).
     SessionShared {
         /// Which, and by whom, in words.

@@ -60,6 +60,19 @@ pub struct PassedOver {
     pub detail: String,
 }
 
+/// A conversation that a task goes on with although it was not told to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Joined {
+    /// The task's key.
+    pub key: Key,
+    /// The provider.
+    pub provider: ProviderName,
+    /// Its id.
+    pub session_id: SessionId,
+    /// The figures of the whole conversation before, as the provider printed them.
+    pub totals: Usage,
+}
+
 /// What is known when a task's session is chosen.
 #[derive(Clone, Debug)]
 pub struct SessionQuestion<'a> {

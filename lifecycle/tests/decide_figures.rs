@@ -1,6 +1,6 @@
 //! What a task cost, and what is kept of it for the next one of its session.
 
-use lifecycle::{EventBody, Policy, SessionPlan, TaskSpec};
+use lifecycle::{EventBody, Fact, Policy, SessionPlan, TaskSpec};
 use protocol::shim::{Record, Usage};
 
 use crate::support::*;
@@ -35,6 +35,17 @@ fn resumed_with(totals: Usage) -> Run {
         session: SessionPlan::Resume(row("s-1", totals)),
         ..spec()
     })
+}
+
+/// A task that is about to go on with a conversation that cost 0.25 so far.
+fn joins_s_9() -> Run {
+    let mut run = Run::running(TaskSpec {
+        policy: cumulative(),
+        ..spec()
+    });
+    let of_it = printed(2, 100, 0.25);
+    run.fact(3, Fact::SessionJoined(joined("s-9", of_it)));
+    run
 }
 
 #[test]
@@ -101,6 +112,47 @@ fn totals_that_were_not_printed_again_stay() {
     other.record(seen(4, "s-2"));
     other.finish(9, code(0));
     assert_eq!(end_of_session(&other), resumable("s-2", Usage::default()));
+}
+
+/// Bug: a task that went on with a known conversation of its own accord was charged
+/// all of it.
+#[test]
+fn what_a_conversation_had_cost_is_not_of_the_task_that_joins_it() {
+    let mut run = joins_s_9();
+    run.record(seen(4, "s-9"));
+    run.record(Record::Usage {
+        at: at(5),
+        usage: printed(5, 30, 0.75),
+    });
+    run.finish(9, code(0));
+    assert_eq!(run.ending().usage, printed(3, 30, 0.5));
+    assert_eq!(end_of_session(&run), resumable("s-9", printed(5, 30, 0.75)));
+    // It joined that one, and tells another one after all.
+    let mut run = joins_s_9();
+    run.record(seen(4, "s-10"));
+    run.record(Record::Usage {
+        at: at(5),
+        usage: printed(5, 30, 0.75),
+    });
+    run.finish(9, code(0));
+    assert_eq!(run.ending().usage, printed(5, 30, 0.75));
+}
+
+/// Bug: a CLI that did not find the conversation printed zeros, and the next task of it
+/// was charged everything.
+#[test]
+fn zeros_are_no_totals() {
+    let mut run = resumed_with(printed(2, 100, 0.25));
+    run.record(Record::Usage {
+        at: at(5),
+        usage: printed(0, 0, 0.0),
+    });
+    run.finish(9, code(1));
+    assert_eq!(run.ending().usage, printed(0, 0, 0.0));
+    assert_eq!(
+        end_of_session(&run),
+        quarantined("s-1", "failed", Some(printed(2, 100, 0.25)))
+    );
 }
 
 /// Bug: figures of a whole conversation were given to one task of it, where

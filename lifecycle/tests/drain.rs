@@ -146,7 +146,12 @@ fn a_second_order_joins_the_first() {
     let joined = fleet.drain().expect("under way");
     assert_eq!(joined.order.then, Then::Leave, "who is to go goes");
     assert_eq!(actions, vec![FleetAction::Arm(at(100))]);
+    // Bug: who was told to go after the time was over never went.
     let leave = FleetInput::Begin(order(Then::Leave, 0));
+    let (fleet, actions) = Fleet::Forced(drain(Then::Stay, 100)).step(leave.clone(), at(200));
+    assert_eq!(actions, vec![FleetAction::Arm(at(200).plus_ms(FORCED_MS))]);
+    let (_, actions) = fleet.step(leave.clone(), at(300));
+    assert_eq!(actions, vec![], "its time goes on");
     let (_, actions) = Fleet::Drained(drain(Then::Stay, 100)).step(leave, at(200));
     assert_eq!(actions.last(), Some(&FleetAction::Leave));
 }

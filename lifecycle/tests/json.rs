@@ -142,6 +142,7 @@ fn of_sessions() -> Vec<EventBody> {
             session_id: session("s-1"),
             detail: "session s-1 is quarantined".to_string(),
         }),
+        EventBody::SessionJoined(joined("s-1", usage())),
         EventBody::SessionRemoved {
             key: key(),
             provider: provider(),
@@ -281,7 +282,7 @@ fn every_event_reads_back_and_its_tag_is_its_kind() {
 #[test]
 fn the_samples_hold_every_kind() {
     let kinds: std::collections::BTreeSet<_> = every_body().iter().map(EventBody::kind).collect();
-    assert_eq!(kinds.len(), 48);
+    assert_eq!(kinds.len(), 49);
 }
 
 #[test]

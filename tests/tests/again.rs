@@ -215,3 +215,29 @@ fn who_stops_the_ended_one_of_two_namesakes_is_told_of_the_live_one() {
     assert_eq!(world.stop("job2", &[]), "stopped");
     world.check();
 }
+
+/// Bug: a repetition was refused when the name meant the new task by now, or the earlier
+/// one had another name.
+#[test]
+fn a_retry_that_is_asked_for_again_is_the_same_one() {
+    let world = world();
+    let first = world.run().key("nightly").steps(["exit:0"]).detached();
+    let _ended = world.ended(&first.id);
+    let retry = |of: &str| {
+        let words = ["retry", of, "--id", "r1", "-d", "--json"];
+        world.ctl(&words).ok().json()
+    };
+    assert_eq!(retry("nightly")["links"]["retry_of"], json!(first.id));
+    assert_eq!(retry("nightly")["id"], "r1", "the key means r1 itself now");
+    let _ended = world.ended("r1");
+    let _renamed = world.ctl(&["rename", &first.id, "another"]).ok();
+    assert_eq!(retry(&first.id)["id"], "r1");
+    let other = world.run().key("other").steps(["exit:0"]).detached();
+    let _ended = world.ended(&other.id);
+    let words = ["retry", &other.id, "--id", "r1", "-d"];
+    let said = world.ctl(&words).expect_code(4).stderr;
+    assert!(said.contains("r1"), "of another task it is another: {said}");
+    // Both were told to write into one record.
+    world.oracle().agents.clear();
+    world.check();
+}

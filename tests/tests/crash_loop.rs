@@ -107,6 +107,10 @@ fn the_fourth_is_refused_until_somebody_says_otherwise() {
     let third = try_run(&world, &[], &["false"]).ok();
     let _ended = ended(&world, &third);
     let _again = refused(&world);
+    // Bug: a session that is not known was a word on the key.
+    let named = ["sessions", "release", KEY, "--session-id", "s-9"];
+    let _unknown = world.ctl(&named).expect_code(3);
+    let _again = refused(&world);
     // Without the flag it is a word on session and key; there is no session here.
     let _released = world.ctl(&["sessions", "release", KEY]).ok();
     goes_on(&world);

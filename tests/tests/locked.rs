@@ -4,55 +4,8 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use rusqlite::Connection;
-use tests::harness::{Bins, Dispatched, GENEROUS, World, wait_until};
-use tests::scenarios::assert_ended;
-
-/// A ledger to which nobody else can write, until this goes.
-struct Lock(Connection);
-
-impl Lock {
-    fn take(world: &World) -> Self {
-        let sql = Connection::open(world.ledger().path()).expect("opens");
-        sql.busy_timeout(GENEROUS).expect("set");
-        sql.execute_batch("BEGIN IMMEDIATE").expect("locked");
-        Self(sql)
-    }
-
-    /// Until what had waited is recorded.
-    fn release(self, world: &World) {
-        let recorded = || world.log().matches("what had waited is recorded").count();
-        let before = recorded();
-        self.0.execute_batch("ROLLBACK").expect("it was locked");
-        wait_until("the record of what had waited", GENEROUS, || {
-            recorded() > before
-        });
-    }
-}
-
-fn up(world: &World, key: &str) -> Dispatched {
-    let task = world
-        .run()
-        .id(&format!("locked-{key}"))
-        .key(key)
-        .steps(["mark:up", "forever"])
-        .detached();
-    task.marked("up");
-    task
-}
-
-/// The first request that finds the ledger locked was taken.
-#[track_caller]
-fn is_taken(world: &World, words: &[&str]) {
-    says_later(&world.ctl(words).expect_code(1).stderr);
-}
-
-#[track_caller]
-fn says_later(said: &str) {
-    assert!(said.contains("another program has locked"), "{said}");
-    assert!(said.contains("is not recorded yet"), "{said}");
-    assert!(said.contains("as soon as it can be recorded"), "{said}");
-}
+use tests::harness::{Bins, GENEROUS, World, wait_until};
+use tests::scenarios::{LedgerLock, assert_ended, is_taken, says_later, up};
 
 /// A later one was not.
 #[track_caller]
@@ -71,7 +24,7 @@ fn a_drain_that_is_not_recorded_is_not_begun_or_carried_out_later() {
     let world = World::new();
     let _supervisor = world.start();
     let one = up(&world, "one");
-    let lock = Lock::take(&world);
+    let lock = LedgerLock::take(&world);
     is_taken(&world, &["rename", &one.id, "first"]);
     is_refused(&world, &["drain", "--no-wait"]);
     is_refused(&world, &["drain"]);
@@ -80,7 +33,7 @@ fn a_drain_that_is_not_recorded_is_not_begun_or_carried_out_later() {
     assert_eq!(world.show(&one.id)["name"], "first");
     assert_eq!(phase(&world), "admitting");
 
-    let lock = Lock::take(&world);
+    let lock = LedgerLock::take(&world);
     is_taken(&world, &["drain"]);
     is_refused(&world, &["drain", "--cancel"]);
     lock.release(&world);
@@ -98,7 +51,7 @@ fn a_word_on_a_task_that_is_not_recorded_is_carried_out_later_if_it_was_taken() 
     let done = world.run().id("done").steps(["exit:0"]).detached();
     let _ended = world.ended(&done.id);
     let _aside = world.ctl(&["archive", &done.id]).ok();
-    let lock = Lock::take(&world);
+    let lock = LedgerLock::take(&world);
     is_taken(&world, &["unarchive", &done.id]);
     is_refused(&world, &["rename", &live.id, "never"]);
     lock.release(&world);
@@ -114,7 +67,7 @@ fn whoever_waits_for_more_than_a_commit_is_told_as_well() {
     let world = World::new();
     let _supervisor = world.start();
     let aside = up(&world, "aside");
-    let lock = Lock::take(&world);
+    let lock = LedgerLock::take(&world);
     is_taken(&world, &["archive", &aside.id]);
     lock.release(&world);
     wait_until("it is put aside", GENEROUS, || {
@@ -122,7 +75,7 @@ fn whoever_waits_for_more_than_a_commit_is_told_as_well() {
     });
 
     let before = up(&world, "before");
-    let lock = Lock::take(&world);
+    let lock = LedgerLock::take(&world);
     let next = world
         .run()
         .id("next")
@@ -143,7 +96,7 @@ fn whoever_waits_for_more_than_a_commit_is_told_as_well() {
     });
     assert_ended(&world.ended("next"), "success", "completed", "observed");
 
-    let lock = Lock::take(&world);
+    let lock = LedgerLock::take(&world);
     let new = world.run().id("new").steps(["exit:0"]).try_detached();
     let said = new.expect_code(1).stderr;
     says_later(&said);
@@ -163,7 +116,7 @@ fn a_task_that_is_stopped_before_its_start_is_recorded_is_not_started() {
     let other = up(&world, "other");
     for force in [true, false] {
         let id = format!("force-{force}");
-        let lock = Lock::take(&world);
+        let lock = LedgerLock::take(&world);
         let run = world.run().id(&id).steps(["mark:up", "forever"]);
         says_later(&run.try_detached().expect_code(1).stderr);
         if force {
@@ -206,7 +159,7 @@ fn a_task_that_was_stopped_before_its_row_is_in_nobodys_way() {
     let world = World::new();
     let supervisor = world.start();
     let other = up(&world, "other");
-    let lock = Lock::take(&world);
+    let lock = LedgerLock::take(&world);
     let run = world.run().id("never").steps(["mark:up", "forever"]);
     says_later(&run.try_detached().expect_code(1).stderr);
     let words = ["stop-session", "never", "--force", "--json"];
@@ -231,7 +184,7 @@ fn a_forced_stop_from_memory_is_not_waited_for_by_whoever_does_not_want_to() {
     let one = up(&world, "one");
     let shim = world.shim_of(&one.id).expect("it has one");
     world.kill(&shim, Signal::SIGSTOP);
-    let lock = Lock::take(&world);
+    let lock = LedgerLock::take(&world);
     is_taken(&world, &["rename", &one.id, "first"]);
     let words = ["stop-session", &one.id, "--force", "--no-wait", "--json"];
     let told = world.ctl(&words);
@@ -257,7 +210,7 @@ fn a_stop_that_waited_long_for_its_record_is_an_ordinary_one() {
         .steps(["ignore:TERM", "mark:up", "forever"])
         .detached();
     deaf.marked("up");
-    let lock = Lock::take(&world);
+    let lock = LedgerLock::take(&world);
     let asked = Instant::now();
     let stop = world.ctl(&["stop-session", &deaf.id]).expect_code(1);
     assert!(
@@ -287,7 +240,7 @@ fn a_start_limit_begins_with_the_start() {
     let world = World::new();
     let _supervisor = world.start();
     let other = up(&world, "other");
-    let lock = Lock::take(&world);
+    let lock = LedgerLock::take(&world);
     let asked = Instant::now();
     let late = world
         .run()
@@ -316,7 +269,7 @@ fn a_locked_ledger_is_sound_and_the_next_start_may_go_well() {
     let first = world.start();
     let one = up(&world, "one");
     first.kill();
-    let lock = Lock::take(&world);
+    let lock = LedgerLock::take(&world);
     let refused = world.spawn_supervisor();
     assert_eq!(refused.ended().code(), Some(1), "{}", world.log());
     let log = world.log();
@@ -349,42 +302,11 @@ fn a_drain_that_can_record_nothing_any_more_comes_to_an_end() {
     wait_until("the drain is recorded", GENEROUS, || {
         phase(&world) == "draining"
     });
-    let lock = Lock::take(&world);
+    let lock = LedgerLock::take(&world);
     assert!(!first.ended().success());
     drop(lock);
     let _second = world.start();
     assert_eq!(world.stop(&one.id, &[]), "stopped");
     world.forgive("ledger");
-    world.check();
-}
-
-/// Bug: it hung until the end could be recorded.
-#[test]
-fn whoever_waits_for_a_recorded_stop_is_told_of_its_end_from_memory() {
-    let world = World::new();
-    let _supervisor = world.start();
-    let other = up(&world, "other");
-    let deaf = world
-        .run()
-        .id("deaf")
-        .option("--grace", "1h")
-        .steps(["ignore:TERM", "mark:up", "forever"])
-        .detached();
-    deaf.marked("up");
-    let stop = world.ctl_in_background(&["stop-session", &deaf.id, "--json"]);
-    wait_until("the signal is on record", GENEROUS, || {
-        let kinds = world.ledger().event_types(&deaf.id);
-        kinds.contains(&"task.signalled".to_owned())
-    });
-    let lock = Lock::take(&world);
-    is_taken(&world, &["rename", &other.id, "first"]);
-    world.kill(&deaf.leader(), Signal::SIGKILL);
-    let told = stop.output().ok().json();
-    assert_eq!(told["results"][0]["outcome"], "stopped", "{told:#}");
-    assert_eq!(told["results"][0]["archive_reason"], "user", "{told:#}");
-    assert_eq!(told["not_durable"], true, "{told:#}");
-    lock.release(&world);
-    assert_ended(&world.ended(&deaf.id), "cancelled", "user", "declared");
-    assert_eq!(world.stop(&other.id, &[]), "stopped");
     world.check();
 }

@@ -239,3 +239,44 @@ fn a_death_in_between_makes_neither_none_nor_two() {
         world.check();
     }
 }
+
+/// Bug: a prompt that was meant for a conversation was run in an empty one.
+#[test]
+fn whoever_names_the_conversation_gets_no_other() {
+    for how in ["resume", "reopen", "fresh"] {
+        let world = World::new();
+        let _supervisor = world.start();
+        world.install_fake("claude");
+        let first = dispatch(&world, &[]);
+        let session = world.ended(&first.id)["session_id"].clone();
+        let session = session.as_str().expect("a session");
+        forget(&world, session);
+        let lost = match how {
+            "reopen" => {
+                let words = [
+                    "reopen",
+                    &first.id,
+                    "-d",
+                    "--prompt",
+                    "yes, do it",
+                    "--json",
+                ];
+                let told = world.ctl(&words).ok().json();
+                told["id"].as_str().expect("an id").to_owned()
+            }
+            "resume" => dispatch(&world, &[("--resume", session)]).id,
+            _ => {
+                let options = [("--resume", session), ("--on-not-found", "fresh")];
+                dispatch(&world, &options).id
+            }
+        };
+        let ended = world.ended(&lost);
+        assert_ended(&ended, "failure", "session_not_found", "observed");
+        let follows = after(&world, &lost);
+        assert_eq!(follows.len(), usize::from(how == "fresh"), "{how}");
+        for task in follows {
+            let _ended = world.ended(task["id"].as_str().expect("an id"));
+        }
+        world.check();
+    }
+}

@@ -59,3 +59,48 @@ fn a_spec_that_cannot_be_read_now_lets_others_go_first() {
     assert_ended(&world.ended(&waits.id), "success", "completed", "observed");
     world.check();
 }
+
+const MINE: &str = "name = \"mine\"\ndescription = \"d\"\ncommand = [\"true\"]\n\
+                    [prompt]\nvia = \"stdin\"\n";
+
+/// Bug: a file that was saved with a mistake ended all that waited for its provider.
+#[test]
+fn a_provider_file_with_a_mistake_is_waited_for_and_a_missing_one_is_not() {
+    let world = World::new();
+    fs::create_dir_all(world.providers_dir()).expect("a folder");
+    let file = world.providers_dir().join("mine.toml");
+    fs::write(&file, MINE).expect("a file");
+    let _supervisor = world.start();
+    let gate = world.gate("first");
+    let first = world.run().key("h1").steps(["mark:up", &gate.step()]);
+    let first = first.detached();
+    first.marked("up");
+    let behind = |key: &str| {
+        let waits = world.run().provider("mine").key(key);
+        waits.option("--on-conflict", "queue").detached()
+    };
+    let waits = behind("h1");
+    fs::write(&file, "name = ").expect("a file");
+    gate.open();
+    let _first = world.ended(&first.id);
+    let put_off = || world.log().matches("others go before it").count();
+    wait_until("a turn that is not taken", GENEROUS, || put_off() > 0);
+    let other = world.run().key("other").steps(["exit:0"]).detached();
+    assert_ended(&world.ended(&other.id), "success", "completed", "observed");
+    assert_eq!(world.show(&waits.id)["status"], "queued");
+    fs::write(&file, MINE).expect("a file");
+    assert_ended(&world.ended(&waits.id), "success", "completed", "observed");
+    assert_eq!(put_off(), 1, "said once: {}", world.log());
+
+    let gate = world.gate("second");
+    let holder = world.run().key("h2").steps(["mark:up", &gate.step()]);
+    let holder = holder.detached();
+    holder.marked("up");
+    let waits = behind("h2");
+    fs::remove_file(&file).expect("it was there");
+    gate.open();
+    let _holder = world.ended(&holder.id);
+    let ended = world.ended(&waits.id);
+    assert_ended(&ended, "failure", "spawn_failed", "observed");
+    world.check();
+}

@@ -185,39 +185,6 @@ fn an_older_ledger_that_was_put_back_is_noticed() {
     world.check();
 }
 
-/// Bug: as it had a row for every folder, the end was concluded anew, otherwise, and
-/// what had been kept of it was overwritten.
-#[test]
-fn an_older_ledger_that_knows_nothing_of_an_end_is_noticed() {
-    let world = World::new();
-    let first = world.start();
-    let task = world.run().steps(["mark:up", "forever"]).detached();
-    task.marked("up");
-    first.kill();
-    let path = world.ledger().path().to_path_buf();
-    let file = |end: &str| PathBuf::from(format!("{}{end}", path.display()));
-    let ends = ["", "-wal"];
-    let old = ends.map(|end| fs::read(file(end)).expect("it was not closed"));
-    let second = world.start();
-    assert_eq!(world.stop(&task.id, &["--note", "enough"]), "stopped");
-    wait_until("a settled folder", GENEROUS, || {
-        world.task_dir(&task.id).join("settled").exists()
-    });
-    let before = told(&world, &task.id);
-    second.kill();
-    let _absent = fs::remove_file(file("-shm"));
-    for (end, bytes) in ends.iter().zip(old) {
-        fs::write(file(end), bytes).expect("put back");
-    }
-    let refused = world.spawn_supervisor();
-    assert_eq!(refused.ended().code(), Some(4), "{}", world.log());
-    let _recovered = recover(&world).ok();
-    let _next = world.start();
-    assert_eq!(told(&world, &task.id), before);
-    world.forgive("ledger");
-    world.check();
-}
-
 /// Bug: a look whether it was locked brought its log into the file.
 #[test]
 fn the_old_ledger_is_kept_as_it_was() {

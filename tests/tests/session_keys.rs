@@ -104,6 +104,23 @@ fn cut_off_under_the_other_key(world: &World) -> Dispatched {
     task
 }
 
+/// Bug: the first task of the second key was charged the whole conversation.
+#[test]
+fn what_a_conversation_had_cost_is_not_of_the_next_key() {
+    let world = world();
+    let _supervisor = world.start();
+    let tasks = ["a", "b", "a"].map(|key| {
+        let task = ended(&world, key, SESSION, "end");
+        assert_ended(&task, "success", "completed", "observed");
+        assert_eq!(task["turns"], json!(1), "{key}: {task:#}");
+        task["id"].as_str().expect("an id").to_owned()
+    });
+    let joins = tasks.map(|id| world.ledger().event_types(&id));
+    let joined = joins.map(|types| types.iter().any(|kind| kind == "session.joined"));
+    assert_eq!(joined, [false, true, false]);
+    world.check();
+}
+
 fn quarantined(reason: &str) -> (String, Option<String>) {
     ("quarantined".to_owned(), Some(reason.to_owned()))
 }

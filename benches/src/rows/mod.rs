@@ -2,6 +2,7 @@
 
 mod crowd;
 mod floor;
+mod holder;
 mod injected;
 mod latency;
 mod list;
@@ -96,7 +97,20 @@ pub fn measure(options: &Options) -> Result<Report> {
             Err(error) => report.failed.push(format!("peers: {error:#}")),
         }
     }
+    if options.wants(holder::NAME) {
+        in_a_guest(&bench, &mut report);
+    }
     Ok(report)
+}
+
+/// A guest that does not boot ends the program: nothing comes behind it.
+fn in_a_guest(bench: &Bench, report: &mut Report) {
+    eprintln!("benches: {}", holder::NAME);
+    match holder::measure(bench) {
+        Ok(Ok(group)) => report.groups.push(group),
+        Ok(Err(why)) => report.skipped.push(format!("{}: {why}", holder::NAME)),
+        Err(error) => report.failed.push(format!("{}: {error:#}", holder::NAME)),
+    }
 }
 
 type Measurement = fn(&Bench) -> Result<Vec<Group>>;

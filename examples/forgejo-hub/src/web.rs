@@ -117,6 +117,9 @@ fn task_of(config: &Config, delivery: &Delivery) -> Value {
         "issue": issue.number,
         "user": delivery.sender,
     });
+    // A task that followed by itself would be none of ours: assigned again, the issue
+    // gets one that begins afresh.
+    task.entry("on_not_found").or_insert("fail".into());
     task.extend(own.as_object().cloned().unwrap_or_else(Map::new));
     if let Some(prompt) = &config.prompt {
         let filled = fill(
@@ -159,6 +162,38 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Bug: the task that followed a forgotten conversation was nobody's.
+    #[test]
+    fn nothing_follows_by_itself_unless_it_is_configured() {
+        let uri = || hyper::Uri::from_static("http://127.0.0.1:1/");
+        let config = |task: Value| Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            secret: Vec::new(),
+            gateway: uri(),
+            token: String::new(),
+            report_url: uri(),
+            state_file: "state".into(),
+            agent: "dev".into(),
+            prompt: None,
+            task: task.as_object().cloned().unwrap_or_default(),
+        };
+        let delivery = Delivery {
+            id: "1".into(),
+            assigned: true,
+            issue: crate::delivery::Issue {
+                repo: "a/b".into(),
+                number: 1,
+                url: String::new(),
+                title: String::new(),
+                body: String::new(),
+            },
+            sender: "charles".into(),
+        };
+        let of = |task| task_of(&config(task), &delivery)["on_not_found"].clone();
+        assert_eq!(of(json!({})), "fail");
+        assert_eq!(of(json!({"on_not_found": "fresh"})), "fresh");
+    }
 
     #[test]
     fn a_template_is_filled_once() {

@@ -16,6 +16,7 @@ impl EventBody {
         "task.model",
         "session.bound",
         "session.passed_over",
+        "session.joined",
         "session.resumable",
         "session.quarantined",
         "session.released",
@@ -107,6 +108,7 @@ impl EventBody {
             Self::Queued { .. } => "task.queued",
             Self::StartRefused { .. } => "task.start_refused",
             Self::SessionPassedOver(_) => "session.passed_over",
+            Self::SessionJoined(_) => "session.joined",
             Self::KeyReleased { .. } => "key.released",
             Self::LineKnown {} => "task.line_known",
         }

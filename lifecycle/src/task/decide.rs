@@ -12,7 +12,6 @@ use super::{Hub, Lost, Presence, Start, Task, finish, queued, record, silence, s
 use crate::effect::{Action, Effects};
 use crate::event::{Event, EventBody};
 use crate::input::{Command, Fact, HubWord, Input, LinkKind, Now};
-use crate::session::PassedOver;
 use crate::timer::Timer;
 
 /// What follows from `input`. Total: whatever comes, in whatever order.
@@ -76,6 +75,7 @@ fn after_the_end(input: Input) -> Effects {
             | Fact::ShimHeld { .. }
             | Fact::SessionShared { .. }
             | Fact::SessionPassedOver(_)
+            | Fact::SessionJoined(_)
             | Fact::NotDurable { .. }
             | Fact::HostRebooted { .. }
             | Fact::Recovered
@@ -117,7 +117,8 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
         | Fact::SessionShared { detail } => {
             finish::alarmed(task, AlarmKind::Unexpected, detail, now)
         }
-        Fact::SessionPassedOver(it) => passed_over(task, it, now),
+        Fact::SessionPassedOver(it) => told(task, EventBody::SessionPassedOver(it), now),
+        Fact::SessionJoined(it) => told(task, EventBody::SessionJoined(it), now),
         Fact::NotDurable { detail } => finish::alarmed(task, AlarmKind::NotDurable, detail, now),
         Fact::HostRebooted { detail } => finish::host_rebooted(task, presence, detail, now),
         Fact::Recovered => recovered(task, now),
@@ -128,10 +129,11 @@ fn happened(task: &Task, presence: &Presence, fact: Fact, now: Now) -> Effects {
     }
 }
 
-/// Whoever wonders why the task knows nothing of what was said before is told.
-fn passed_over(task: &Task, session: PassedOver, now: Now) -> Effects {
+/// What only stands in the log: why the task knows nothing of what was said before, and
+/// which part of the figures is not its own.
+fn told(task: &Task, body: EventBody, now: Now) -> Effects {
     Effects {
-        events: vec![task.event(now.at, EventBody::SessionPassedOver(session))],
+        events: vec![task.event(now.at, body)],
         actions: Vec::new(),
     }
 }

@@ -66,6 +66,7 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         EventBody::SessionBound {
             session_id, how, ..
         } => bound(&mut task, session_id, *how),
+        EventBody::SessionJoined(joined) => task.joined = Some(joined.clone()),
         EventBody::Result(result) => result_seen(&mut task, result),
         EventBody::ProviderFailed { error, detail } => {
             provider_failed(&mut task, *error, detail);
@@ -81,9 +82,7 @@ pub fn evolve(mut task: Task, event: &Event) -> Task {
         EventBody::Exited { exit } => exited(&mut task, event.at, exit),
         EventBody::OutOfMemory(oom) => out_of_memory(&mut task, *oom),
         EventBody::Swept { sweep, .. } => task.swept = Some(sweep.clone()),
-        EventBody::ExitLearned { exit } => {
-            task.learned_exit.get_or_insert(exit.clone());
-        }
+        EventBody::ExitLearned { exit } => learned(&mut task, exit),
         EventBody::ShimLost {} => lost(&mut task, Lost::Shim),
         EventBody::HostRebooted { detail } => lost(&mut task, Lost::Host(detail.clone())),
         EventBody::Ended(ending) => end(&mut task, ending),
@@ -168,6 +167,11 @@ fn exited(task: &mut Task, at: Timestamp, exit: &Exit) {
             task.cause = seen;
         }
     }
+}
+
+/// The first word stands here as well.
+fn learned(task: &mut Task, exit: &Exit) {
+    task.learned_exit.get_or_insert_with(|| exit.clone());
 }
 
 /// What is seen behind an exit does not explain it.

@@ -15,6 +15,26 @@ pub(super) fn merged(known: Usage, newer: &Usage) -> Usage {
     }
 }
 
+/// A counter that says nothing yet takes nothing away: some CLIs print zeros where the
+/// conversation was not found, or the model never answered.
+fn counted_on(before: Usage, printed: Usage) -> Usage {
+    Usage {
+        turns: on(before.turns, printed.turns),
+        input_tokens: on(before.input_tokens, printed.input_tokens),
+        output_tokens: on(before.output_tokens, printed.output_tokens),
+        cost_usd: on(before.cost_usd, printed.cost_usd),
+    }
+}
+
+fn on<T: Default + PartialOrd>(before: Option<T>, printed: Option<T>) -> Option<T> {
+    let says_something = printed.as_ref().is_some_and(|it| *it > T::default());
+    if says_something {
+        printed
+    } else {
+        before.or(printed)
+    }
+}
+
 impl Task {
     /// The figures of this task alone.
     #[must_use]
@@ -42,13 +62,13 @@ impl Task {
     /// The figures of the whole conversation, as they were printed last: by this
     /// task, or else by the one before it.
     pub(super) fn totals(&self) -> Usage {
-        merged(self.resumed_totals().unwrap_or_default(), &self.usage)
+        counted_on(self.totals_before().unwrap_or_default(), self.usage)
     }
 
-    /// What the conversation had before: nothing in a new one, and what its
-    /// row says in a resumed one.
+    /// What the conversation had before: nothing in a new one, and what the ledger
+    /// said in one that goes on.
     fn usage_before(&self) -> Usage {
-        self.resumed_totals().unwrap_or(Usage {
+        self.totals_before().unwrap_or(Usage {
             turns: Some(0),
             input_tokens: Some(0),
             output_tokens: Some(0),
@@ -56,8 +76,13 @@ impl Task {
         })
     }
 
-    /// What the row of the session says, if the task goes on with one.
-    fn resumed_totals(&self) -> Option<Usage> {
+    /// What was known of the conversation, if the task goes on with one: as it was
+    /// asked to, or of its own accord.
+    fn totals_before(&self) -> Option<Usage> {
+        let joined = self.joined.as_ref();
+        if let Some(joined) = joined.filter(|it| self.session.as_ref() == Some(&it.session_id)) {
+            return Some(joined.totals);
+        }
         match &self.spec.session {
             SessionPlan::Resume(row) if self.session.as_ref() == Some(&row.session_id) => {
                 Some(row.totals)

@@ -28,6 +28,7 @@ use protocol::vocab::{IntentOutcome, SignalledBy};
 use protocol::{Exit, Phase, Presence as PresenceWord, SessionId, StopReason, TaskId, Timestamp};
 
 use crate::event::{Ending, Event, EventBody};
+use crate::session::Joined;
 use crate::spec::TaskSpec;
 
 /// The durable facts of one task: a fold over its events.
@@ -52,6 +53,8 @@ pub struct Task {
     pub start: Start,
     /// The conversation that it takes part in.
     pub session: Option<SessionId>,
+    /// The newest conversation that it went on with of its own accord.
+    pub joined: Option<Joined>,
     /// The model that the output named.
     pub model: Option<String>,
     /// Something was printed: output, or a session id in it.
@@ -236,6 +239,7 @@ impl Task {
             shim: None,
             start,
             session,
+            joined: None,
             model: None,
             had_output: false,
             session_seen: false,

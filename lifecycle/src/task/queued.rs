@@ -64,6 +64,7 @@ pub(super) fn decide(task: &Task, presence: &Presence, input: Input, now: Now) -
             | Fact::ShimHeld { .. }
             | Fact::SessionShared { .. }
             | Fact::SessionPassedOver(_)
+            | Fact::SessionJoined(_)
             | Fact::NotDurable { .. }
             | Fact::OutOfMemory { .. }
             | Fact::Hub(_),

@@ -87,6 +87,7 @@ fn timers_after(task: &Task, events: &[Event], now: Now) -> Vec<Action> {
             | EventBody::SessionQuarantined { .. }
             | EventBody::SessionReleased { .. }
             | EventBody::SessionPassedOver(_)
+            | EventBody::SessionJoined(_)
             | EventBody::SessionRestored { .. }
             | EventBody::SessionRemoved { .. }
             | EventBody::Result(_)

@@ -1,6 +1,7 @@
 //! Events, records and endings in few words.
 
 use lifecycle::event::{BindKind, Ending};
+use lifecycle::session::Joined;
 use lifecycle::{
     Action, Command, Effects, Event, EventBody, Input, Limits, LookBehind, Policy, Presence,
     SessionPlan, SessionRow, TaskSpec, Timer,
@@ -158,6 +159,15 @@ pub(crate) fn bound(id: &str, how: BindKind) -> EventBody {
         provider: provider(),
         session_id: session(id),
         how,
+    }
+}
+
+pub(crate) fn joined(id: &str, totals: Usage) -> Joined {
+    Joined {
+        key: key(),
+        provider: provider(),
+        session_id: session(id),
+        totals,
     }
 }
 

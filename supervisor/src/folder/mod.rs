@@ -154,7 +154,7 @@ impl Folders {
         if is_decided(&folder) {
             return Err(FolderError::Taken(folder));
         }
-        match make(&folder) {
+        let made = match make(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make(&self.tasks_dir)
                     .map_err(FolderError::io("make the folder", &self.tasks_dir))?;
@@ -163,6 +163,14 @@ impl Folders {
             made => made,
         }
         .map_err(FolderError::io("make the folder", &folder))?;
+        if made == Made::Before {
+            // It may tell of the end of a task that the ledger has forgotten.
+            let settled = folder.join(SETTLED);
+            match fs::remove_file(&settled) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map_err(FolderError::io("remove", &settled))?,
+            }
+        }
         spec.write(&folder.join(SPEC))
     }
 
@@ -317,16 +325,6 @@ impl Folders {
         Ok(all)
     }
 
-    /// Task folders in which a start was decided: their rows were committed.
-    ///
-    /// # Errors
-    /// [`FolderError::Io`].
-    pub fn decided(&self) -> Result<Vec<TaskId>, FolderError> {
-        let mut all = self.all()?;
-        all.retain(|id| is_decided(&self.task_dir(id)));
-        Ok(all)
-    }
-
     /// Was it decided whether the task starts?
     #[must_use]
     pub fn is_decided(&self, id: &TaskId) -> bool {
@@ -375,9 +373,18 @@ fn is_decided(folder: &Path) -> bool {
         .any(|name| fs::symlink_metadata(folder.join(name)).is_ok())
 }
 
-fn make(folder: &Path) -> io::Result<()> {
+/// When a folder was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    /// Right now.
+    Now,
+    /// Earlier.
+    Before,
+}
+
+fn make(folder: &Path) -> io::Result<Made> {
     match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Made::Before),
+        made => made.map(|()| Made::Now),
     }
 }

@@ -8,7 +8,7 @@ use protocol::TaskId;
 use sys::atomic_file;
 use sys::hook::SUP_QUEUE_MARK;
 
-use super::{FolderError, Folders};
+use super::{FolderError, Folders, SpecFile};
 
 /// The mark in a folder.
 const QUEUED: &str = "queued";
@@ -24,11 +24,20 @@ impl Folders {
         atomic_file::write(&path, b"", &SUP_QUEUE_MARK).map_err(FolderError::io("write", &path))
     }
 
+    /// Makes the folder of a task whose row is to come. See [`Folders::create`].
+    ///
+    /// # Errors
+    /// [`FolderError::Io`], [`FolderError::Taken`].
+    pub fn create_new(&self, id: &TaskId, spec: &SpecFile) -> Result<(), FolderError> {
+        self.unmark_queued(id)?;
+        self.create(id, spec)
+    }
+
     /// Takes back what an attempt of an earlier ledger left: its row is to come.
     ///
     /// # Errors
     /// [`FolderError::Io`]. None to take back is no error.
-    pub fn unmark_queued(&self, id: &TaskId) -> Result<(), FolderError> {
+    fn unmark_queued(&self, id: &TaskId) -> Result<(), FolderError> {
         let path = self.task_dir(id).join(QUEUED);
         match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use protocol::shim::Usage;
 use protocol::{Key, ProviderName, SessionId, TaskId};
 use rusqlite::Connection;
 
@@ -38,5 +39,18 @@ impl Front {
         named: Option<&SessionId>,
     ) -> Result<AdmissionFacts, LedgerError> {
         Reader::new(&self.db, &self.path).admission_facts(id, key, provider, named)
+    }
+
+    /// See [`Reader::totals_of_session`].
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn totals_of_session(
+        &self,
+        provider: &ProviderName,
+        id: &SessionId,
+        but: &TaskId,
+    ) -> Result<Option<Usage>, LedgerError> {
+        Reader::new(&self.db, &self.path).totals_of_session(provider, id, but)
     }
 }

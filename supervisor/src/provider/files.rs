@@ -6,8 +6,11 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use super::registry::{self, ProviderProblem, Registry};
+use protocol::ProviderName;
+
+use super::registry::{self, LookupError, ProviderProblem, Registry};
 
 /// The providers, and what their files looked like when they were read.
 #[derive(Debug)]
@@ -16,7 +19,12 @@ pub struct ProviderFiles {
     registry: Registry,
     /// None: nobody looks again.
     seen: Option<Sight>,
+    /// When the files were found changed last.
+    changed: Option<Instant>,
 }
+
+/// A file that is written anew may be missing in between: editors move the old one away.
+const BEING_WRITTEN: Duration = Duration::from_secs(3);
 
 /// What tells one state of the folder from another.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,6 +59,7 @@ impl ProviderFiles {
             dir: dir.to_owned(),
             registry: Registry::load(dir),
             seen,
+            changed: None,
         }
     }
 
@@ -68,10 +77,28 @@ impl ProviderFiles {
         if *seen == now {
             return None;
         }
+        // Files that cannot be seen for a moment are not gone: without them the built-in
+        // ones would stand where the user's own do.
+        if matches!(now, Sight::Failed(kind) if kind != io::ErrorKind::NotFound) {
+            return None;
+        }
+        self.changed = Some(Instant::now());
         // What changes from here on is seen by the next look.
         *seen = now;
         let before = std::mem::replace(&mut self.registry, Registry::load(&self.dir));
         Some(before)
+    }
+
+    /// Is there hope for a provider that cannot be had now? One whose file has mistakes
+    /// waits for their end; one without a file for as long as it may be being written.
+    #[must_use]
+    pub fn may_come_back(&self, name: &ProviderName) -> bool {
+        match self.registry.get(name) {
+            Ok(_) | Err(LookupError::Broken(_)) => true,
+            Err(LookupError::Unknown { .. }) => self
+                .changed
+                .is_some_and(|changed| changed.elapsed() < BEING_WRITTEN),
+        }
     }
 
     /// What is wrong with files now that was not so `before`.

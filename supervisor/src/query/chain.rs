@@ -75,12 +75,11 @@ impl Context<'_> {
             E::Result(result) => step::result(result),
             E::ProviderFailed { error, detail } => step::provider_error(*error, detail),
             E::Alarm { kind, detail } => step::alarm(*kind, detail),
-            E::SessionBound {
-                session_id, how, ..
-            } => step::bound(session_id, *how),
+            E::SessionBound { .. } => step::bound(body),
             E::SessionResumable { session_id, .. } => step::resumable(session_id),
             E::SessionQuarantined { .. } => step::quarantined(body),
             E::SessionPassedOver(it) => step::passed_over(&it.detail),
+            E::SessionJoined(it) => step::joined(&it.session_id),
             E::SessionReleased { session_id, by, .. } => step::released(session_id, by),
             E::KeyReleased { .. }
             | E::Archived { .. }

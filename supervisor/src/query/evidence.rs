@@ -88,6 +88,7 @@ fn seen(task: Option<&Task>, body: &EventBody, search_path: Option<&str>) -> See
         | E::SessionQuarantined { .. }
         | E::SessionReleased { .. }
         | E::SessionPassedOver(_)
+        | E::SessionJoined(_)
         | E::SessionRestored { .. }
         | E::SessionRemoved { .. }
         | E::UsageSeen { .. }

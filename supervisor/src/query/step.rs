@@ -156,7 +156,15 @@ pub(super) fn alarm(kind: AlarmKind, detail: &str) -> Option<Step> {
     step("alarm", who, facts::alarm(kind, detail))
 }
 
-pub(super) fn bound(id: &SessionId, how: BindKind) -> Option<Step> {
+pub(super) fn bound(body: &EventBody) -> Option<Step> {
+    let EventBody::SessionBound {
+        session_id: id,
+        how,
+        ..
+    } = body
+    else {
+        return None;
+    };
     match how {
         BindKind::Chosen => step(
             "session",
@@ -194,6 +202,14 @@ pub(super) fn quarantined(body: &EventBody) -> Option<Step> {
 
 pub(super) fn passed_over(detail: &str) -> Option<Step> {
     step("session passed over", SUPERVISOR, quote(detail))
+}
+
+pub(super) fn joined(id: &SessionId) -> Option<Step> {
+    let detail = format!(
+        "it goes on with session {id} of its own accord, which was there before: what that \
+         had cost is not the task's"
+    );
+    step("session joined", AGENT, detail)
 }
 
 pub(super) fn released(id: &SessionId, by: &Requester) -> Option<Step> {

@@ -1,11 +1,11 @@
 //! `retry` and `reopen`: a new task from the `spec` of one that has ended.
 
-use protocol::SessionId;
 use protocol::control::SessionChoice;
 use protocol::control::{
     Again, AgainRequest, ErrorBody, ErrorCode, Response, RunOption, RunRequest,
 };
 use protocol::view::{Links, TaskView};
+use protocol::{SessionId, TaskId};
 
 use super::container;
 use super::core_loop::Core;
@@ -15,6 +15,19 @@ use super::replace::Dispatch;
 use crate::control::ReplySender;
 use crate::folder::SpecFile;
 use crate::ledger::LedgerError;
+
+/// Whether a task of the id that is asked for was made in this way before.
+enum Repeated {
+    /// It was not, or not from the task that is meant.
+    No,
+    /// It was, from this one, which had this name then.
+    Of {
+        before: TaskId,
+        name: Option<String>,
+    },
+    /// It was, and the earlier one is not known any more.
+    OfNone,
+}
 
 impl Core {
     /// Dispatches an ended task again, and answers as `run` does.
@@ -32,19 +45,32 @@ impl Core {
             run,
             mut options,
         } = again;
-        let before = match self.ended_task(&of).await? {
+        let (of, name) = match self.repeated(&of, how, &run.id).await? {
+            Repeated::No => (of, None),
+            Repeated::Of { before, name } => (before.to_string(), Some(name)),
+            Repeated::OfNone => return self.answer_known(run.id, reply).await,
+        };
+        let mut before = match self.ended_task(&of).await? {
             Ok(before) => before,
             Err(refused) => {
                 self.batch.answer(reply, refused);
                 return Ok(());
             }
         };
+        // It may have been renamed since.
+        if let Some(name) = name {
+            before.name = name;
+        }
         let spec = self.service.folders.spec(&before.id);
         let (mut on_not_found, mut run_as) = (None, None);
         let done_again = match spec {
             Ok(Some(spec)) => {
                 options = self.in_its_container(options, &spec);
-                on_not_found = Some(spec.task.on_not_found);
+                on_not_found = match how {
+                    Again::Retry => Some(spec.task.on_not_found),
+                    // It names its conversation.
+                    Again::Reopen => None,
+                };
                 run_as = spec.task.run_as.as_ref().map(|it| it.user.clone());
                 completed(run, &spec, &before, how).map(|request| (request, spec.task.limits))
             }
@@ -69,6 +95,36 @@ impl Core {
             ..Dispatch::new(request)
         };
         self.dispatch_with(dispatch, &options, asker, reply).await
+    }
+
+    /// Is this asked once more, and `of` the name of something else by now: of the new
+    /// task itself, or of nothing any more?
+    async fn repeated(
+        &mut self,
+        of: &str,
+        how: Again,
+        id: &TaskId,
+    ) -> Result<Repeated, LedgerError> {
+        let made = self.task_view(id).await?;
+        let before = made.and_then(|made| match how {
+            Again::Retry => made.links.retry_of,
+            Again::Reopen => made.links.reopened_from,
+        });
+        let Some(before) = before else {
+            return Ok(Repeated::No);
+        };
+        if let Ok(meant) = self.resolve(of).await?
+            && meant != before
+            && meant != *id
+        {
+            return Ok(Repeated::No);
+        }
+        if self.task_view(&before).await?.is_none() {
+            return Ok(Repeated::OfNone);
+        }
+        let spec = self.service.folders.spec(id).ok().flatten();
+        let name = spec.and_then(|spec| spec.task.name);
+        Ok(Repeated::Of { before, name })
     }
 
     /// A task of a container is done again in it, unless another is named: never

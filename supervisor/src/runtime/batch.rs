@@ -253,6 +253,7 @@ fn touched_key(body: &EventBody) -> Option<Key> {
         | EventBody::KeyReleased { key, .. } => Some(key.clone()),
         EventBody::SessionRestored { row } => Some(row.key.clone()),
         EventBody::SessionPassedOver(_)
+        | EventBody::SessionJoined(_)
         | EventBody::Claimed { .. }
         | EventBody::Started { .. }
         | EventBody::SpawnFailed { .. }

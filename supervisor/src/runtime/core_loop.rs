@@ -233,11 +233,13 @@ impl Core {
         inputs: &mut mpsc::Receiver<CoreInput>,
         taken: &mut Vec<CoreInput>,
     ) -> Option<Landed> {
+        // Nothing begins before it can be recorded: they would be due all the time.
+        let begins = !self.unsaved.waits();
         let due = [
             self.timers.next_due(),
-            self.drains.next_due(),
+            self.drains.next_due().filter(|_| begins),
             self.pulse.next_due().filter(|_| !self.is_stuck()),
-            self.queue.next_due(),
+            self.queue.next_due().filter(|_| begins),
             self.unsaved.next_due().filter(|_| self.flight.is_none()),
         ];
         let due = due.into_iter().flatten().min();

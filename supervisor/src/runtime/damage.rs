@@ -102,12 +102,15 @@ async fn unknown_to(
     path: &Path,
     folders: &Folders,
 ) -> Result<Option<(TaskId, usize)>, BootError> {
-    let mut unknown = folders.decided()?;
+    let mut unknown = folders.all()?;
     let known = opened.handle.task_ids().await;
     let known = known.map_err(|error| failed(path, error))?;
     let live = opened.handle.live_ids().await;
     let live = live.map_err(|error| failed(path, error))?;
-    unknown.retain(|id| !known.contains(id));
+    unknown.retain(|id| {
+        let tells = || matches!(folders.settled(id), Ok(Some(kept)) if kept.tells_of_an_end());
+        !known.contains(id) && (folders.is_decided(id) || tells())
+    });
     // A rebuild could make nothing of these, and no other one will.
     let (lost, mut unknown): (Vec<TaskId>, Vec<TaskId>) =
         unknown.into_iter().partition(|id| folders.is_lost(id));

@@ -15,7 +15,7 @@ use super::core_loop::Core;
 use super::live::Live;
 use super::queue::Turn;
 use super::replace::Dispatch;
-use super::resume::{choose_session, refuse_of_replaced};
+use super::resume::{self, choose_session, refuse_of_replaced};
 use super::run_as;
 use crate::control::ReplySender;
 use crate::folder::{FolderError, KnownBy, Shown, SpecFile};
@@ -178,7 +178,7 @@ impl Core {
                 memory_bytes: dispatch.memory_bytes,
                 max_cost_micros: dispatch.max_cost_micros,
             },
-            on_not_found: dispatch.on_not_found.unwrap_or_default(),
+            on_not_found: resume::on_not_found(dispatch.on_not_found, request),
             policy: provider.policy(),
             links: dispatch.links.clone(),
             run_as: dispatch.account.as_ref().map(run_as::kept),
@@ -262,7 +262,7 @@ impl Core {
         let id = prepared.spec.id.clone();
         self.service
             .folders
-            .create(&id, &prepared.file)
+            .create_new(&id, &prepared.file)
             .map_err(|error| refuse_folder(&id, &error))?;
         for warning in &prepared.warnings {
             tracing::warn!(task = %id, key = %prepared.spec.key, "{warning}");

@@ -66,7 +66,9 @@ impl Core {
     /// could not be ended.
     pub(super) async fn put_aside(&mut self, aside: Aside) -> Result<(), LedgerError> {
         let Aside { id, by, reply } = aside;
-        self.flush().await?;
+        if !self.flush_before(&reply).await? {
+            return Ok(());
+        }
         let set_by = name_of(&by);
         self.archive(&id, by, &set_by, reply).await
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::{Presence, Task};
+use protocol::Timestamp;
 use protocol::shim::ToShim;
 use protocol::view::{Survivor, TaskView};
 use sys::PidFd;
@@ -57,6 +58,8 @@ pub(super) struct Live {
     pub(super) shim_end: ShimEnd,
     /// Why no shim of this supervisor can start the agent, where it saw that.
     pub(super) start_failed: Option<SpawnError>,
+    /// The newest word on when a shim that does not answer a stop is looked behind.
+    pub(super) answer_due: Option<Timestamp>,
     /// The pause before its shim is looked at again, where that failed.
     pub(super) look_again: Duration,
     /// Turns true at the end; followers of the logs look at it.
@@ -130,6 +133,7 @@ impl Live {
             on_end: Vec::new(),
             shim_end: ShimEnd::Unwatched,
             start_failed: None,
+            answer_due: None,
             look_again: LOOK_AGAIN,
             ended: watch::Sender::new(false),
         }

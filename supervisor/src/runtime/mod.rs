@@ -68,6 +68,7 @@ mod timers;
 mod trial;
 mod turns;
 mod unknown_intents;
+mod unrecorded;
 mod unsaved;
 mod watchdog;
 

@@ -62,6 +62,12 @@ impl Core {
             Timer::Start => self.start_limit(id),
             Timer::Timeout | Timer::Idle => None,
         };
+        // What a commit carries that lands late may be overtaken by a newer word.
+        let newest = self.tasks.get(id).and_then(|live| live.answer_due);
+        let due = match timer {
+            Timer::Answer => newest.unwrap_or(due),
+            Timer::Start | Timer::Timeout | Timer::Idle => due,
+        };
         let wait_ms = due.since_ms(clock::now()).max(at_least_ms.unwrap_or(0));
         let wait = Duration::from_millis(wait_ms);
         // One that was armed for something sooner must not stay.
@@ -80,10 +86,17 @@ impl Core {
     /// not recorded yet.
     pub(super) fn note_heard(&mut self, id: &TaskId, actions: &[Action]) {
         for action in actions {
-            if let Action::Arm { timer, due } = action
-                && *timer == Timer::Answer
-                && self.timers.is_armed(id, *timer)
-            {
+            let Action::Arm {
+                timer: timer @ Timer::Answer,
+                due,
+            } = action
+            else {
+                continue;
+            };
+            if let Some(live) = self.tasks.get_mut(id) {
+                live.answer_due = Some(*due);
+            }
+            if self.timers.is_armed(id, *timer) {
                 self.arm(id, *timer, *due);
             }
         }

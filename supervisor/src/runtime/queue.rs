@@ -102,11 +102,11 @@ impl Queue {
         self.put_off.remove(id);
     }
 
-    /// It keeps its place, and others go before it for a while.
-    pub(super) fn put_off(&mut self, id: &TaskId) {
-        if let Some(until) = Instant::now().checked_add(LOOK_AGAIN) {
-            self.put_off.insert(id.clone(), until);
-        }
+    /// It keeps its place, and others go before it for a while. Says whether that is so
+    /// for the first time.
+    pub(super) fn put_off(&mut self, id: &TaskId) -> bool {
+        let until = Instant::now().checked_add(LOOK_AGAIN);
+        until.is_some_and(|until| self.put_off.insert(id.clone(), until).is_none())
     }
 
     /// No task of `key` has its turn before this.

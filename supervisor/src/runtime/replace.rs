@@ -144,8 +144,10 @@ impl Core {
             mut dispatch,
             reply,
         } = replacing;
-        self.flush().await?;
         dispatch.place = self.queue.redeem(&holder);
+        if !self.flush_before(&reply).await? {
+            return Ok(());
+        }
         self.dispatch(dispatch, reply).await
     }
 

@@ -206,6 +206,8 @@ impl Core {
     ) -> Result<(), LedgerError> {
         self.flush().await?;
         let of_key = match change.act {
+            // Who names a session means that one, and not the key's rest.
+            SessionAct::Release if change.session_id.is_some() => Word::DidNotRest,
             SessionAct::Release | SessionAct::ReleaseKey => {
                 self.release_key(&change.key, &by).await?
             }

@@ -2,7 +2,7 @@
 
 use lifecycle::session::{self, PassedOver, SessionAnswer, SessionQuestion};
 use lifecycle::{Fact, Input, SessionRow};
-use protocol::control::{ErrorBody, ErrorCode, RunRequest, SessionChoice};
+use protocol::control::{ErrorBody, ErrorCode, OnNotFound, RunRequest, SessionChoice};
 use protocol::vocab::SessionState;
 use protocol::{Key, ProviderName, SessionId, TaskId};
 
@@ -32,6 +32,16 @@ impl Core {
             self.step(id, Input::Fact(Fact::SessionPassedOver(session)));
         }
     }
+}
+
+/// As `given`, or else the usual: only the implicit resume of a key begins afresh by
+/// itself. Whoever names the conversation means that one, and a prompt for it may be
+/// dangerous in another.
+pub(super) fn on_not_found(given: Option<OnNotFound>, request: &RunRequest) -> OnNotFound {
+    given.unwrap_or(match request.session {
+        SessionChoice::Resume(_) => OnNotFound::Fail,
+        SessionChoice::Auto | SessionChoice::Fresh | SessionChoice::Chosen(_) => OnNotFound::Fresh,
+    })
 }
 
 /// The session that a start may have, by the newest of its key and the one that

@@ -1,8 +1,9 @@
 //! Shims: attended, attached, lost.
 
+use lifecycle::session::Joined;
 use lifecycle::{Fact, Input, LinkKind};
 use nix::errno::Errno;
-use protocol::shim::{AlarmKind, Attach, FromShim, ProcessId, Record, RejectReason, ToShim};
+use protocol::shim::{AlarmKind, Attach, FromShim, ProcessId, Record, RejectReason, ToShim, Usage};
 use protocol::{SessionId, TaskId};
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -86,11 +87,43 @@ impl Core {
         let record = self.checked(id, record);
         let record = self.with_unused_intent(id, record);
         let shared = self.shared_session(id, &record);
+        // First: whoever replays the record after a crash in between finds the same.
+        if let Some(joined) = self.joined_session(id, &record) {
+            self.step(id, Input::Fact(Fact::SessionJoined(joined)));
+        }
         self.step(id, Input::Fact(Fact::Record { number, record }));
         if let Some(detail) = shared {
             tracing::warn!(task = %id, "{detail}");
             self.step(id, Input::Fact(Fact::SessionShared { detail }));
         }
+    }
+
+    /// The agent goes on, of its own accord, with a conversation that is in the ledger:
+    /// its counters over all of it say what the tasks before have cost, too.
+    fn joined_session(&self, id: &TaskId, record: &Record) -> Option<Joined> {
+        let Record::SessionSeen { session_id, .. } = record else {
+            return None;
+        };
+        let session_id = SessionId::new(session_id.clone()).ok()?;
+        let task = &self.tasks.get(id)?.task;
+        if task.ending.is_some() || task.session.as_ref() == Some(&session_id) {
+            return None;
+        }
+        let provider = task.spec.provider.clone();
+        let totals = match self.front.totals_of_session(&provider, &session_id, id) {
+            Ok(known) => known?,
+            Err(error) => {
+                // Then no figure can be split, and none is told.
+                tracing::warn!(task = %id, %session_id, %error, "what the session had cost before cannot be looked up");
+                Usage::default()
+            }
+        };
+        Some(Joined {
+            key: task.spec.key.clone(),
+            provider,
+            session_id,
+            totals,
+        })
     }
 
     /// The agent goes on, of its own accord, with a conversation that another task is

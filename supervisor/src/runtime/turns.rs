@@ -88,9 +88,8 @@ impl Core {
         let mut file = prepared.file;
         file.wait_from(at, &self.service.identity.boot_id);
         let folders = &self.service.folders;
-        let written = folders.unmark_queued(&id);
-        written
-            .and_then(|()| folders.create(&id, &file))
+        folders
+            .create_new(&id, &file)
             .and_then(|()| folders.sync_spec(&id))
             .map_err(|error| refuse_folder(&id, &error))?;
         self.join_the_queue(prepared.spec, prepared.secret, prepared.shown, at);
@@ -170,8 +169,9 @@ impl Core {
                 Ok(Taken::NotNow)
             }
             Err(Missed::NotThisOne(why)) => {
-                tracing::warn!(task = %id, why, "its turn has come, and it cannot be started now: others go before it");
-                self.queue.put_off(id);
+                if self.queue.put_off(id) {
+                    tracing::warn!(task = %id, why, "its turn has come, and it cannot be started now: others go before it");
+                }
                 Ok(Taken::Rests)
             }
             Err(Missed::Rests) => Ok(Taken::Rests),
@@ -199,9 +199,16 @@ impl Core {
             return Ok(Err(Missed::NotNow("the disk is full".to_string())));
         }
         let (key, name) = (&file.task.key, &file.task.provider);
-        let facts = self
+        let facts = match self
             .front
-            .admission_facts(id, Some(key), name, named.as_ref())?;
+            .admission_facts(id, Some(key), name, named.as_ref())
+        {
+            // A row that this program cannot read is its key's trouble alone.
+            Err(error @ LedgerError::Read { .. }) => {
+                return Ok(Err(Missed::NotThisOne(in_words(&error))));
+            }
+            facts => facts?,
+        };
         if self.lets_rest(key, &facts).is_some() {
             return Ok(Err(Missed::Rests));
         }
@@ -228,8 +235,13 @@ impl Core {
             }
         };
         let registry = self.providers.registry();
-        let provider = self.service.provider_of(registry, &file.request())?;
-        Ok((file, provider))
+        match self.service.provider_of(registry, &file.request()) {
+            Ok(provider) => Ok((file, provider)),
+            Err(refusal) if self.providers.may_come_back(&file.task.provider) => {
+                Err(Missed::NotThisOne(refusal.message))
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
     }
 
     fn prepare_turn(

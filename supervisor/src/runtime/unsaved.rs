@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use lifecycle::{Action, Fact, Input};
-use protocol::control::{ErrorBody, ErrorCode, Response};
+use lifecycle::{Action, EventBody, Fact, Input};
+use protocol::control::{ErrorBody, Response};
 use protocol::view::StopResult;
 use protocol::{StopReason, TaskId};
 use tokio::sync::oneshot;
@@ -16,6 +16,7 @@ use super::batch::{Batch, Durable, Promised, Stop, Urgency, promises};
 use super::core_loop::Core;
 use super::live::End;
 use super::stop;
+use super::unrecorded::{Why, stop_not_recorded};
 use crate::control::ReplySender;
 use crate::ledger::LedgerError;
 
@@ -45,34 +46,11 @@ pub(super) struct Unsaved {
     forced: BTreeSet<TaskId>,
     /// Those of them whose shims were sent a stop.
     sent: BTreeSet<TaskId>,
+    /// Tasks whose stop was recorded before: it goes on.
+    recorded: BTreeSet<TaskId>,
     callers: Vec<Caller>,
     /// What the start would have looked over, had it been recorded.
     pub(super) sessions: Sessions,
-}
-
-/// Why nothing can be recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Why {
-    #[default]
-    Full,
-    Locked,
-}
-
-impl Why {
-    const fn in_words(self) -> &'static str {
-        match self {
-            Self::Full => "the disk of the ledger is full",
-            Self::Locked => "another program has locked the ledger",
-        }
-    }
-
-    const fn of(error: &LedgerError) -> Self {
-        if matches!(error, LedgerError::Locked { .. }) {
-            Self::Locked
-        } else {
-            Self::Full
-        }
-    }
 }
 
 /// Whether the sessions were looked over at the start.
@@ -107,6 +85,11 @@ impl Unsaved {
     pub(super) fn take_due(&mut self) -> Option<Batch> {
         let due = self.retry_at.is_some_and(|at| at <= Instant::now());
         due.then(|| std::mem::take(&mut self.batch))
+    }
+
+    /// Why it waits.
+    pub(super) const fn why(&self) -> Why {
+        self.why
     }
 
     /// When the next try is due.
@@ -169,23 +152,35 @@ impl Core {
             }
         }
         self.keep_from_starting(&mut batch);
-        let (now, later) = batch.actions.into_iter().partition(|(task, action)| {
-            self.unsaved.forced.contains(task) && belongs_to_a_stop(action)
-        });
+        let under_way = self.stopping.take_over();
+        let stopped = under_way
+            .iter()
+            .flat_map(|caller| caller.ids.iter().cloned());
+        self.unsaved.recorded.extend(stopped);
+        self.unsaved.callers.extend(under_way);
+        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut batch.actions)
+            .into_iter()
+            .partition(|(task, action)| self.goes_on(&batch, task, action));
         batch.actions = later;
         self.unsaved.batch = batch;
-        let under_way = self.stopping.take_over();
-        self.unsaved.callers.extend(under_way);
-        let now: Vec<(TaskId, Action)> = now;
         for (task, action) in now {
             self.perform_from_memory(&task, action);
         }
         self.tell_forced();
     }
 
+    /// Is it done although what comes with it is not recorded? What forced stops need
+    /// is, and what others need that are on record themselves.
+    fn goes_on(&self, waits: &Batch, task: &TaskId, action: &Action) -> bool {
+        let forced = self.unsaved.forced.contains(task);
+        let on_record = self.unsaved.recorded.contains(task) && !is_unrecorded(waits, action);
+        (forced || on_record) && belongs_to_a_stop(action)
+    }
+
     /// What a shim was sent before it is recorded is on record as that.
     fn perform_from_memory(&mut self, id: &TaskId, action: Action) {
-        let is_stop = matches!(action, Action::SendStop(_));
+        let forced = self.unsaved.forced.contains(id);
+        let is_stop = forced && matches!(action, Action::SendStop(_));
         self.perform(id, action);
         let has_link = self.tasks.get(id).is_some_and(|live| live.link.is_some());
         if is_stop && has_link && self.unsaved.sent.insert(id.clone()) {
@@ -266,39 +261,6 @@ impl Core {
         time_is_over || self.unsaved.batch.events.len() > MAX_EVENTS
     }
 
-    /// A request that cannot be served while nothing can be recorded.
-    pub(super) fn not_recorded(&self) -> ErrorBody {
-        let why = self.unsaved.why.in_words();
-        let what = format!("{why}: what was asked is not recorded, and so it is not done");
-        ErrorBody::new(ErrorCode::Storage, what).with_hint(
-            "mend that, then look and repeat it; `agentctl list`, `show`, `why` and \
-             `stop-session --force` work meanwhile",
-        )
-    }
-
-    /// A request that was taken and cannot be recorded yet.
-    pub(super) fn recorded_later(&self, id: Option<&TaskId>) -> ErrorBody {
-        let why = self.unsaved.why.in_words();
-        let of = id.map_or_else(String::new, |id| format!(" of task {id}"));
-        let what = format!("{why}: what was asked{of} is not recorded yet");
-        ErrorBody::new(ErrorCode::Storage, what).with_hint(
-            "it is carried out as soon as it can be recorded; `agentctl list`, `show`, `why` and \
-             `stop-session --force` work meanwhile",
-        )
-    }
-
-    /// Commits what was just taken for `reply`, and says whether that is done. Where
-    /// it has to wait, the caller is told, and answered.
-    pub(super) async fn flush_for(&mut self, reply: &ReplySender) -> Result<bool, LedgerError> {
-        match self.flush().await {
-            Err(error) if error.passes() => {
-                reply.send(Response::Error(self.recorded_later(None)));
-                Ok(false)
-            }
-            flushed => flushed.map(|()| true),
-        }
-    }
-
     /// There is room again: those who still wait are told what is durable.
     pub(super) fn end_of_full_disk(&mut self) {
         self.tell_forced();
@@ -308,6 +270,7 @@ impl Core {
         self.unsaved.give_up_at = None;
         self.unsaved.forced.clear();
         self.unsaved.sent.clear();
+        self.unsaved.recorded.clear();
         for caller in std::mem::take(&mut self.unsaved.callers) {
             let mut ends: Vec<oneshot::Receiver<End>> = Vec::new();
             for id in &caller.ids {
@@ -339,6 +302,17 @@ const fn last_wait(reason: Option<StopReason>) -> Duration {
     }
 }
 
+/// Does it send an intent that waits to be recorded?
+fn is_unrecorded(waits: &Batch, action: &Action) -> bool {
+    let Action::SendStop(order) = action else {
+        return false;
+    };
+    waits.events.iter().any(|event| {
+        matches!(&event.body, EventBody::StopRequested { intent_id, .. }
+            if *intent_id == order.intent_id)
+    })
+}
+
 /// What a stop needs, and nothing that starts, acknowledges or settles.
 const fn belongs_to_a_stop(action: &Action) -> bool {
     match action {
@@ -350,18 +324,6 @@ const fn belongs_to_a_stop(action: &Action) -> bool {
         | Action::Disarm(_) => true,
         Action::SpawnShim | Action::Acknowledge { .. } | Action::Settle => false,
     }
-}
-
-fn stop_not_recorded(why: Why, stop: &Stop) -> Response {
-    let names: Vec<&str> = stop.ids.iter().map(TaskId::as_str).collect();
-    let (names, why) = (names.join(" "), why.in_words());
-    let what = format!(
-        "{why}: the stop of {names} is not recorded, and nothing is signalled before it is"
-    );
-    Response::Error(ErrorBody::new(ErrorCode::Storage, what).with_hint(format!(
-        "it is carried out as soon as it can be recorded; `agentctl stop-session --force {names}` \
-         stops now, from memory"
-    )))
 }
 
 #[cfg(test)]

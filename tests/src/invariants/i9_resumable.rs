@@ -67,7 +67,7 @@ fn operators_word(world: &World, session: &Row) -> Option<&'static str> {
         .ledger()
         .rows(
             "SELECT * FROM agent_run_event WHERE type LIKE 'session.%'
-                 AND type <> 'session.passed_over' ORDER BY seq DESC",
+                 AND type NOT IN ('session.passed_over', 'session.joined') ORDER BY seq DESC",
             &[],
         )
         .into_iter()

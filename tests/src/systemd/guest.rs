@@ -55,13 +55,29 @@ impl Guest {
     /// When it does not boot; the message has its console.
     #[must_use]
     pub fn boot(prepare: &str) -> Self {
+        let bins = Bins::locate();
+        let programs = [
+            bins.agentctl(),
+            bins.supervisor(),
+            bins.shim(),
+            bins.fake_agent(),
+        ];
+        Self::boot_with(&programs, prepare)
+    }
+
+    /// The same with these programs and no others.
+    ///
+    /// # Panics
+    /// When it does not boot; the message has its console.
+    #[must_use]
+    pub fn boot_with(programs: &[PathBuf], prepare: &str) -> Self {
         let folder = nix::unistd::mkdtemp("/tmp/asg-XXXXXX").expect("a private folder can be made");
         let share = folder.join("share");
         fs::create_dir(&share).expect("a folder can be made");
         fs::set_permissions(&share, fs::Permissions::from_mode(0o777)).expect("ours");
         fs::write(folder.join("console"), "").expect("a file can be made");
         let script = share.join("prepare");
-        fs::write(&script, installation(prepare)).expect("a file can be made");
+        fs::write(&script, installation(programs, prepare)).expect("a file can be made");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("ours");
 
         let name = folder.file_name().expect("it has a name");
@@ -125,6 +141,12 @@ impl Guest {
     #[must_use]
     pub fn share(&self) -> PathBuf {
         self.folder.join("share")
+    }
+
+    /// The guest's root folder, as the host sees it.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.init))
     }
 
     /// What its first process wrote.
@@ -282,15 +304,8 @@ impl Drop for Guest {
 }
 
 /// Programs and units are put where an administrator would put them.
-fn installation(more: &str) -> String {
-    let bins = Bins::locate();
+fn installation(programs: &[PathBuf], more: &str) -> String {
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
-    let programs = [
-        bins.agentctl(),
-        bins.supervisor(),
-        bins.shim(),
-        bins.fake_agent(),
-    ];
     let programs: Vec<String> = programs
         .iter()
         .map(|path| path.display().to_string())

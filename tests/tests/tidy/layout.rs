@@ -14,7 +14,8 @@ const CRATES: [(&str, &[&str]); 10] = [
     ("agent-shim", &["protocol", "sys"]),
     ("agentctl", &["protocol"]),
     ("tests", &["protocol", "sys"]),
-    ("benches", &["protocol", "sys"]),
+    // Its guest with a systemd of its own is measured in, too.
+    ("benches", &["protocol", "sys", "tests"]),
     ("xtask", &[]),
     ("examples/forgejo-hub", &[]),
 ];

@@ -110,7 +110,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     pub(super) container: Option<String>,
     /// What to do when the provider does not know the session to be resumed:
-    /// another task in a fresh one, once (the default), or nothing
+    /// another task in a fresh one, once (the default where the key resumes by
+    /// itself), or nothing (that of --resume and reopen)
     #[arg(long, value_enum, value_name = "WHAT", help_heading = "Session")]
     pub(super) on_not_found: Option<OnNotFound>,
     /// Run it as this user of the machine; for a supervisor that root runs

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use protocol::control::{Again, AgainRequest, Request, Response, RunOption, RunRequest};
+use protocol::control::{Again, AgainRequest, ErrorCode, Request, Response, RunOption, RunRequest};
 use protocol::view::TaskView;
 use protocol::{ArchiveReason, Phase, TaskId};
 
@@ -86,7 +86,11 @@ pub(super) fn execute(args: Args, cx: &Context) -> Result<Code, CliError> {
 
 pub(super) fn again(args: AgainArgs, how: Again, cx: &Context) -> Result<Code, CliError> {
     let AgainArgs { of, run } = args;
-    let id = naming::pin_one(&cx.client()?, &of)?;
+    let id = match naming::pin_one(&cx.client()?, &of) {
+        // Asked once more: the earlier task need not be there any longer.
+        Err(CliError::Refused(body)) if body.code == ErrorCode::NotFound && run.id.is_some() => of,
+        pinned => pinned?,
+    };
     dispatch_and_follow(run, What::Again(id, how), cx)
 }
 

@@ -51,6 +51,7 @@ pub(super) fn apply(
             None => Ok(()),
         },
         EventBody::SessionPassedOver(_)
+        | EventBody::SessionJoined(_)
         | EventBody::Claimed { .. }
         | EventBody::Started { .. }
         | EventBody::SpawnFailed { .. }

@@ -149,6 +149,23 @@ impl Reader<'_> {
         self.rows(OPERATION, OF_SESSION, parameters, session_row)
     }
 
+    /// The newest figures of a conversation that a task other than `but` has taken part
+    /// in, as its provider printed them; none if there was no such task.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn totals_of_session(
+        &self,
+        provider: &ProviderName,
+        id: &SessionId,
+        but: &TaskId,
+    ) -> Result<Option<Usage>, LedgerError> {
+        let rows = self.rows_of_session(provider, id)?;
+        let others = rows.into_iter().filter(|row| row.task_id != *but);
+        let newest = others.max_by_key(|row| row.last_used_at);
+        Ok(newest.map(|row| row.totals))
+    }
+
     /// Those whose tasks have no row, and need none.
     ///
     /// # Errors

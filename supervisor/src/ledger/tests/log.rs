@@ -10,7 +10,7 @@ use super::support::{Place, admitted, at, commit, ended, id, wait};
 use crate::ledger::log::{body_of, payload_of};
 
 /// Kinds of events: [`every_body`] has one of each.
-const KINDS: usize = 48;
+const KINDS: usize = 49;
 
 fn values() -> impl Strategy<Value = Values> {
     // Cost as a provider prints it; the ledger has no place for more than

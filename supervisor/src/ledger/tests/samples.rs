@@ -1,7 +1,7 @@
 //! One event of every kind.
 
 use lifecycle::event::{BindKind, Ending};
-use lifecycle::session::PassedOver;
+use lifecycle::session::{Joined, PassedOver};
 use lifecycle::{EventBody, SessionPlan, SessionRow, TaskSpec};
 use protocol::shim::{
     AlarmKind, OomRecord, ProcessId, ProviderError, ResultRecord, SenderRecord, SpawnStage,
@@ -159,6 +159,12 @@ fn of_the_drain(values: &Values) -> Vec<EventBody> {
             provider: provider("claude"),
             session_id: session("s"),
             detail: values.text.clone(),
+        }),
+        EventBody::SessionJoined(Joined {
+            key: key("k"),
+            provider: provider("claude"),
+            session_id: session("s"),
+            totals: Usage::default(),
         }),
         EventBody::Renamed {
             name: values.text.clone(),

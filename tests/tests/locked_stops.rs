@@ -1,0 +1,63 @@
+//! A stop that is on record is carried out and told, although nothing more can be
+//! recorded.
+
+use nix::sys::signal::Signal;
+use tests::harness::{GENEROUS, World, wait_until};
+use tests::scenarios::{LedgerLock, assert_ended, is_taken, up};
+
+/// Bug: it hung until the end could be recorded.
+#[test]
+fn whoever_waits_for_a_recorded_stop_is_told_of_its_end_from_memory() {
+    let world = World::new();
+    let _supervisor = world.start();
+    let other = up(&world, "other");
+    let deaf = world
+        .run()
+        .id("deaf")
+        .option("--grace", "1h")
+        .steps(["ignore:TERM", "mark:up", "forever"])
+        .detached();
+    deaf.marked("up");
+    let stop = world.ctl_in_background(&["stop-session", &deaf.id, "--json"]);
+    wait_until("the signal is on record", GENEROUS, || {
+        let kinds = world.ledger().event_types(&deaf.id);
+        kinds.contains(&"task.signalled".to_owned())
+    });
+    let lock = LedgerLock::take(&world);
+    is_taken(&world, &["rename", &other.id, "first"]);
+    world.kill(&deaf.leader(), Signal::SIGKILL);
+    let told = stop.output().ok().json();
+    assert_eq!(told["results"][0]["outcome"], "stopped", "{told:#}");
+    assert_eq!(told["results"][0]["archive_reason"], "user", "{told:#}");
+    assert_eq!(told["not_durable"], true, "{told:#}");
+    lock.release(&world);
+    assert_ended(&world.ended(&deaf.id), "cancelled", "user", "declared");
+    assert_eq!(world.stop(&other.id, &[]), "stopped");
+    world.check();
+}
+
+/// Bug: what the stop needed more than its order waited for the record of other things,
+/// and its caller with it.
+#[test]
+fn a_recorded_stop_goes_on_although_its_shim_stands_still() {
+    let world = World::new();
+    let _supervisor = world.start();
+    let (one, other) = (up(&world, "one"), up(&world, "other"));
+    let shim = world.shim_of(&one.id).expect("the shim lives");
+    world.kill(&shim, Signal::SIGSTOP);
+    let stop = world.ctl_in_background(&["stop-session", &one.id, "--json"]);
+    wait_until("the stop is on record", GENEROUS, || {
+        let kinds = world.ledger().event_types(&one.id);
+        kinds.contains(&"task.stop_requested".to_owned())
+    });
+    let lock = LedgerLock::take(&world);
+    is_taken(&world, &["rename", &other.id, "first"]);
+    let told = stop.output().ok().json();
+    assert_eq!(told["results"][0]["archive_reason"], "user", "{told:#}");
+    assert_eq!(told["not_durable"], true, "{told:#}");
+    lock.release(&world);
+    let ended = world.ended(&one.id);
+    assert_eq!(ended["archive_reason"], "user", "{ended:#}");
+    assert_eq!(world.stop(&other.id, &[]), "stopped");
+    world.check();
+}
