@@ -25,7 +25,7 @@ use sys::hook::SUP_SIGNAL;
 use sys::process;
 
 use super::marker;
-use super::scan::{self, Carrier, Found, Wanted};
+use super::scan::{Carrier, Found, Hidden, Look, Round, Wanted};
 use crate::text::command_name;
 
 /// How long KILL is repeated before what still lives is called a survivor: a
@@ -36,22 +36,17 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// be a zombie.
 const ROUND: Duration = Duration::from_millis(500);
 
-/// Clear looks in a row that count as the end: a child whose parent ended
-/// between our looks at both is seen by the second one.
+/// Clear looks in a row that count as the end: where numbers begin again at the lowest
+/// one, a child may have one that the list of a look has passed already.
 const CLEAR_LOOKS: u32 = 2;
 
-/// The same where somebody new was found again and again: what forks without end
-/// is between two looks at `/proc` now and then.
-const CLEAR_LOOKS_AT_FORKS: u32 = 8;
+/// Pause before a process that hides its environment is looked at again: an exec is
+/// over in far less, the end of a large process in 20 of them.
+const HIDDEN_PAUSE: Duration = Duration::from_millis(2);
 
-/// Pause before an unreadable process is looked at again: an exec is over in
-/// far less, the end of a large process in 20 of them.
-const UNREADABLE_PAUSE: Duration = Duration::from_millis(2);
-
-/// So many looks find the same unreadable processes before they are let be: a
-/// process that overwrote both its environment and its arguments looks like
-/// that for ever.
-const UNREADABLE_LOOKS: u32 = 50;
+/// So many looks at the same process before it is let be: one that has wiped its
+/// environment looks like that for ever.
+const HIDDEN_LOOKS: u32 = 50;
 
 /// Pause before the next look after one that failed, for lack of descriptors
 /// or memory.
@@ -101,6 +96,7 @@ pub fn run(order: &SweepOrder) -> SweepRecord {
     let mut sweep = Sweep {
         wanted,
         ended: HashSet::new(),
+        let_be: HashSet::new(),
     };
     let result = sweep
         .ask(Instant::now() + grace)
@@ -155,6 +151,8 @@ struct Sweep {
     wanted: Wanted,
     /// Those that were signalled, by number and start time.
     ended: HashSet<(i32, u64)>,
+    /// Those that hide their environment for good.
+    let_be: HashSet<Hidden>,
 }
 
 impl Sweep {
@@ -164,14 +162,30 @@ impl Sweep {
 
     /// A look that fails is tried again until the deadline: what is not looked
     /// for lives on.
-    fn look(&self, deadline: Instant) -> io::Result<Found> {
+    fn look(&mut self, deadline: Instant) -> io::Result<Found> {
         loop {
-            match scan::look(&self.wanted) {
+            match self.look_at_all(deadline) {
                 Err(error) if Instant::now() < deadline => {
                     tracing::warn!(%error, "left-over processes cannot be looked for now");
                     std::thread::sleep(FAILED_PAUSE);
                 }
                 looked => return looked,
+            }
+        }
+    }
+
+    /// Ends when everybody was looked at, or somebody is to be ended. Where there is
+    /// always somebody new until the deadline, nothing is known.
+    fn look_at_all(&mut self, deadline: Instant) -> io::Result<Found> {
+        let mut look = Look::new(&self.wanted);
+        loop {
+            match look.round(&mut self.let_be, HIDDEN_LOOKS)? {
+                Round::Done => return Ok(look.found()),
+                Round::Newcomers | Round::Hidden if Instant::now() >= deadline => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                Round::Newcomers => {}
+                Round::Hidden => std::thread::sleep(HIDDEN_PAUSE),
             }
         }
     }
@@ -196,21 +210,11 @@ impl Sweep {
     /// KILL in rounds; what is left at the deadline.
     fn end(&mut self, deadline: Instant) -> io::Result<Vec<Survivor>> {
         let mut clear_looks = 0;
-        let mut needed = CLEAR_LOOKS;
-        let mut unreadable_looks = 0;
         loop {
-            let mut found = self.look(deadline)?;
-            if found.unreadable > 0 && found.carriers.is_empty() {
-                unreadable_looks += 1;
-                if unreadable_looks <= UNREADABLE_LOOKS {
-                    std::thread::sleep(UNREADABLE_PAUSE);
-                    continue;
-                }
-                found.unreadable = 0;
-            }
-            if found.is_clear() {
+            let found = self.look(deadline)?;
+            if found.carriers.is_empty() {
                 clear_looks += 1;
-                if clear_looks >= needed {
+                if clear_looks >= CLEAR_LOOKS {
                     return Ok(survivors(&found));
                 }
                 continue;
@@ -219,12 +223,8 @@ impl Sweep {
             if Instant::now() >= deadline {
                 return Ok(survivors(&found));
             }
-            let somebody_before = !self.ended.is_empty();
             for carrier in &found.carriers {
-                let is_new = self.ended.insert((carrier.pid, carrier.start_time));
-                if is_new && somebody_before {
-                    needed = CLEAR_LOOKS_AT_FORKS;
-                }
+                self.ended.insert((carrier.pid, carrier.start_time));
                 signal(carrier, KILL);
             }
             wait_for(found.carriers, deadline.min(Instant::now() + ROUND))?;

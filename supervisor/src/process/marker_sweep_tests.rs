@@ -1,8 +1,8 @@
 //! With real processes, of the kinds that agents leave behind.
 
 use super::*;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 const NONCE: &str = "5eed";
 
@@ -25,6 +25,17 @@ fn order(task: &TaskId, grace_ms: u64) -> SweepOrder {
 /// Starts `script` with the marker and waits until it has printed `lines`
 /// lines, each a pid.
 fn left_behind(task: &TaskId, nonce: &str, lines: usize, script: &str) -> (Child, Vec<i32>) {
+    let (child, pids, _stdout) = heard(task, nonce, lines, script);
+    (child, pids)
+}
+
+/// The same, and the pipe that all of them hold.
+fn heard(
+    task: &TaskId,
+    nonce: &str,
+    lines: usize,
+    script: &str,
+) -> (Child, Vec<i32>, BufReader<ChildStdout>) {
     let mut child = Command::new("sh")
         .args(["-c", script])
         .env(marker::marker_name(task), nonce)
@@ -32,13 +43,23 @@ fn left_behind(task: &TaskId, nonce: &str, lines: usize, script: &str) -> (Child
         .stdout(Stdio::piped())
         .spawn()
         .expect("a shell");
-    let stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
     let pids = stdout
+        .by_ref()
         .lines()
         .take(lines)
         .map(|line| line.expect("readable").trim().parse().expect("a pid"));
     let pids = pids.collect();
-    (child, pids)
+    (child, pids, stdout)
+}
+
+/// Nobody holds the other end of the pipe any more.
+fn is_let_go(stdout: &mut BufReader<ChildStdout>) -> bool {
+    let mut fds = [PollFd::new(stdout.get_ref().as_fd(), PollFlags::POLLIN)];
+    let timeout = PollTimeout::from(10_000_u16);
+    assert!(poll(&mut fds, timeout).is_ok());
+    let seen = fds[0].revents().unwrap_or(PollFlags::empty());
+    seen.contains(PollFlags::POLLHUP)
 }
 
 /// Gone or a zombie of somebody who has not looked yet.
@@ -91,14 +112,23 @@ fn what_forks_on_while_it_is_ended_is_ended_too() {
     // Each process replaces itself by a child in a new session, for ever.
     let script =
         "echo $$; f='sleep 0.01; setsid sh -c \"$0\" \"$0\" & exit'; exec sh -c \"$f\" \"$f\"";
-    let (mut child, _) = left_behind(&task, NONCE, 1, script);
-    let record = run(&order(&task, 0));
-    child.wait().expect("ours");
-    assert!(record.empty, "{record:?}");
-    let wanted = wanted(&order(&task, 0))
-        .expect("readable")
-        .expect("this boot");
-    assert!(scan::look(&wanted).expect("readable").carriers.is_empty());
+    // Strangers of the same user that begin and end all the time.
+    let mut busy = ["", ""].map(|_| {
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", "while :; do /bin/true; done"]);
+        shell.spawn().expect("a shell")
+    });
+    for _ in 0..20 {
+        let (mut child, _, mut stdout) = heard(&task, NONCE, 1, script);
+        let record = run(&order(&task, 0));
+        child.wait().expect("ours");
+        assert!(record.empty, "{record:?}");
+        assert!(is_let_go(&mut stdout), "one of them lives on");
+    }
+    for shell in &mut busy {
+        shell.kill().expect("ours");
+        shell.wait().expect("ours");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One look over `/proc` for the carriers of a marker.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -41,51 +42,108 @@ pub(super) struct Found {
     pub(super) carriers: Vec<Carrier>,
     /// Of another user: named, and left alone.
     pub(super) of_others: Vec<Carrier>,
-    /// Processes in the middle of an exec or of their end, whose environment
-    /// cannot be read at this moment. While there are any, nothing is proven.
-    pub(super) unreadable: usize,
 }
 
-impl Found {
-    /// No carrier of ours, for certain.
-    pub(super) const fn is_clear(&self) -> bool {
-        self.carriers.is_empty() && self.unreadable == 0
-    }
-}
+/// A process whose environment shows nothing now, by number and start time.
+pub(super) type Hidden = (i32, u64);
 
-/// Looks at every process once. A child that is born behind our back may be
-/// missed if its parent ends before we come to it: look twice.
+/// One look at every process.
 ///
-/// # Errors
-/// `/proc` cannot be listed, or there are no descriptors left.
-pub(super) fn look(wanted: &Wanted) -> io::Result<Found> {
-    let ourselves = i32::try_from(std::process::id()).unwrap_or(0);
-    let mut found = Found::default();
-    for entry in fs::read_dir("/proc")? {
-        let Ok(entry) = entry else { continue };
-        let name = entry.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
-            continue;
-        };
-        if pid == ourselves {
-            continue;
-        }
-        match examine(pid, wanted)? {
-            Verdict::NotIt => {}
-            Verdict::Unreadable => found.unreadable += 1,
-            Verdict::Carrier(carrier) => found.carriers.push(carrier),
-            Verdict::OfAnother(carrier) => found.of_others.push(carrier),
-        }
-        if found.carriers.len() >= MOST_HELD {
-            break;
+/// The names in `/proc` are read all at once, and a process that forks and ends is gone
+/// when its turn comes, while its child has no name in that list. So the list is read
+/// again until it names nobody new: then whoever lives was looked at.
+#[derive(Debug)]
+pub(super) struct Look<'w> {
+    wanted: &'w Wanted,
+    seen: HashSet<i32>,
+    /// In the middle of an exec or of their end, and how often they were: while there
+    /// are any, nothing is proven.
+    hidden: HashMap<Hidden, u32>,
+    found: Found,
+}
+
+/// What a round of a look came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Round {
+    /// Everybody was looked at, or there is somebody to end.
+    Done,
+    /// Somebody was born meanwhile.
+    Newcomers,
+    /// Somebody hides its environment.
+    Hidden,
+}
+
+impl<'w> Look<'w> {
+    pub(super) fn new(wanted: &'w Wanted) -> Self {
+        Self {
+            wanted,
+            seen: HashSet::new(),
+            hidden: HashMap::new(),
+            found: Found::default(),
         }
     }
-    Ok(found)
+
+    pub(super) fn found(self) -> Found {
+        self.found
+    }
+
+    /// Looks at whoever was not looked at yet, and again at who hides, but at none of
+    /// `let_be`; who hides for the `most`th time is one of them from then on.
+    ///
+    /// # Errors
+    /// `/proc` cannot be listed, or there are no descriptors left.
+    pub(super) fn round(&mut self, let_be: &mut HashSet<Hidden>, most: u32) -> io::Result<Round> {
+        let ourselves = i32::try_from(std::process::id()).unwrap_or(0);
+        let hidden = std::mem::take(&mut self.hidden);
+        for (who, times) in hidden {
+            self.add(examine(who.0, self.wanted)?, let_be, (times, most));
+        }
+        let mut newcomers = false;
+        for entry in fs::read_dir("/proc")? {
+            let Ok(entry) = entry else { continue };
+            let name = entry.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                continue;
+            };
+            if pid == ourselves || !self.seen.insert(pid) {
+                continue;
+            }
+            newcomers = true;
+            self.add(examine(pid, self.wanted)?, let_be, (0, most));
+            if self.found.carriers.len() >= MOST_HELD {
+                break;
+            }
+        }
+        Ok(if !self.found.carriers.is_empty() {
+            Round::Done
+        } else if newcomers {
+            Round::Newcomers
+        } else if !self.hidden.is_empty() {
+            Round::Hidden
+        } else {
+            Round::Done
+        })
+    }
+
+    fn add(&mut self, verdict: Verdict, let_be: &mut HashSet<Hidden>, (times, most): (u32, u32)) {
+        match verdict {
+            Verdict::NotIt => {}
+            Verdict::Hidden(who) if let_be.contains(&who) => {}
+            Verdict::Hidden(who) if times >= most => {
+                let_be.insert(who);
+            }
+            Verdict::Hidden(who) => {
+                self.hidden.insert(who, times + 1);
+            }
+            Verdict::Carrier(carrier) => self.found.carriers.push(carrier),
+            Verdict::OfAnother(carrier) => self.found.of_others.push(carrier),
+        }
+    }
 }
 
 enum Verdict {
     NotIt,
-    Unreadable,
+    Hidden(Hidden),
     Carrier(Carrier),
     OfAnother(Carrier),
 }
@@ -117,8 +175,8 @@ fn examine(pid: i32, wanted: &Wanted) -> io::Result<Verdict> {
     Ok(match (marked, uid == Some(wanted.uid)) {
         (Marked::Yes, true) => Verdict::Carrier(carrier()),
         (Marked::Yes, false) => Verdict::OfAnother(carrier()),
-        (Marked::Unreadable, true) => Verdict::Unreadable,
-        (Marked::Unreadable, false) | (Marked::No, _) => Verdict::NotIt,
+        (Marked::Hidden, true) => Verdict::Hidden((pid, stat.start_time)),
+        (Marked::Hidden, false) | (Marked::No, _) => Verdict::NotIt,
     })
 }
 
@@ -133,7 +191,9 @@ fn young(pid: i32, wanted: &Wanted) -> Option<Stat> {
 enum Marked {
     Yes,
     No,
-    Unreadable,
+    /// It has no environment now: it is in the middle of an exec or of its end, where
+    /// its arguments may show already, or still; or it has wiped it for good.
+    Hidden,
 }
 
 fn carries(pid: i32, stat: &Stat, entry: &[u8]) -> Marked {
@@ -154,14 +214,7 @@ fn carries(pid: i32, stat: &Stat, entry: &[u8]) -> Marked {
 
 fn carries_by_number(pid: i32, entry: &[u8]) -> Marked {
     match process::environ(pid) {
-        Ok(Some(environment)) if environment.is_empty() => {
-            // A wiped environment leaves the arguments; in the middle of an
-            // exec, and of an exit, there is neither.
-            match fs::read(format!("/proc/{pid}/cmdline")) {
-                Ok(arguments) if arguments.is_empty() => Marked::Unreadable,
-                Ok(_) | Err(_) => Marked::No,
-            }
-        }
+        Ok(Some(environment)) if environment.is_empty() => Marked::Hidden,
         Ok(Some(environment)) => {
             let marked = environment.iter().any(|found| found.as_bytes() == entry);
             if marked { Marked::Yes } else { Marked::No }
