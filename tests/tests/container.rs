@@ -84,6 +84,29 @@ fn a_stop_ends_what_is_no_descendant_of_the_shim() {
     world.check();
 }
 
+/// Replaces itself by a child in a session of its own, for ever.
+const FORKS: &str = "f='sleep 0.01; setsid sh -c \"$0\" \"$0\" & exit'; sh -c \"$f\" \"$f\" & \
+                     echo up; while :; do sleep 1; done";
+
+/// Bug: a look at the processes one after the other never met it, and it lived on.
+#[test]
+fn a_stop_ends_what_forks_for_ever_and_is_no_descendant_of_the_shim() {
+    needs_podman!();
+    let world = World::running();
+    let inside = Podman::serve(&world);
+    for _ in 0..5 {
+        let task = inside.task_up(FORKS);
+        assert_eq!(world.stop(&task, &["--grace", "500ms"]), "stopped");
+        assert_ended(&world.ended(&task), "cancelled", "user", "declared");
+        // Those that fork have no number of long standing: many looks, then.
+        let look = "for i in 1 2 3 4 5 6 7 8 9 10; do cat /proc/[0-9]*/cmdline; done";
+        let seen = inside.sh(&format!("{look} 2>/dev/null; true"));
+        assert!(!seen.contains("setsid"), "{seen:?}");
+    }
+    inside.is_empty();
+    world.check();
+}
+
 #[test]
 fn a_limit_ends_a_task_in_a_container() {
     needs_podman!();

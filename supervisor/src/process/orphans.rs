@@ -1,14 +1,13 @@
 //! Every process that carries a marker of any task: one look over `/proc`, and one
 //! into each container that had tasks.
 
-use std::fs;
 use std::io;
 
 use protocol::TaskId;
 use protocol::view::Survivor;
 use sys::container::{Carrier, Container};
 use sys::hook::SUP_SIGNAL;
-use sys::process;
+use sys::process::{self, Census};
 
 use super::marker;
 use crate::text::command_name;
@@ -28,17 +27,13 @@ pub struct Marked {
     pub comm: String,
 }
 
-/// Looks at every process once. What cannot be looked into is passed over.
+/// Looks at every process. What cannot be looked into is passed over.
 ///
 /// # Errors
 /// `/proc` cannot be listed.
 pub fn marked() -> io::Result<Vec<Marked>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.parse::<i32>().ok());
-        found.extend(pid.and_then(examine));
-    }
+    Census::take(|pid| found.extend(examine(pid)))?;
     Ok(found)
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use sys::PidFd;
-use sys::process::{self, Stat};
+use sys::process::{self, Census, Stat};
 
 /// Most carriers that are held at once, each with a descriptor. More are found
 /// in the next look, when these are gone.
@@ -47,15 +47,11 @@ pub(super) struct Found {
 /// A process whose environment shows nothing now, by number and start time.
 pub(super) type Hidden = (i32, u64);
 
-/// One look at every process.
-///
-/// The names in `/proc` are read all at once, and a process that forks and ends is gone
-/// when its turn comes, while its child has no name in that list. So the list is read
-/// again until it names nobody new: then whoever lives was looked at.
+/// One look at every process, until nobody new is there: then whoever lives was looked at.
 #[derive(Debug)]
 pub(super) struct Look<'w> {
     wanted: &'w Wanted,
-    seen: HashSet<i32>,
+    census: Census,
     /// In the middle of an exec or of their end, and how often they were: while there
     /// are any, nothing is proven.
     hidden: HashMap<Hidden, u32>,
@@ -77,7 +73,7 @@ impl<'w> Look<'w> {
     pub(super) fn new(wanted: &'w Wanted) -> Self {
         Self {
             wanted,
-            seen: HashSet::new(),
+            census: Census::default(),
             hidden: HashMap::new(),
             found: Found::default(),
         }
@@ -98,17 +94,9 @@ impl<'w> Look<'w> {
         for (who, times) in hidden {
             self.add(examine(who.0, self.wanted)?, let_be, (times, most));
         }
-        let mut newcomers = false;
-        for entry in fs::read_dir("/proc")? {
-            let Ok(entry) = entry else { continue };
-            let name = entry.file_name();
-            let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
-                continue;
-            };
-            if pid == ourselves || !self.seen.insert(pid) {
-                continue;
-            }
-            newcomers = true;
+        let newcomers = self.census.newcomers()?;
+        let anybody = !newcomers.is_empty();
+        for pid in newcomers.into_iter().filter(|pid| *pid != ourselves) {
             self.add(examine(pid, self.wanted)?, let_be, (0, most));
             if self.found.carriers.len() >= MOST_HELD {
                 break;
@@ -116,7 +104,7 @@ impl<'w> Look<'w> {
         }
         Ok(if !self.found.carriers.is_empty() {
             Round::Done
-        } else if newcomers {
+        } else if anybody {
             Round::Newcomers
         } else if !self.hidden.is_empty() {
             Round::Hidden

@@ -1,11 +1,9 @@
 //! What an engine and its container say, read.
 
-use std::fs;
-
 use protocol::limits::MAX_SURVIVORS;
 use protocol::view::Survivor;
 
-use crate::process;
+use crate::process::{self, Census};
 
 /// A process in a container that carries a task's marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,15 +105,8 @@ fn survivor(words: &str) -> Option<Survivor> {
 /// container are the host's too, unless the engine runs elsewhere or we
 /// ourselves run in a container.
 pub(super) fn on_host(entry: &str) -> Vec<Survivor> {
-    let Ok(folders) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let pids = folders.flatten().filter_map(|folder| {
-        let name = folder.file_name();
-        name.to_str()?.parse::<i32>().ok()
-    });
-    let carries = |pid: &i32| {
-        let environment = process::environ(*pid).ok().flatten().unwrap_or_default();
+    let carries = |pid: i32| {
+        let environment = process::environ(pid).ok().flatten().unwrap_or_default();
         environment
             .iter()
             .any(|found| found.to_str() == Some(entry))
@@ -128,8 +119,15 @@ pub(super) fn on_host(entry: &str) -> Vec<Survivor> {
             comm: stat.comm,
         })
     };
-    let found = pids.filter(carries).filter_map(alive);
-    found.take(MAX_SURVIVORS).collect()
+    let mut found = Vec::new();
+    // Without a list the host names nobody, and the container's own word counts.
+    let _looked = Census::take(|pid| {
+        if carries(pid) {
+            found.extend(alive(pid));
+        }
+    });
+    found.truncate(MAX_SURVIVORS);
+    found
 }
 
 /// Adds those that are not among the survivors yet.

@@ -5,13 +5,34 @@
 #   who   says `empty`, or who is left
 #   list  says who carries any task's marker
 exec 2>/dev/null
-entry=$1 mode=$2 base=$3
+entry=$1 mode=$2 base=$3 wiped=' ' nl='
+'
+# All of them, each sent the signal $1 at once, if one is named. Until nobody new is there:
+# who forks and ends is gone when its turn comes, and its child has no name in the list.
+# Who has no environment is in the middle of an exec, or has wiped it: it is looked at again
+# for a while. Not sure where there is always somebody new.
 marked() {
-    found=
-    for dir in /proc/[0-9]*; do
-        if tr '\0' '\n' <"$dir/environ" | grep -qxF -e "$entry"; then
-            found="$found ${dir#/proc/}"
-        fi
+    found= known=$wiped sure= rounds_left=100 waits=5
+    while [ -z "$found$sure" ] && [ "$rounds_left" -gt 0 ]; do
+        new= bare= rounds_left=$((rounds_left - 1))
+        for dir in /proc/[0-9]*; do
+            case $known in *" $dir "*) continue ;; esac
+            its=$(tr '\0' '\n' <"$dir/environ")
+            case "$nl$its$nl" in
+            "$nl$nl")
+                if read -r line <"$dir/stat"; then
+                    case ${line##*) } in [ZX]*) ;; *) bare="$bare$dir "; continue ;; esac
+                fi ;;
+            *"$nl$entry$nl"*)
+                found="$found ${dir#/proc/}"
+                [ -z "$1" ] || kill "-$1" "${dir#/proc/}" ;;
+            esac
+            known="$known$dir " new=1
+        done
+        if [ -n "$new" ]; then :
+        elif [ -z "$bare" ]; then sure=1
+        elif [ "$waits" -gt 0 ]; then waits=$((waits - 1)); sleep 0.02
+        else wiped="$wiped$bare" known="$known$bare"; fi
     done
     [ -z "$found" ] || seen=1
 }
@@ -24,14 +45,14 @@ name() {
     shift 19
     echo "$word $pid $1 $comm"
 }
-say_who() { [ -n "$found" ] || echo empty; for pid in $found; do name "$pid" left; done; }
+say_who() { [ -n "$found" ] || [ -z "$sure" ] || echo empty; for pid in $found; do name "$pid" left; done; }
 case $mode in
 look | TERM)
     # The processes first: whoever ends between the two looks has written it.
     marked
     if [ -f "$base.status" ]; then read -r code <"$base.status"; echo "status $code"; exit; fi
-    if [ -z "$found" ]; then echo gone; exit; fi
-    if [ "$mode" = TERM ]; then kill -TERM $found; kill -CONT $found; fi
+    if [ -n "$sure" ]; then echo gone; exit; fi
+    if [ "$mode" = TERM ] && [ -n "$found" ]; then kill -TERM $found; kill -CONT $found; fi
     echo alive; exit ;;
 who)
     marked; say_who; exit ;;
@@ -53,9 +74,9 @@ if [ -n "$found" ]; then
 fi
 rounds=0 clear=0
 while [ "$clear" -lt 2 ] && [ "$rounds" -lt 100 ]; do
-    marked
-    if [ -z "$found" ]; then clear=$((clear + 1)); else
-        clear=0; kill -KILL $found; sleep 0.05; fi
+    marked KILL
+    if [ -n "$sure" ]; then clear=$((clear + 1)); else
+        clear=0; [ -z "$found" ] || sleep 0.05; fi
     rounds=$((rounds + 1))
 done
 [ "$clear" -ge 2 ] || { say_who; exit; }

@@ -1,5 +1,6 @@
 //! Processes as `/proc` shows them.
 
+mod census;
 mod identity;
 mod stat;
 mod tree;
@@ -9,6 +10,7 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+pub use census::Census;
 pub use identity::{Here, here, identity, same_process};
 pub use stat::{Stat, exit_of_zombie, is_exiting, stat};
 pub use tree::{Descendant, children, descendants, descendants_of};
