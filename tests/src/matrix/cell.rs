@@ -160,6 +160,8 @@ impl Cell {
             },
             || (row(), world.ledger().event_types(&task), world.log()),
         );
+        // Its end may have been seen by the last look only.
+        reached.ground.relieve();
         supervisor
     }
 
