@@ -164,7 +164,7 @@ fn an_agent_that_is_killed_from_outside_is_seen_at_once() {
 
 #[test]
 fn the_agent_dies_with_its_shim() {
-    let mut rig = Rig::ready("echo ready; sleep 1000");
+    let mut rig = Rig::ready("echo ready; exec sleep 1000");
     let agent = rig.records.iter().find_map(|(_, record)| match record {
         Record::Execd { agent, .. } => Some(agent.pid),
         _ => None,
