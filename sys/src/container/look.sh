@@ -10,9 +10,10 @@ entry=$1 mode=$2 base=$3 wiped=' ' nl='
 # All of them, each sent the signal $1 at once, if one is named. Until nobody new is there:
 # who forks and ends is gone when its turn comes, and its child has no name in the list.
 # Who has no environment is in the middle of an exec, or has wiped it: it is looked at again
-# for a while. Not sure where there is always somebody new.
+# for a while. Where there is always somebody new (other looks, a build), ten rounds of
+# newcomers among whom nobody carries it are as good.
 marked() {
-    found= known=$wiped sure= rounds_left=100 waits=5
+    found= known=$wiped sure= rounds_left=10 waits=5
     while [ -z "$found$sure" ] && [ "$rounds_left" -gt 0 ]; do
         new= bare= rounds_left=$((rounds_left - 1))
         for dir in /proc/[0-9]*; do
@@ -34,7 +35,7 @@ marked() {
         elif [ "$waits" -gt 0 ]; then waits=$((waits - 1)); sleep 0.02
         else wiped="$wiped$bare" known="$known$bare"; fi
     done
-    [ -z "$found" ] || seen=1
+    if [ -n "$found" ]; then seen=1; else sure=1; fi
 }
 # $1 a process, $2 what is said before its pid, start time and name.
 name() {
