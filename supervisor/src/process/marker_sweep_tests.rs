@@ -112,10 +112,10 @@ fn what_forks_on_while_it_is_ended_is_ended_too() {
     // Each process replaces itself by a child in a new session, for ever.
     let script =
         "echo $$; f='sleep 0.01; setsid sh -c \"$0\" \"$0\" & exit'; exec sh -c \"$f\" \"$f\"";
-    // Strangers of the same user that begin and end all the time.
+    // Strangers of the same user that begin and end all the time, as long as we are there.
     let mut busy = ["", ""].map(|_| {
         let mut shell = Command::new("sh");
-        let shell = shell.args(["-c", "while :; do /bin/true; done"]);
+        let shell = shell.args(["-c", "while kill -0 $PPID; do /bin/true; done"]);
         shell.spawn().expect("a shell")
     });
     for _ in 0..20 {

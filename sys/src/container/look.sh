@@ -35,7 +35,7 @@ marked() {
         elif [ "$waits" -gt 0 ]; then waits=$((waits - 1)); sleep 0.02
         else wiped="$wiped$bare" known="$known$bare"; fi
     done
-    if [ -n "$found" ]; then seen=1; else sure=1; fi
+    [ -z "$found" ] || seen=1
 }
 # $1 a process, $2 what is said before its pid, start time and name.
 name() {
@@ -46,14 +46,14 @@ name() {
     shift 19
     echo "$word $pid $1 $comm"
 }
-say_who() { [ -n "$found" ] || [ -z "$sure" ] || echo empty; for pid in $found; do name "$pid" left; done; }
+say_who() { [ -n "$found" ] || echo empty; for pid in $found; do name "$pid" left; done; }
 case $mode in
 look | TERM)
     # The processes first: whoever ends between the two looks has written it.
     marked
     if [ -f "$base.status" ]; then read -r code <"$base.status"; echo "status $code"; exit; fi
-    if [ -n "$sure" ]; then echo gone; exit; fi
-    if [ "$mode" = TERM ] && [ -n "$found" ]; then kill -TERM $found; kill -CONT $found; fi
+    if [ -z "$found" ]; then echo gone; exit; fi
+    if [ "$mode" = TERM ]; then kill -TERM $found; kill -CONT $found; fi
     echo alive; exit ;;
 who)
     marked; say_who; exit ;;
@@ -76,8 +76,7 @@ fi
 rounds=0 clear=0
 while [ "$clear" -lt 2 ] && [ "$rounds" -lt 100 ]; do
     marked KILL
-    if [ -n "$sure" ]; then clear=$((clear + 1)); else
-        clear=0; [ -z "$found" ] || sleep 0.05; fi
+    if [ -z "$found" ]; then clear=$((clear + 1)); else clear=0; sleep 0.05; fi
     rounds=$((rounds + 1))
 done
 [ "$clear" -ge 2 ] || { say_who; exit; }
