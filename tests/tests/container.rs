@@ -107,6 +107,28 @@ fn a_stop_ends_what_forks_for_ever_and_is_no_descendant_of_the_shim() {
     world.check();
 }
 
+/// Bug: each look was a newcomer to those of the other tasks, and none was ever sure.
+#[test]
+fn many_tasks_of_one_container_are_ended_at_once() {
+    needs_podman!();
+    let world = World::running();
+    let inside = Podman::serve(&world);
+    let tasks: Vec<String> = (0..10).map(|_| inside.task_up(STUBBORN)).collect();
+    let mut words = vec!["stop-session", "--grace", "500ms", "--json"];
+    words.extend(tasks.iter().map(String::as_str));
+    let told = world.ctl(&words).ok().json();
+    let results = told["results"].as_array().expect("results");
+    assert_eq!(results.len(), tasks.len(), "{told:#}");
+    for result in results {
+        assert_eq!(result["outcome"], "stopped", "{told:#}");
+    }
+    inside.is_empty();
+    for task in &tasks {
+        assert_ended(&world.show(task), "cancelled", "user", "declared");
+    }
+    world.check();
+}
+
 #[test]
 fn a_limit_ends_a_task_in_a_container() {
     needs_podman!();

@@ -3,7 +3,7 @@
 
 use nix::sys::signal::Signal;
 use tests::harness::{GENEROUS, World, wait_until};
-use tests::scenarios::{LedgerLock, assert_ended, is_taken, up};
+use tests::scenarios::{LedgerLock, assert_ended, is_noticed, up};
 
 /// Bug: it hung until the end could be recorded.
 #[test]
@@ -24,7 +24,7 @@ fn whoever_waits_for_a_recorded_stop_is_told_of_its_end_from_memory() {
         kinds.contains(&"task.signalled".to_owned())
     });
     let lock = LedgerLock::take(&world);
-    is_taken(&world, &["rename", &other.id, "first"]);
+    is_noticed(&world, &["rename", &other.id, "first"]);
     world.kill(&deaf.leader(), Signal::SIGKILL);
     let told = stop.output().ok().json();
     assert_eq!(told["results"][0]["outcome"], "stopped", "{told:#}");
@@ -51,10 +51,31 @@ fn a_recorded_stop_goes_on_although_its_shim_stands_still() {
         kinds.contains(&"task.stop_requested".to_owned())
     });
     let lock = LedgerLock::take(&world);
-    is_taken(&world, &["rename", &other.id, "first"]);
+    is_noticed(&world, &["rename", &other.id, "first"]);
     let told = stop.output().ok().json();
     assert_eq!(told["results"][0]["archive_reason"], "user", "{told:#}");
     assert_eq!(told["not_durable"], true, "{told:#}");
+    lock.release(&world);
+    let ended = world.ended(&one.id);
+    assert_eq!(ended["archive_reason"], "user", "{ended:#}");
+    assert_eq!(world.stop(&other.id, &[]), "stopped");
+    world.check();
+}
+
+/// Bug: it went on only where somebody waited for it.
+#[test]
+fn a_recorded_stop_that_nobody_waits_for_goes_on_as_well() {
+    let world = World::new();
+    let _supervisor = world.start();
+    let (one, other) = (up(&world, "one"), up(&world, "other"));
+    let (shim, agent) = (world.shim_of(&one.id).expect("it lives"), one.leader());
+    world.kill(&shim, Signal::SIGSTOP);
+    let _asked = world.ctl(&["stop-session", "--no-wait", &one.id]).ok();
+    let lock = LedgerLock::take(&world);
+    is_noticed(&world, &["rename", &other.id, "first"]);
+    wait_until("the agent is ended", GENEROUS, || !agent.is_alive());
+    let kinds = world.ledger().event_types(&one.id);
+    assert!(!kinds.contains(&"task.ended".to_owned()), "{kinds:?}");
     lock.release(&world);
     let ended = world.ended(&one.id);
     assert_eq!(ended["archive_reason"], "user", "{ended:#}");

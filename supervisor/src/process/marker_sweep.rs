@@ -25,7 +25,7 @@ use sys::hook::SUP_SIGNAL;
 use sys::process;
 
 use super::marker;
-use super::scan::{Carrier, Found, Hidden, Look, Round, Wanted};
+use super::scan::{Carrier, Found, HIDDEN_PAUSE, Hidden, Look, Round, Wanted};
 use crate::text::command_name;
 
 /// How long KILL is repeated before what still lives is called a survivor: a
@@ -40,9 +40,12 @@ const ROUND: Duration = Duration::from_millis(500);
 /// one, a child may have one that the list of a look has passed already.
 const CLEAR_LOOKS: u32 = 2;
 
-/// Pause before a process that hides its environment is looked at again: an exec is
-/// over in far less, the end of a large process in 20 of them.
-const HIDDEN_PAUSE: Duration = Duration::from_millis(2);
+/// So many rounds of newcomers follow each other at once, and each further one after a
+/// pause: a machine that builds something has new processes all the time.
+const QUICK_ROUNDS: u32 = 10;
+
+/// That pause.
+const ROUND_PAUSE: Duration = Duration::from_millis(1);
 
 /// So many looks at the same process before it is let be: one that has wiped its
 /// environment looks like that for ever.
@@ -178,16 +181,18 @@ impl Sweep {
     /// always somebody new until the deadline, nothing is known.
     fn look_at_all(&mut self, deadline: Instant) -> io::Result<Found> {
         let mut look = Look::new(&self.wanted);
-        loop {
+        for rounds in 0_u32.. {
             match look.round(&mut self.let_be, HIDDEN_LOOKS)? {
                 Round::Done => return Ok(look.found()),
                 Round::Newcomers | Round::Hidden if Instant::now() >= deadline => {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
-                Round::Newcomers => {}
+                Round::Newcomers if rounds < QUICK_ROUNDS => {}
+                Round::Newcomers => std::thread::sleep(ROUND_PAUSE),
                 Round::Hidden => std::thread::sleep(HIDDEN_PAUSE),
             }
         }
+        Err(io::ErrorKind::TimedOut.into())
     }
 
     /// TERM for each, once, until none is left or the time is over.

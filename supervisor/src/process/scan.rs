@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
 
 use sys::PidFd;
 use sys::process::{self, Census, Stat};
@@ -11,6 +12,10 @@ use sys::process::{self, Census, Stat};
 /// Most carriers that are held at once, each with a descriptor. More are found
 /// in the next look, when these are gone.
 const MOST_HELD: usize = 1024;
+
+/// Pause before a process that hides its environment is looked at again: an exec is
+/// over in far less, the end of a large process in 20 of them.
+pub(super) const HIDDEN_PAUSE: Duration = Duration::from_millis(2);
 
 /// `PF_KTHREAD` of the kernel: no program, and never an environment.
 const PF_KTHREAD: u32 = 0x0020_0000;
@@ -55,6 +60,8 @@ pub(super) struct Look<'w> {
     /// In the middle of an exec or of their end, and how often they were: while there
     /// are any, nothing is proven.
     hidden: HashMap<Hidden, u32>,
+    /// When they were looked at again.
+    looked_at_hidden: Option<Instant>,
     found: Found,
 }
 
@@ -75,6 +82,7 @@ impl<'w> Look<'w> {
             wanted,
             census: Census::default(),
             hidden: HashMap::new(),
+            looked_at_hidden: None,
             found: Found::default(),
         }
     }
@@ -90,9 +98,15 @@ impl<'w> Look<'w> {
     /// `/proc` cannot be listed, or there are no descriptors left.
     pub(super) fn round(&mut self, let_be: &mut HashSet<Hidden>, most: u32) -> io::Result<Round> {
         let ourselves = i32::try_from(std::process::id()).unwrap_or(0);
-        let hidden = std::mem::take(&mut self.hidden);
-        for (who, times) in hidden {
-            self.add(examine(who.0, self.wanted)?, let_be, (times, most));
+        // Not at every round: with newcomers there are many of them in a moment.
+        let due = self
+            .looked_at_hidden
+            .is_none_or(|at| at.elapsed() >= HIDDEN_PAUSE);
+        if due && !self.hidden.is_empty() {
+            self.looked_at_hidden = Some(Instant::now());
+            for (who, times) in std::mem::take(&mut self.hidden) {
+                self.add(examine(who.0, self.wanted)?, let_be, (times, most));
+            }
         }
         let newcomers = self.census.newcomers()?;
         let anybody = !newcomers.is_empty();

@@ -1,6 +1,7 @@
 //! The provider files as they are now: read again when their folder says that
 //! something changed.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -19,8 +20,10 @@ pub struct ProviderFiles {
     registry: Registry,
     /// None: nobody looks again.
     seen: Option<Sight>,
-    /// When the files were found changed last.
-    changed: Option<Instant>,
+    /// When they were read first.
+    loaded: Instant,
+    /// The names whose files are gone, and since when.
+    lost: HashMap<String, Instant>,
 }
 
 /// A file that is written anew may be missing in between: editors move the old one away.
@@ -59,7 +62,8 @@ impl ProviderFiles {
             dir: dir.to_owned(),
             registry: Registry::load(dir),
             seen,
-            changed: None,
+            loaded: Instant::now(),
+            lost: HashMap::new(),
         }
     }
 
@@ -82,23 +86,32 @@ impl ProviderFiles {
         if matches!(now, Sight::Failed(kind) if kind != io::ErrorKind::NotFound) {
             return None;
         }
-        self.changed = Some(Instant::now());
         // What changes from here on is seen by the next look.
         *seen = now;
         let before = std::mem::replace(&mut self.registry, Registry::load(&self.dir));
+        let at = Instant::now();
+        for name in before.names_of_files() {
+            self.lost.entry(name.to_owned()).or_insert(at);
+        }
+        for name in self.registry.names_of_files() {
+            self.lost.remove(name);
+        }
         Some(before)
     }
 
-    /// Is there hope for a provider that cannot be had now? One whose file has mistakes
-    /// waits for their end; one without a file for as long as it may be being written.
+    /// Is the file of this provider being written, as far as can be told? One with mistakes
+    /// is until their end. One that is gone is for a moment, and meanwhile a built-in one
+    /// of its name is not what the user wants.
     #[must_use]
-    pub fn may_come_back(&self, name: &ProviderName) -> bool {
-        match self.registry.get(name) {
-            Ok(_) | Err(LookupError::Broken(_)) => true,
-            Err(LookupError::Unknown { .. }) => self
-                .changed
-                .is_some_and(|changed| changed.elapsed() < BEING_WRITTEN),
-        }
+    pub fn is_being_written(&self, name: &ProviderName) -> bool {
+        let lost = self.lost.get(name.as_str()).copied();
+        let since = match self.registry.get(name) {
+            Err(LookupError::Broken(_)) => return true,
+            // It may have been on its way when they were read first.
+            Err(LookupError::Unknown { .. }) => Some(lost.unwrap_or(self.loaded)),
+            Ok(_) => lost,
+        };
+        since.is_some_and(|since| since.elapsed() < BEING_WRITTEN)
     }
 
     /// What is wrong with files now that was not so `before`.

@@ -152,6 +152,15 @@ impl Registry {
         &self.problems
     }
 
+    /// The names that files of the user's own stand for.
+    pub(super) fn names_of_files(&self) -> impl Iterator<Item = &str> {
+        let own = self.entries.iter().filter(|(_, entry)| match entry {
+            Entry::Good(good) => matches!(good.source, Source::File(_)),
+            Entry::Broken(_) => true,
+        });
+        own.map(|(name, _)| name.as_str())
+    }
+
     /// The provider of this name.
     ///
     /// # Errors

@@ -235,13 +235,15 @@ impl Core {
             }
         };
         let registry = self.providers.registry();
-        match self.service.provider_of(registry, &file.request()) {
-            Ok(provider) => Ok((file, provider)),
-            Err(refusal) if self.providers.may_come_back(&file.task.provider) => {
-                Err(Missed::NotThisOne(refusal.message))
-            }
-            Err(refusal) => Err(refusal.into()),
+        let provider = self.service.provider_of(registry, &file.request());
+        if self.providers.is_being_written(&file.task.provider) {
+            let why = provider.err().map_or_else(
+                || "the file of its provider has just gone away".to_owned(),
+                |refusal| refusal.message,
+            );
+            return Err(Missed::NotThisOne(why));
         }
+        Ok((file, provider?))
     }
 
     fn prepare_turn(

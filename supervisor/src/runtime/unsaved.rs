@@ -46,8 +46,6 @@ pub(super) struct Unsaved {
     forced: BTreeSet<TaskId>,
     /// Those of them whose shims were sent a stop.
     sent: BTreeSet<TaskId>,
-    /// Tasks whose stop was recorded before: it goes on.
-    recorded: BTreeSet<TaskId>,
     callers: Vec<Caller>,
     /// What the start would have looked over, had it been recorded.
     pub(super) sessions: Sessions,
@@ -152,12 +150,7 @@ impl Core {
             }
         }
         self.keep_from_starting(&mut batch);
-        let under_way = self.stopping.take_over();
-        let stopped = under_way
-            .iter()
-            .flat_map(|caller| caller.ids.iter().cloned());
-        self.unsaved.recorded.extend(stopped);
-        self.unsaved.callers.extend(under_way);
+        self.unsaved.callers.extend(self.stopping.take_over());
         let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut batch.actions)
             .into_iter()
             .partition(|(task, action)| self.goes_on(&batch, task, action));
@@ -173,8 +166,17 @@ impl Core {
     /// is, and what others need that are on record themselves.
     fn goes_on(&self, waits: &Batch, task: &TaskId, action: &Action) -> bool {
         let forced = self.unsaved.forced.contains(task);
-        let on_record = self.unsaved.recorded.contains(task) && !is_unrecorded(waits, action);
-        (forced || on_record) && belongs_to_a_stop(action)
+        belongs_to_a_stop(action) && (forced || self.is_on_record(waits, task, action))
+    }
+
+    /// Does it carry out a stop that is recorded?
+    fn is_on_record(&self, waits: &Batch, task: &TaskId, action: &Action) -> bool {
+        let recorded = |intent: u64| !requests(waits, intent);
+        if let Action::SendStop(order) = action {
+            return recorded(order.intent_id);
+        }
+        let live = self.tasks.get(task);
+        live.is_some_and(|live| live.task.intents.iter().any(|intent| recorded(intent.id)))
     }
 
     /// What a shim was sent before it is recorded is on record as that.
@@ -270,7 +272,6 @@ impl Core {
         self.unsaved.give_up_at = None;
         self.unsaved.forced.clear();
         self.unsaved.sent.clear();
-        self.unsaved.recorded.clear();
         for caller in std::mem::take(&mut self.unsaved.callers) {
             let mut ends: Vec<oneshot::Receiver<End>> = Vec::new();
             for id in &caller.ids {
@@ -302,14 +303,10 @@ const fn last_wait(reason: Option<StopReason>) -> Duration {
     }
 }
 
-/// Does it send an intent that waits to be recorded?
-fn is_unrecorded(waits: &Batch, action: &Action) -> bool {
-    let Action::SendStop(order) = action else {
-        return false;
-    };
+/// Is the request for this stop among what waits?
+fn requests(waits: &Batch, intent: u64) -> bool {
     waits.events.iter().any(|event| {
-        matches!(&event.body, EventBody::StopRequested { intent_id, .. }
-            if *intent_id == order.intent_id)
+        matches!(&event.body, EventBody::StopRequested { intent_id, .. } if *intent_id == intent)
     })
 }
 

@@ -58,10 +58,16 @@ look | TERM)
 who)
     marked; say_who; exit ;;
 list)
-    for dir in /proc/[0-9]*; do
-        its=$(tr '\0' '\n' <"$dir/environ" | grep '^AGENT_TASK_[A-Za-z0-9_]*=[0-9a-f]*$')
-        its=${its%%[!A-Za-z0-9_=]*}
-        [ -z "$its" ] || name "${dir#/proc/}" "carrier $its"
+    known=' ' new=1 rounds_left=10
+    while [ -n "$new" ] && [ "$rounds_left" -gt 0 ]; do
+        new= rounds_left=$((rounds_left - 1))
+        for dir in /proc/[0-9]*; do
+            case $known in *" $dir "*) continue ;; esac
+            known="$known$dir " new=1
+            its=$(tr '\0' '\n' <"$dir/environ" | grep '^AGENT_TASK_[A-Za-z0-9_]*=[0-9a-f]*$')
+            its=${its%%[!A-Za-z0-9_=]*}
+            [ -z "$its" ] || name "${dir#/proc/}" "carrier $its"
+        done
     done
     echo listed; exit ;;
 esac

@@ -107,14 +107,26 @@ impl Process {
     #[must_use]
     pub fn is_in(&self, folder: &Path) -> bool {
         let links = ["cwd", "exe"].map(|link| self.file(link));
-        let files = fs::read_dir(self.file("fd"))
+        let targets = links
+            .into_iter()
+            .filter_map(|link| fs::read_link(link).ok());
+        let mut targets = targets.chain(self.open_files());
+        targets.any(|target| target.starts_with(folder))
+    }
+
+    /// Has it opened anything but devices and sockets?
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        let mut files = self.open_files();
+        files.any(|target| target.starts_with("/") && !target.starts_with("/dev"))
+    }
+
+    fn open_files(&self) -> impl Iterator<Item = PathBuf> {
+        let entries = fs::read_dir(self.file("fd"))
             .into_iter()
             .flatten()
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()));
-        links
-            .into_iter()
-            .chain(files)
-            .any(|link| fs::read_link(link).is_ok_and(|target| target.starts_with(folder)))
+            .flatten();
+        entries.filter_map(|entry| fs::read_link(entry.path()).ok())
     }
 
     /// Sends a signal, if it is still the same process.

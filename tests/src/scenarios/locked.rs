@@ -54,6 +54,13 @@ pub fn is_taken(world: &World, words: &[&str]) {
     says_later(&world.ctl(words).expect_code(1).stderr);
 }
 
+/// The supervisor knows that the ledger is locked, by this request or another.
+#[track_caller]
+pub fn is_noticed(world: &World, words: &[&str]) {
+    let said = world.ctl(words).expect_code(1).stderr;
+    assert!(said.contains("another program has locked"), "{said}");
+}
+
 /// What such a caller is told.
 #[track_caller]
 pub fn says_later(said: &str) {

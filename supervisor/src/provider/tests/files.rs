@@ -53,3 +53,38 @@ fn each_look_sees_what_changed() {
     assert!(files.look().is_some());
     assert!(files.registry().problems().is_empty());
 }
+
+/// Bug: what waited was started with the built-in file of the name.
+#[test]
+fn a_file_that_is_gone_for_a_moment_is_being_written() {
+    let folder = TempFolder::create(&[std::env::temp_dir()]).expect("a folder");
+    let dir = folder.path().join("providers.d");
+    fs::create_dir(&dir).expect("ours");
+    let name = |name: &str| ProviderName::new(name).expect("legal");
+    let (claude, exec) = (name("claude"), name("exec"));
+    let (own, away) = (dir.join("claude.toml"), dir.join("away"));
+    fs::write(&own, text("one").replace("\"own\"", "\"claude\"")).expect("ours");
+    let mut files = ProviderFiles::load(&dir);
+    assert!(!files.is_being_written(&claude));
+    assert!(
+        files.is_being_written(&name("late")),
+        "on its way at the start"
+    );
+    fs::rename(&own, &away).expect("ours");
+    assert!(files.look().is_some());
+    assert!(
+        files.registry().get(&claude).is_ok(),
+        "the built-in one stands there"
+    );
+    assert!(files.is_being_written(&claude));
+    assert!(!files.is_being_written(&exec));
+    fs::write(dir.join("other.toml"), text("two")).expect("ours");
+    assert!(files.look().is_some());
+    assert!(files.is_being_written(&claude), "still");
+    fs::rename(&away, &own).expect("ours");
+    assert!(files.look().is_some());
+    assert!(!files.is_being_written(&claude));
+    fs::write(&own, "broken").expect("ours");
+    assert!(files.look().is_some());
+    assert!(files.is_being_written(&claude), "it has mistakes");
+}

@@ -30,15 +30,22 @@ impl World {
             .collect()
     }
 
-    /// The live shim of a task, found by its argument vector.
+    /// The live shim of a task, found by its argument vector. Other worlds may have a
+    /// task of the same id: one that has opened files has opened them in its own.
     #[must_use]
     pub fn shim_of(&self, task: &str) -> Option<Process> {
-        processes().into_iter().find(|process| {
+        let is_shim = |process: &Process| {
             let argv = process.argv();
             argv.first()
                 .is_some_and(|word| word.ends_with("agent-shim"))
                 && argv.get(1).is_some_and(|word| word == task)
-        })
+        };
+        let (ours, others): (Vec<_>, Vec<_>) = processes()
+            .into_iter()
+            .filter(is_shim)
+            .partition(|process| process.is_in(&self.dir));
+        let new = || others.into_iter().find(|process| !process.has_files());
+        ours.into_iter().next().or_else(new)
     }
 
     /// Live processes that carry the task's marker, bystanders aside and those of
