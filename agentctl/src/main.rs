@@ -23,6 +23,10 @@ use crate::cli::Cli;
 use crate::errors::CliError;
 use crate::render::out::{self, Format};
 
+/// Most of a start is memory: what the options need is touched once.
+#[global_allocator]
+static HEAP: sys::heap::CompactHeap = sys::heap::CompactHeap::new();
+
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os().collect()) {
         Ok(cli) => cli,

@@ -6,9 +6,10 @@ use anyhow::{Result, bail};
 
 /// How to use it.
 pub const HELP: &str = "\
-benches [--quick] [--peers] [--only WORD,…] [--json FILE]
+benches [--quick] [--peers | --peer NAME,…] [--only WORD,…] [--json FILE]
   --quick       fewer repeats and smaller crowds: a look, not a measurement
   --peers       other supervisors beside ours, as far as they are installed
+  --peer NAME   only those of them
   --only WORD   only the groups whose name has WORD in it
   --json FILE   the figures for programs as well
 
@@ -37,13 +38,15 @@ impl Depth {
     }
 }
 
-/// Whether other supervisors are measured too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which other supervisors are measured too.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peers {
-    /// No.
+    /// None.
     Ignored,
-    /// As far as they are installed.
-    Measured,
+    /// All that are installed.
+    All,
+    /// Of those, the ones with these names.
+    Named(Vec<String>),
 }
 
 /// What to do.
@@ -80,7 +83,11 @@ impl Options {
             };
             match word.as_str() {
                 "--quick" => options.depth = Depth::Quick,
-                "--peers" => options.peers = Peers::Measured,
+                "--peers" => options.peers = Peers::All,
+                "--peer" => {
+                    let names = value()?.split(',').map(str::to_string).collect();
+                    options.peers = Peers::Named(names);
+                }
                 "--only" => options.only.extend(value()?.split(',').map(str::to_string)),
                 "--json" => options.json = Some(PathBuf::from(value()?)),
                 "--help" | "-h" => return Ok(None),

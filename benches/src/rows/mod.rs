@@ -87,9 +87,9 @@ pub fn measure(options: &Options) -> Result<Report> {
             .skipped
             .push("5 ms per sync: no build with hooks".to_string());
     }
-    if options.peers == Peers::Measured {
+    if options.peers != Peers::Ignored {
         eprintln!("benches: peers");
-        match peers::measure(&bench) {
+        match peers::measure(&bench, &options.peers) {
             Ok((group, missing)) => {
                 report.groups.push(group);
                 report.skipped.extend(missing);

@@ -189,12 +189,12 @@ impl Core {
         session: &SessionId,
         but: Option<&TaskId>,
     ) -> Option<TaskId> {
-        let has = |live: &&Live| {
+        let has = |live: &Live| {
             live.task.spec.provider == *provider
                 && live.task.session.as_ref() == Some(session)
                 && Some(live.task.id()) != but
         };
-        let found = self.tasks.values().find(has);
+        let found = self.tasks.values().find(|live| has(live));
         found.map(|live| live.task.id().clone())
     }
 }

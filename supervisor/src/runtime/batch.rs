@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::pin::Pin;
+use std::time::{Duration, Instant};
 
 use lifecycle::{Action, Effects, Event, EventBody};
 use protocol::control::{ErrorBody, Response};
@@ -12,6 +13,14 @@ use tokio::sync::oneshot;
 use crate::control::ReplySender;
 use crate::ledger::TaskSecret;
 use crate::reply;
+
+/// How long what nobody waits for may wait for more of its kind: after the start of a
+/// supervisor a thousand shims come within half a second, and a commit for each two or
+/// three of them is most of the work.
+const LINGER: Duration = Duration::from_millis(5);
+
+/// So many of them wait for no more.
+const ENOUGH: usize = 256;
 
 /// Work that must not begin before a commit.
 pub(super) type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -94,6 +103,8 @@ impl Owed {
 pub(super) struct Batch {
     /// To commit, in order.
     pub(super) events: Vec<Event>,
+    /// Since when there are any.
+    since: Option<Instant>,
     /// To commit with them.
     pub(super) secrets: Vec<TaskSecret>,
     /// To do afterwards.
@@ -131,7 +142,22 @@ impl Batch {
         self.touched.extend(touched_key(&event.body));
         self.touched_sessions
             .extend(touched_session(&event.body).cloned());
+        self.since.get_or_insert_with(Instant::now);
         self.events.push(event);
+    }
+
+    /// Until when its commit may wait, if it may: a shim that was taken over is served
+    /// already, and nobody else waits for this.
+    pub(super) fn lingers_until(&self) -> Option<Instant> {
+        let is_alone = self.actions.is_empty()
+            && self.replies.is_empty()
+            && self.jobs.is_empty()
+            && self.stops.is_empty()
+            && self.promised.is_empty();
+        let adopted = |event: &Event| matches!(event.body, EventBody::Adopted { .. });
+        let may_wait = is_alone && self.events.len() < ENOUGH && self.events.iter().all(adopted);
+        let until = self.since?.checked_add(LINGER)?;
+        (may_wait && until > Instant::now()).then_some(until)
     }
 
     /// Answers `reply` with `response` once everything so far is durable.
@@ -164,6 +190,12 @@ impl Batch {
         })
     }
 
+    /// Does any of it stand in the log of this task?
+    pub(super) fn is_about(&self, id: &TaskId) -> bool {
+        let mut events = self.events.iter();
+        events.any(|event| event.task_id.as_ref() == Some(id))
+    }
+
     /// Would the ledger's session rows of `key` be out of date?
     pub(super) fn touches(&self, key: &Key) -> bool {
         self.touched.contains(key)
@@ -187,6 +219,7 @@ impl Batch {
     /// This, and then `next`.
     pub(super) fn followed_by(mut self, next: Self) -> Self {
         self.events.extend(next.events);
+        self.since = self.since.or(next.since);
         self.secrets.extend(next.secrets);
         self.actions.extend(next.actions);
         self.replies.extend(next.replies);

@@ -50,8 +50,8 @@ pub(super) struct Core {
     pub(super) front: Front,
     /// Subscribers of the event log.
     pub(super) hub: Hub,
-    /// The running set.
-    pub(super) tasks: BTreeMap<TaskId, Live>,
+    /// The running set. Boxed: the tree's nodes are half full.
+    pub(super) tasks: BTreeMap<TaskId, Box<Live>>,
     /// The live task of each key.
     pub(super) live_keys: HashMap<Key, TaskId>,
     /// Who of the running set waits for a place.
@@ -179,7 +179,9 @@ impl Core {
         for (task, timer) in self.timers.take_due(Instant::now()) {
             self.step(&task, Input::Timer(timer));
         }
-        self.send_off().await;
+        if self.unsaved.waits() || self.batch.lingers_until().is_none() {
+            self.send_off().await;
+        }
         match self.look_around().await {
             Err(error) if error.passes() => {}
             looked => looked?,
@@ -241,6 +243,7 @@ impl Core {
             self.pulse.next_due().filter(|_| !self.is_stuck()),
             self.queue.next_due().filter(|_| begins),
             self.unsaved.next_due().filter(|_| self.flight.is_none()),
+            self.batch.lingers_until(),
         ];
         let due = due.into_iter().flatten().min();
         let has_room = self.batch.events.len() < MAX_BATCH;

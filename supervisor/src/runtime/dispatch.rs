@@ -271,7 +271,7 @@ impl Core {
         self.live_keys.insert(task.spec.key.clone(), id.clone());
         let mut live = Live::new(task, prepared.secret.clone(), prepared.shown);
         live.start = Some(prepared.start);
-        self.tasks.insert(id.clone(), live);
+        self.tasks.insert(id.clone(), Box::new(live));
         self.batch.secrets.push(prepared.secret);
         self.batch.take(&id, effects);
         self.record_passed_over(&id, prepared.passed_over);

@@ -7,6 +7,7 @@
 //! ```
 //! Groups are committed and carried out in their order, each behind its own commit
 //! (R5). A task's state is stepped when its input is taken, as it is within a group.
+//! A group for which nobody waits may wait a little itself, for more of its kind.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use protocol::control::Response;
 use protocol::view::EventView;
-use protocol::{Key, SessionId};
+use protocol::{Key, SessionId, TaskId};
 
 use super::batch::{Batch, Durable};
 use super::core_loop::Core;
@@ -127,7 +128,7 @@ impl Core {
         };
         self.measures.commits.observe(flight.begun.elapsed());
         self.end_of_full_disk();
-        if !self.batch.events.is_empty() {
+        if !self.batch.events.is_empty() && self.batch.lingers_until().is_none() {
             let next = std::mem::take(&mut self.batch);
             self.flight = Some(Flight::begin(&self.ledger, next).await);
         }
@@ -164,6 +165,16 @@ impl Core {
         self.unsaved.waits()
             || self.batch.touches(key)
             || self.flight.as_ref().is_some_and(in_flight)
+    }
+
+    /// The same of a task.
+    pub(super) fn is_unsettled_task(&self, id: &TaskId) -> bool {
+        self.unsaved.waits()
+            || self.batch.is_about(id)
+            || self
+                .flight
+                .as_ref()
+                .is_some_and(|flight| flight.batch.is_about(id))
     }
 
     /// The same of a conversation, whichever key's task was in it.

@@ -10,7 +10,6 @@ use protocol::shim::{FromShim, Record};
 use super::clock;
 use super::core_loop::Core;
 use super::input::CoreInput;
-use super::live::Live;
 use crate::config::AgentsAtEnd;
 use crate::ledger::LedgerError;
 use crate::process::requester;
@@ -133,7 +132,7 @@ impl Core {
 
     /// The live shims' processes, as far as they are known.
     pub(super) fn shims(&self) -> Vec<i32> {
-        self.tasks.values().filter_map(Live::shim).collect()
+        self.tasks.values().filter_map(|live| live.shim()).collect()
     }
 
     fn order(&self, reason: StopReason) -> DrainOrder {

@@ -12,7 +12,7 @@ use super::clock;
 use super::container;
 use super::core_loop::Core;
 use super::input::{CoreInput, Swept};
-use super::live::{Live, ShimEnd};
+use super::live::ShimEnd;
 use super::run_as;
 use crate::process::marker_sweep::{self, SweepOrder};
 use crate::process::watchdog;
@@ -288,11 +288,12 @@ impl Core {
     /// The claim cannot be made, and no shim is left that could make it: what
     /// counts is whether one has.
     fn conclude_without_claim(&mut self, id: &TaskId, error: &ClaimError, never: Input) {
-        let start_failed = |live: &Live| live.start_failed.is_some();
+        let live = self.tasks.get(id);
+        let start_failed = live.is_some_and(|live| live.start_failed.is_some());
         match claims::read(&self.service, id) {
             // Whoever has no descriptor left for a shim has none for a claim: no
             // process was made that could have one.
-            Err(ClaimError::Io { .. }) if self.tasks.get(id).is_some_and(start_failed) => {
+            Err(ClaimError::Io { .. }) if start_failed => {
                 tracing::warn!(task = %id, %error, "the claim could not be made, and there never was a shim");
                 self.step(id, never);
             }

@@ -155,11 +155,11 @@ impl Core {
     /// The same, by name, less those that have ended in memory and only wait for
     /// room on the disk: no drain waits for their agents, or stops them.
     pub(super) fn running_ids(&self) -> Vec<TaskId> {
-        let started = |(id, live): (&TaskId, &super::live::Live)| {
-            let runs = live.task.started_at.is_some() && live.task.ending.is_none();
-            runs.then(|| id.clone())
-        };
-        self.tasks.iter().filter_map(started).collect()
+        let runs = self.tasks.iter().filter(|(_, live)| {
+            let task = &live.task;
+            task.started_at.is_some() && task.ending.is_none()
+        });
+        runs.map(|(id, _)| id.clone()).collect()
     }
 
     /// How long the first one has waited.

@@ -121,7 +121,7 @@ impl Core {
         let durable = task.journal;
         let mut live = Live::new(task, found.secret, shown);
         live.durable = durable;
-        self.tasks.insert(id, live);
+        self.tasks.insert(id, Box::new(live));
     }
 
     /// The ledger, the claim or the journal tells which process to look at.

@@ -199,9 +199,12 @@ impl Core {
     }
 
     /// A shim wants to be accepted on a later link. It is told what the ledger
-    /// has, so what was heard on an earlier link is committed first.
+    /// has, so what was heard on an earlier link is committed first. Of others it waits
+    /// for nothing: after the start of a supervisor all come at once.
     pub(super) async fn attach(&mut self, request: AttachRequest) -> Result<(), LedgerError> {
-        self.flush_or_wait().await?;
+        if self.is_unsettled_task(&request.attach.task_id) {
+            self.flush_or_wait().await?;
+        }
         let AttachRequest {
             attach,
             peer_pid,

@@ -113,7 +113,7 @@ impl Core {
         let id = task.id().clone();
         self.queue.push(&task.spec);
         let live = Live::new(task, secret.clone(), shown);
-        self.tasks.insert(id.clone(), live);
+        self.tasks.insert(id.clone(), Box::new(live));
         self.batch.secrets.push(secret);
         self.batch.take(&id, effects);
     }

@@ -67,7 +67,8 @@ pub enum LinkEnd {
 #[derive(Debug)]
 pub struct LinkSender {
     number: u64,
-    orders: mpsc::Sender<ToShim>,
+    // Boxed: a channel has room for 32 of them from the beginning, in every link.
+    orders: mpsc::Sender<Box<ToShim>>,
     acknowledged: watch::Sender<u64>,
 }
 
@@ -80,7 +81,7 @@ pub struct Link {
     reader: Option<FrameReader>,
     /// What the socket did not take at once.
     unsent: Vec<u8>,
-    orders: mpsc::Receiver<ToShim>,
+    orders: mpsc::Receiver<Box<ToShim>>,
     acknowledged: watch::Receiver<u64>,
 }
 
@@ -94,7 +95,7 @@ impl LinkSender {
     /// Sends without waiting. `false` if the link is down or stuck.
     #[must_use]
     pub fn send(&self, message: ToShim) -> bool {
-        self.orders.try_send(message).is_ok()
+        self.orders.try_send(Box::new(message)).is_ok()
     }
 
     /// Tells the shim that everything up to this record is in the ledger.
@@ -282,7 +283,7 @@ pub(super) fn shim_version(hello: &Hello) -> Result<u16, BadHello> {
 async fn talk(
     stream: &UnixStream,
     unsent: Vec<u8>,
-    orders: &mut mpsc::Receiver<ToShim>,
+    orders: &mut mpsc::Receiver<Box<ToShim>>,
     acknowledged: &mut watch::Receiver<u64>,
 ) -> LinkEnd {
     let talked = try_to_talk(stream, unsent, orders, acknowledged).await;
@@ -297,7 +298,7 @@ async fn talk(
 async fn try_to_talk(
     stream: &UnixStream,
     unsent: Vec<u8>,
-    orders: &mut mpsc::Receiver<ToShim>,
+    orders: &mut mpsc::Receiver<Box<ToShim>>,
     acknowledged: &mut watch::Receiver<u64>,
 ) -> io::Result<()> {
     send_all(stream, &unsent, &SUP_SHIM_SEND).await?;

@@ -1,5 +1,6 @@
-//! A heap for a small process that lives long and does little: its objects
-//! stand side by side, whatever their sizes, so that few pages are touched.
+//! A heap for a small process that lives long and does little, or does little and
+//! ends: its objects stand side by side, whatever their sizes, so that few pages are
+//! touched.
 //!
 //! A general allocator keeps objects of one size together and so touches at
 //! least a page for each of a dozen sizes. Here all sizes up to
@@ -31,8 +32,8 @@ const WINDOW: usize = 64 << 10;
 
 /// The heap, to be made a program's `#[global_allocator]`.
 pub struct CompactHeap {
-    /// A shim has one thread, so that this never waits; any other use is slow
-    /// and still sound.
+    /// A shim has one thread, and `agentctl` seldom more, so that this hardly ever
+    /// waits; any other use is slow and still sound.
     locked: AtomicBool,
     state: UnsafeCell<State>,
 }
@@ -108,6 +109,17 @@ unsafe impl GlobalAlloc for CompactHeap {
             Class::Large(len) => map(len),
             Class::Impossible => ptr::null_mut(),
         }
+    }
+
+    /// A mapping is zero from the beginning, and no page of it is touched.
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the layout is the caller's.
+        let block = unsafe { self.alloc(layout) };
+        if !block.is_null() && matches!(class_of(layout), Class::Small(_)) {
+            // SAFETY: a new block of at least this size.
+            unsafe { ptr::write_bytes(block, 0, layout.size()) };
+        }
+        block
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {

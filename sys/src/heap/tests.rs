@@ -46,6 +46,24 @@ fn trimming_leaves_the_living_and_makes_no_block_twice() {
     );
 }
 
+#[test]
+fn zeroed_is_zero_where_something_was_before() {
+    let heap = CompactHeap::new();
+    for size in [400, 20_000] {
+        let layout = Layout::from_size_align(size, 8).expect("valid");
+        for _ in 0..3 {
+            // SAFETY: the size is not zero.
+            let block = unsafe { heap.alloc_zeroed(layout) };
+            // SAFETY: a block of this heap with its size, zero or written before.
+            let bytes = unsafe { std::slice::from_raw_parts_mut(block, size) };
+            assert!(bytes.iter().all(|byte| *byte == 0));
+            bytes.fill(7);
+            // SAFETY: a block of this heap with its layout.
+            unsafe { heap.dealloc(block, layout) };
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Allocate(usize, u32),

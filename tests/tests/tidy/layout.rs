@@ -12,7 +12,8 @@ const CRATES: [(&str, &[&str]); 10] = [
     ("sys", &["protocol"]),
     ("supervisor", &["lifecycle", "protocol", "sys"]),
     ("agent-shim", &["protocol", "sys"]),
-    ("agentctl", &["protocol"]),
+    // Its heap alone: most of a start is memory.
+    ("agentctl", &["protocol", "sys"]),
     ("tests", &["protocol", "sys"]),
     // Its guest with a systemd of its own is measured in, too.
     ("benches", &["protocol", "sys", "tests"]),

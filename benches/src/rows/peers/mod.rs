@@ -22,6 +22,7 @@ use super::Bench;
 use super::latency::UNTIL_BLOCKED;
 use crate::clock::{ms_between, now_ns};
 use crate::crew::Crew;
+use crate::options::Peers;
 use crate::report::{Group, Row};
 use crate::stats::Samples;
 use crate::world::World;
@@ -62,10 +63,15 @@ struct Place<'a> {
 }
 
 /// Launch and stop of every peer that is here, and why others are not.
-pub(super) fn measure(bench: &Bench) -> Result<(Group, Vec<String>)> {
+pub(super) fn measure(bench: &Bench, peers: &Peers) -> Result<(Group, Vec<String>)> {
     let mut rows = Vec::new();
     let mut missing = Vec::new();
-    for peer in programs::PEERS {
+    let is_wanted = |peer: &&Peer| match peers {
+        Peers::Ignored => false,
+        Peers::All => true,
+        Peers::Named(names) => names.iter().any(|name| name == peer.name),
+    };
+    for peer in programs::PEERS.iter().filter(is_wanted) {
         if installed(peer.program).is_none() {
             missing.push(format!(
                 "{}: `{}` is not installed",
