@@ -44,6 +44,45 @@ fn an_agent_lives_through_the_death_of_its_supervisor() {
     world.check();
 }
 
+/// Bug: each shim waited for the commit of the one before it, and a thousand for half
+/// a second.
+#[test]
+fn a_shim_is_taken_over_beside_the_commit_of_others() {
+    let world = World::builder().hooks(["sup.commit.before"]).build();
+    let first = world.start();
+    let up = |id: &str| {
+        let run = world.run().id(id).steps(["mark:up", "forever"]);
+        let task = run.detached();
+        task.marked("up");
+        (world.shim_of(id).expect("it lives"), task)
+    };
+    let tasks = [up("one"), up("two")];
+    first.kill();
+    for (shim, _) in &tasks {
+        world.kill(shim, Signal::SIGSTOP);
+    }
+    let _second = world.start();
+    // Answered once the commit of the start is done.
+    let _listed = world.ctl(&["list"]).ok();
+    world.hooks().arm("sup.commit.before");
+    let third = world.run().steps(["exit:0"]).in_background();
+    let commit_of_third = world.hooks().reached();
+    for (shim, task) in &tasks {
+        world.kill(shim, Signal::SIGCONT);
+        // Who asks would be answered behind the commit.
+        let adopted = format!("adopted task={}", task.id);
+        wait_until("the shim is back", GENEROUS, || {
+            world.log().contains(&adopted)
+        });
+    }
+    commit_of_third.go();
+    let _ended = third.output().ok();
+    for (_, task) in &tasks {
+        assert_eq!(world.stop(&task.id, &[]), "stopped");
+    }
+    world.check();
+}
+
 #[test]
 fn an_end_in_the_supervisors_absence_is_told_afterwards() {
     let world = World::new();
