@@ -1,6 +1,8 @@
 //! A stop that is on record is carried out and told, although nothing more can be
 //! recorded.
 
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
 use tests::harness::{GENEROUS, World, wait_until};
 use tests::scenarios::{LedgerLock, assert_ended, is_noticed, up};
@@ -79,6 +81,40 @@ fn a_recorded_stop_that_nobody_waits_for_goes_on_as_well() {
     lock.release(&world);
     let ended = world.ended(&one.id);
     assert_eq!(ended["archive_reason"], "user", "{ended:#}");
+    assert_eq!(world.stop(&other.id, &[]), "stopped");
+    world.check();
+}
+
+/// Bug: what waited for the record of the shim's death was done for a stop that was asked
+/// for while a try to record it was under way, and was not recorded itself.
+#[test]
+fn a_stop_that_is_not_recorded_lets_nothing_else_be_done() {
+    let world = World::new();
+    let _supervisor = world.start();
+    let other = up(&world, "other");
+    let task = world
+        .run()
+        .id("one")
+        .steps(["spawn:daemon:1:forever", "mark:up", "forever"])
+        .detached();
+    task.marked("up");
+    let leader = task.leader();
+    let lock = LedgerLock::take(&world);
+    is_noticed(&world, &["rename", &other.id, "first"]);
+    let shim = world.shim_of(&task.id).expect("it lives");
+    world.kill(&shim, Signal::SIGKILL);
+    wait_until("the end of the leader", GENEROUS, || !leader.is_alive());
+    // Whoever asks during a try is answered at its end.
+    let (mut during_a_try, begun) = (0, Instant::now());
+    while during_a_try < 4 && begun.elapsed() < GENEROUS {
+        let asked = Instant::now();
+        let said = world.ctl(&["stop-session", &task.id]).expect_code(1).stderr;
+        assert!(said.contains("nothing is signalled before"), "{said}");
+        during_a_try += u32::from(asked.elapsed() > Duration::from_millis(50));
+    }
+    assert!(!world.alive(&task.records).is_empty(), "its daemon lives");
+    lock.release(&world);
+    let _ended = world.ended(&task.id);
     assert_eq!(world.stop(&other.id, &[]), "stopped");
     world.check();
 }

@@ -1,5 +1,8 @@
 //! The supervisor is killed and started again while its agents go on.
 
+use std::thread;
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use protocol::vocab::Presence;
 
@@ -9,6 +12,12 @@ use crate::clock::{ms_between, now_ns};
 use crate::report::{Group, Row};
 use crate::stats::Samples;
 use crate::world::World;
+
+/// When something is wrong, in ms.
+const LATE_MS: f64 = 60_000.0;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(1);
 
 pub(super) fn measure(bench: &Bench) -> Result<Vec<Group>> {
     let repeats = bench.depth.pick(3, 20);
@@ -38,8 +47,12 @@ fn adopt(bench: &Bench, size: usize, repeats: usize) -> Result<Vec<Row>> {
         world.start()?;
         answers.add(ms_between(begun, now_ns()));
         let mut client = world.connect()?;
-        // A look at the numbers costs it next to nothing, one at all tasks milliseconds.
-        while client.status()?.adopted < size as u64 {}
+        // A look at the numbers costs it little, one at all tasks milliseconds.
+        while client.status()?.adopted < size as u64 {
+            let late = ms_between(begun, now_ns()) > LATE_MS;
+            ensure!(!late, "not all of {size} tasks were taken over");
+            thread::sleep(PAUSE);
+        }
         loop {
             let live = client.live()?;
             ensure!(

@@ -40,8 +40,8 @@ const ROUND: Duration = Duration::from_millis(500);
 /// one, a child may have one that the list of a look has passed already.
 const CLEAR_LOOKS: u32 = 2;
 
-/// So many rounds of newcomers follow each other at once, and each further one after a
-/// pause: a machine that builds something has new processes all the time.
+/// So many rounds follow each other at once, and each further one after a pause: a
+/// machine that builds something has processes all the time that are gone at once.
 const QUICK_ROUNDS: u32 = 10;
 
 /// That pause.
@@ -177,18 +177,18 @@ impl Sweep {
         }
     }
 
-    /// Ends when everybody was looked at, or somebody is to be ended. Where there is
-    /// always somebody new until the deadline, nothing is known.
+    /// Ends when everybody was looked at, or somebody is to be ended. Where somebody is
+    /// always gone too early until the deadline, nothing is known.
     fn look_at_all(&mut self, deadline: Instant) -> io::Result<Found> {
         let mut look = Look::new(&self.wanted);
         for rounds in 0_u32.. {
             match look.round(&mut self.let_be, HIDDEN_LOOKS)? {
                 Round::Done => return Ok(look.found()),
-                Round::Newcomers | Round::Hidden if Instant::now() >= deadline => {
+                Round::Missed | Round::Hidden if Instant::now() >= deadline => {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
-                Round::Newcomers if rounds < QUICK_ROUNDS => {}
-                Round::Newcomers => std::thread::sleep(ROUND_PAUSE),
+                Round::Missed if rounds < QUICK_ROUNDS => {}
+                Round::Missed => std::thread::sleep(ROUND_PAUSE),
                 Round::Hidden => std::thread::sleep(HIDDEN_PAUSE),
             }
         }

@@ -52,7 +52,9 @@ pub(super) struct Found {
 /// A process whose environment shows nothing now, by number and start time.
 pub(super) type Hidden = (i32, u64);
 
-/// One look at every process, until nobody new is there: then whoever lives was looked at.
+/// One look at every process, until none of the new ones was gone before it could be
+/// looked at: a carrier that lives has a parent that was a carrier, up to one that was
+/// there when the list was read, and that one was looked at, too.
 #[derive(Debug)]
 pub(super) struct Look<'w> {
     wanted: &'w Wanted,
@@ -62,6 +64,8 @@ pub(super) struct Look<'w> {
     hidden: HashMap<Hidden, u32>,
     /// When they were looked at again.
     looked_at_hidden: Option<Instant>,
+    /// Somebody was gone before it was looked at, in this round.
+    missed: bool,
     found: Found,
 }
 
@@ -70,8 +74,8 @@ pub(super) struct Look<'w> {
 pub(super) enum Round {
     /// Everybody was looked at, or there is somebody to end.
     Done,
-    /// Somebody was born meanwhile.
-    Newcomers,
+    /// Somebody was gone before it was looked at: a child of it may be new.
+    Missed,
     /// Somebody hides its environment.
     Hidden,
 }
@@ -83,6 +87,7 @@ impl<'w> Look<'w> {
             census: Census::default(),
             hidden: HashMap::new(),
             looked_at_hidden: None,
+            missed: false,
             found: Found::default(),
         }
     }
@@ -108,9 +113,9 @@ impl<'w> Look<'w> {
                 self.add(examine(who.0, self.wanted)?, let_be, (times, most));
             }
         }
-        let newcomers = self.census.newcomers()?;
-        let anybody = !newcomers.is_empty();
-        for pid in newcomers.into_iter().filter(|pid| *pid != ourselves) {
+        self.missed = false;
+        let newcomers = self.census.newcomers()?.into_iter();
+        for pid in newcomers.filter(|pid| *pid != ourselves) {
             self.add(examine(pid, self.wanted)?, let_be, (0, most));
             if self.found.carriers.len() >= MOST_HELD {
                 break;
@@ -118,8 +123,8 @@ impl<'w> Look<'w> {
         }
         Ok(if !self.found.carriers.is_empty() {
             Round::Done
-        } else if anybody {
-            Round::Newcomers
+        } else if self.missed {
+            Round::Missed
         } else if !self.hidden.is_empty() {
             Round::Hidden
         } else {
@@ -130,6 +135,7 @@ impl<'w> Look<'w> {
     fn add(&mut self, verdict: Verdict, let_be: &mut HashSet<Hidden>, (times, most): (u32, u32)) {
         match verdict {
             Verdict::NotIt => {}
+            Verdict::Missed => self.missed = true,
             Verdict::Hidden(who) if let_be.contains(&who) => {}
             Verdict::Hidden(who) if times >= most => {
                 let_be.insert(who);
@@ -145,6 +151,8 @@ impl<'w> Look<'w> {
 
 enum Verdict {
     NotIt,
+    /// It has ended, or is about to: what it carried cannot be told.
+    Missed,
     Hidden(Hidden),
     Carrier(Carrier),
     OfAnother(Carrier),
@@ -154,19 +162,25 @@ enum Verdict {
 /// everything was read by number, all of it was read of that process.
 fn examine(pid: i32, wanted: &Wanted) -> io::Result<Verdict> {
     // Cheap, and true of almost every process: too old.
-    if young(pid, wanted).is_none_or(|stat| stat.flags & PF_KTHREAD != 0) {
-        return Ok(Verdict::NotIt);
+    match age(pid, wanted) {
+        Age::Gone => return Ok(Verdict::Missed),
+        Age::TooOld => return Ok(Verdict::NotIt),
+        Age::Fits(stat) if stat.flags & PF_KTHREAD != 0 => return Ok(Verdict::NotIt),
+        Age::Fits(_) => {}
     }
     let Some(pidfd) = PidFd::open(pid)? else {
-        return Ok(Verdict::NotIt);
+        return Ok(Verdict::Missed);
     };
-    let Some(stat) = young(pid, wanted) else {
-        return Ok(Verdict::NotIt);
+    let Age::Fits(stat) = age(pid, wanted) else {
+        return Ok(Verdict::Missed);
     };
     let marked = carries(pid, &stat, &wanted.entry);
     let uid = real_uid(pid);
     if pidfd.has_ended()? {
-        return Ok(Verdict::NotIt);
+        return Ok(match marked {
+            Marked::No => Verdict::NotIt,
+            Marked::Yes | Marked::Hidden | Marked::Unknown => Verdict::Missed,
+        });
     }
     let carrier = || Carrier {
         pid,
@@ -178,15 +192,23 @@ fn examine(pid: i32, wanted: &Wanted) -> io::Result<Verdict> {
         (Marked::Yes, true) => Verdict::Carrier(carrier()),
         (Marked::Yes, false) => Verdict::OfAnother(carrier()),
         (Marked::Hidden, true) => Verdict::Hidden((pid, stat.start_time)),
-        (Marked::Hidden, false) | (Marked::No, _) => Verdict::NotIt,
+        (Marked::Hidden, false) | (Marked::No | Marked::Unknown, _) => Verdict::NotIt,
     })
 }
 
-fn young(pid: i32, wanted: &Wanted) -> Option<Stat> {
-    process::stat(pid)
-        .ok()
-        .flatten()
-        .filter(|stat| stat.start_time >= wanted.since_ticks)
+enum Age {
+    Gone,
+    /// It was there before the task.
+    TooOld,
+    Fits(Stat),
+}
+
+fn age(pid: i32, wanted: &Wanted) -> Age {
+    match process::stat(pid) {
+        Ok(Some(stat)) if stat.start_time < wanted.since_ticks => Age::TooOld,
+        Ok(Some(stat)) => Age::Fits(stat),
+        Ok(None) | Err(_) => Age::Gone,
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -196,6 +218,8 @@ enum Marked {
     /// It has no environment now: it is in the middle of an exec or of its end, where
     /// its arguments may show already, or still; or it has wiped it for good.
     Hidden,
+    /// It has ended, or is not ours to look into.
+    Unknown,
 }
 
 fn carries(pid: i32, stat: &Stat, entry: &[u8]) -> Marked {
@@ -204,14 +228,14 @@ fn carries(pid: i32, stat: &Stat, entry: &[u8]) -> Marked {
     }
     // The first thread is dead; the process may run on in others.
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Marked::No;
+        return Marked::Unknown;
     };
     let marked = threads
         .flatten()
         .filter_map(|thread| thread.file_name().to_str()?.parse::<i32>().ok())
         .filter(|thread| *thread != pid)
         .any(|thread| carries_by_number(thread, entry) == Marked::Yes);
-    if marked { Marked::Yes } else { Marked::No }
+    if marked { Marked::Yes } else { Marked::Unknown }
 }
 
 fn carries_by_number(pid: i32, entry: &[u8]) -> Marked {
@@ -221,8 +245,7 @@ fn carries_by_number(pid: i32, entry: &[u8]) -> Marked {
             let marked = environment.iter().any(|found| found.as_bytes() == entry);
             if marked { Marked::Yes } else { Marked::No }
         }
-        // Gone, or not ours to look into.
-        Ok(None) | Err(_) => Marked::No,
+        Ok(None) | Err(_) => Marked::Unknown,
     }
 }
 

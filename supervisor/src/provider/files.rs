@@ -22,9 +22,14 @@ pub struct ProviderFiles {
     seen: Option<Sight>,
     /// When they were read first.
     loaded: Instant,
-    /// The names whose files are gone, and since when.
+    /// The names whose files are gone, and when something was last done in the folder.
     lost: HashMap<String, Instant>,
+    /// What tells that.
+    stamp: Option<Stamp>,
 }
+
+/// When a folder was changed.
+type Stamp = (i64, i64);
 
 /// A file that is written anew may be missing in between: editors move the old one away.
 const BEING_WRITTEN: Duration = Duration::from_secs(3);
@@ -64,6 +69,7 @@ impl ProviderFiles {
             seen,
             loaded: Instant::now(),
             lost: HashMap::new(),
+            stamp: stamp(dir),
         }
     }
 
@@ -77,6 +83,13 @@ impl ProviderFiles {
     /// they were before then.
     pub fn look(&mut self) -> Option<Registry> {
         let seen = self.seen.as_mut()?;
+        let touched = stamp(&self.dir);
+        if touched != self.stamp {
+            self.stamp = touched;
+            // A file may have come back and gone again between two looks.
+            let at = Instant::now();
+            self.lost.values_mut().for_each(|since| *since = at);
+        }
         let now = sight(&self.dir);
         if *seen == now {
             return None;
@@ -123,6 +136,11 @@ impl ProviderFiles {
         let problems = self.registry.problems().iter();
         problems.filter(|problem| !known.contains(problem))
     }
+}
+
+fn stamp(dir: &Path) -> Option<Stamp> {
+    let found = fs::metadata(dir).ok()?;
+    Some((found.ctime(), found.ctime_nsec()))
 }
 
 fn sight(dir: &Path) -> Sight {

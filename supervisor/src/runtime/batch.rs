@@ -121,6 +121,8 @@ pub(super) struct Batch {
     touched: HashSet<Key>,
     /// Those sessions: other keys may have rows of them.
     touched_sessions: HashSet<SessionId>,
+    /// Stops that are asked for in these events.
+    intents: HashSet<u64>,
 }
 
 impl Batch {
@@ -142,6 +144,9 @@ impl Batch {
         self.touched.extend(touched_key(&event.body));
         self.touched_sessions
             .extend(touched_session(&event.body).cloned());
+        if let EventBody::StopRequested { intent_id, .. } = &event.body {
+            self.intents.insert(*intent_id);
+        }
         self.since.get_or_insert_with(Instant::now);
         self.events.push(event);
     }
@@ -190,6 +195,11 @@ impl Batch {
         })
     }
 
+    /// Is this stop asked for in here?
+    pub(super) fn asks_for(&self, intent: u64) -> bool {
+        self.intents.contains(&intent)
+    }
+
     /// Does any of it stand in the log of this task?
     pub(super) fn is_about(&self, id: &TaskId) -> bool {
         let mut events = self.events.iter();
@@ -228,6 +238,7 @@ impl Batch {
         self.promised.extend(next.promised);
         self.touched.extend(next.touched);
         self.touched_sessions.extend(next.touched_sessions);
+        self.intents.extend(next.intents);
         self
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use lifecycle::{Action, EventBody, Fact, Input};
+use lifecycle::{Action, Fact, Input};
 use protocol::control::{ErrorBody, Response};
 use protocol::view::StopResult;
 use protocol::{StopReason, TaskId};
@@ -169,9 +169,10 @@ impl Core {
         belongs_to_a_stop(action) && (forced || self.is_on_record(waits, task, action))
     }
 
-    /// Does it carry out a stop that is recorded?
+    /// Does it carry out a stop that is recorded? What was asked for while the last
+    /// try was under way has yet to join what waits.
     fn is_on_record(&self, waits: &Batch, task: &TaskId, action: &Action) -> bool {
-        let recorded = |intent: u64| !requests(waits, intent);
+        let recorded = |intent: u64| !waits.asks_for(intent) && !self.batch.asks_for(intent);
         if let Action::SendStop(order) = action {
             return recorded(order.intent_id);
         }
@@ -301,13 +302,6 @@ const fn last_wait(reason: Option<StopReason>) -> Duration {
     } else {
         LAST_WAIT
     }
-}
-
-/// Is the request for this stop among what waits?
-fn requests(waits: &Batch, intent: u64) -> bool {
-    waits.events.iter().any(|event| {
-        matches!(&event.body, EventBody::StopRequested { intent_id, .. } if *intent_id == intent)
-    })
 }
 
 /// What a stop needs, and nothing that starts, acknowledges or settles.

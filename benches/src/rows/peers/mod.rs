@@ -66,6 +66,13 @@ struct Place<'a> {
 pub(super) fn measure(bench: &Bench, peers: &Peers) -> Result<(Group, Vec<String>)> {
     let mut rows = Vec::new();
     let mut missing = Vec::new();
+    if let Peers::Named(names) = peers {
+        let known: Vec<&str> = programs::PEERS.iter().map(|peer| peer.name).collect();
+        for name in names {
+            let known = known.contains(&name.as_str());
+            ensure!(known, "there is no peer `{name}`");
+        }
+    }
     let is_wanted = |peer: &&Peer| match peers {
         Peers::Ignored => false,
         Peers::All => true,

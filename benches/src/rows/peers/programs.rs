@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
 
@@ -27,13 +28,8 @@ pub(super) const PEERS: &[Peer] = &[
         prepare: |_| Ok(()),
         start: |place| conmon(place, place.dir.to_owned()),
         wait: Some(|place| Until::written(exit_file(place))),
-        // In the foreground: of those that end at once it leaves out some exit files. It
-        // ends with 1 then, 3 times in 100, and the task counts as done all the same.
-        short: Some(|place| {
-            let mut command = conmon(place, place.dir.join("short"));
-            command.arg("--sync").status()?;
-            Ok(())
-        }),
+        // In the foreground: of those that end at once it leaves out some exit files.
+        short: Some(|place| short_container(&mut conmon(place, place.dir.join("short")))),
         processes: &["conmon"],
         stop: |_, pid| {
             let mut command = quiet("kill");
@@ -135,6 +131,22 @@ fn conmon(place: &Place<'_>, bundle: PathBuf) -> Command {
         .arg("--socket-dir-path")
         .arg(place.dir.join("sockets"));
     command
+}
+
+/// Of what ends at once conmon loses 3 in 100, and says so by a 1. They count as done
+/// all the same; more of them would be something else.
+fn short_container(command: &mut Command) -> Result<()> {
+    static DONE: AtomicUsize = AtomicUsize::new(0);
+    static LOST: AtomicUsize = AtomicUsize::new(0);
+    let status = command.arg("--sync").status()?;
+    let done = DONE.fetch_add(1, Ordering::Relaxed) + 1;
+    if status.success() {
+        return Ok(());
+    }
+    let lost = LOST.fetch_add(1, Ordering::Relaxed) + 1;
+    let is_its_way = status.code() == Some(1) && lost <= 10 + done / 10;
+    ensure!(is_its_way, "{status}, and {lost} of {done} were lost");
+    Ok(())
 }
 
 fn exit_file(place: &Place<'_>) -> PathBuf {
