@@ -36,9 +36,13 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// be a zombie.
 const ROUND: Duration = Duration::from_millis(500);
 
-/// Clear looks in a row that count as the end: where numbers begin again at the lowest
-/// one, a child may have one that the list of a look has passed already.
+/// Clear looks in a row that count as the end: where numbers have begun again at the
+/// lowest one, a child may have one that the list of a look has passed already.
 const CLEAR_LOOKS: u32 = 2;
+
+/// Pause before the look that confirms another: what was in between two programs is in
+/// the next one then.
+const CONFIRM_PAUSE: Duration = Duration::from_millis(5);
 
 /// So many rounds follow each other at once, and each further one after a pause: a
 /// machine that builds something has processes all the time that are gone at once.
@@ -100,6 +104,7 @@ pub fn run(order: &SweepOrder) -> SweepRecord {
         wanted,
         ended: HashSet::new(),
         let_be: HashSet::new(),
+        dying: Vec::new(),
     };
     let result = sweep
         .ask(Instant::now() + grace)
@@ -156,6 +161,9 @@ struct Sweep {
     ended: HashSet<(i32, u64)>,
     /// Those that hide their environment for good.
     let_be: HashSet<Hidden>,
+    /// Those that were killed and have not ended: what is large takes its time, and
+    /// shows no environment meanwhile.
+    dying: Vec<Carrier>,
 }
 
 impl Sweep {
@@ -207,7 +215,7 @@ impl Sweep {
                     signal(carrier, TERM);
                 }
             }
-            wait_for(found.carriers, until)?;
+            let _deaf = wait_for(found.carriers, until)?;
         }
         Ok(())
     }
@@ -217,22 +225,25 @@ impl Sweep {
         let mut clear_looks = 0;
         loop {
             let found = self.look(deadline)?;
+            let round = deadline.min(Instant::now() + ROUND);
             if found.carriers.is_empty() {
-                clear_looks += 1;
-                if clear_looks >= CLEAR_LOOKS {
-                    return Ok(survivors(&found));
-                }
-                continue;
+                self.dying = wait_for(std::mem::take(&mut self.dying), round)?;
             }
-            clear_looks = 0;
-            if Instant::now() >= deadline {
-                return Ok(survivors(&found));
+            let is_clear = found.carriers.is_empty() && self.dying.is_empty();
+            clear_looks = if is_clear { clear_looks + 1 } else { 0 };
+            if clear_looks >= CLEAR_LOOKS || !is_clear && Instant::now() >= deadline {
+                return Ok(survivors(&found, &self.dying));
+            }
+            if is_clear {
+                std::thread::sleep(CONFIRM_PAUSE);
+                continue;
             }
             for carrier in &found.carriers {
                 self.ended.insert((carrier.pid, carrier.start_time));
+                self.dying.retain(|dying| dying.pid != carrier.pid);
                 signal(carrier, KILL);
             }
-            wait_for(found.carriers, deadline.min(Instant::now() + ROUND))?;
+            self.dying.extend(wait_for(found.carriers, round)?);
         }
     }
 }
@@ -244,12 +255,12 @@ fn signal(carrier: &Carrier, number: i32) {
     }
 }
 
-/// Waits until all have ended, or until then.
-fn wait_for(mut carriers: Vec<Carrier>, until: Instant) -> io::Result<()> {
+/// Waits until all have ended, or until then; gives those that have not.
+fn wait_for(mut carriers: Vec<Carrier>, until: Instant) -> io::Result<Vec<Carrier>> {
     while !carriers.is_empty() {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Ok(());
+            return Ok(carriers);
         }
         // Rounded up, so that it does not spin in the last millisecond.
         let timeout = PollTimeout::try_from(left + Duration::from_millis(1));
@@ -265,13 +276,18 @@ fn wait_for(mut carriers: Vec<Carrier>, until: Instant) -> io::Result<()> {
         let mut over = over.into_iter();
         carriers.retain(|_| !over.next().unwrap_or(false));
     }
-    Ok(())
+    Ok(carriers)
 }
 
-fn survivors(found: &Found) -> Vec<Survivor> {
+fn survivors(found: &Found, dying: &[Carrier]) -> Vec<Survivor> {
+    let dying = dying.iter().filter(|one| {
+        let mut carriers = found.carriers.iter();
+        !carriers.any(|carrier| carrier.pid == one.pid)
+    });
     found
         .carriers
         .iter()
+        .chain(dying)
         .chain(&found.of_others)
         .take(MAX_SURVIVORS)
         .map(|carrier| Survivor {

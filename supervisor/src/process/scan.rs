@@ -174,13 +174,10 @@ fn examine(pid: i32, wanted: &Wanted) -> io::Result<Verdict> {
     let Age::Fits(stat) = age(pid, wanted) else {
         return Ok(Verdict::Missed);
     };
-    let marked = carries(pid, &stat, &wanted.entry);
+    let marked = carries(pid, &stat, &wanted.entry)?;
     let uid = real_uid(pid);
     if pidfd.has_ended()? {
-        return Ok(match marked {
-            Marked::No => Verdict::NotIt,
-            Marked::Yes | Marked::Hidden | Marked::Unknown => Verdict::Missed,
-        });
+        return Ok(Verdict::Missed);
     }
     let carrier = || Carrier {
         pid,
@@ -222,31 +219,40 @@ enum Marked {
     Unknown,
 }
 
-fn carries(pid: i32, stat: &Stat, entry: &[u8]) -> Marked {
+fn carries(pid: i32, stat: &Stat, entry: &[u8]) -> io::Result<Marked> {
     if !stat.is_dead() {
         return carries_by_number(pid, entry);
     }
     // The first thread is dead; the process may run on in others.
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Marked::Unknown;
+    let threads = match fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(threads) => threads,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Marked::Unknown),
+        Err(error) => return Err(error),
     };
-    let marked = threads
+    let threads = threads
         .flatten()
-        .filter_map(|thread| thread.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|thread| *thread != pid)
-        .any(|thread| carries_by_number(thread, entry) == Marked::Yes);
-    if marked { Marked::Yes } else { Marked::Unknown }
+        .filter_map(|thread| thread.file_name().to_str()?.parse::<i32>().ok());
+    for thread in threads.filter(|thread| *thread != pid) {
+        if carries_by_number(thread, entry)? == Marked::Yes {
+            return Ok(Marked::Yes);
+        }
+    }
+    Ok(Marked::Unknown)
 }
 
-fn carries_by_number(pid: i32, entry: &[u8]) -> Marked {
-    match process::environ(pid) {
+/// What is lacking for the look itself (descriptors, memory) is an error: it says
+/// nothing of the process.
+fn carries_by_number(pid: i32, entry: &[u8]) -> io::Result<Marked> {
+    Ok(match process::environ(pid) {
         Ok(Some(environment)) if environment.is_empty() => Marked::Hidden,
         Ok(Some(environment)) => {
             let marked = environment.iter().any(|found| found.as_bytes() == entry);
             if marked { Marked::Yes } else { Marked::No }
         }
-        Ok(None) | Err(_) => Marked::Unknown,
-    }
+        Ok(None) => Marked::Unknown,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Marked::Unknown,
+        Err(error) => return Err(error),
+    })
 }
 
 /// The real user id.

@@ -22,8 +22,9 @@ pub struct ProviderFiles {
     seen: Option<Sight>,
     /// When they were read first.
     loaded: Instant,
-    /// The names whose files are gone, and when something was last done in the folder.
-    lost: HashMap<String, Instant>,
+    /// The names whose files are gone: since when, and when something was last done in
+    /// the folder.
+    lost: HashMap<String, (Instant, Instant)>,
     /// What tells that.
     stamp: Option<Stamp>,
 }
@@ -33,6 +34,9 @@ type Stamp = (i64, i64);
 
 /// A file that is written anew may be missing in between: editors move the old one away.
 const BEING_WRITTEN: Duration = Duration::from_secs(3);
+
+/// A file that is gone for so long does not come back.
+const FORGOTTEN: Duration = Duration::from_secs(600);
 
 /// What tells one state of the folder from another.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,7 +92,8 @@ impl ProviderFiles {
             self.stamp = touched;
             // A file may have come back and gone again between two looks.
             let at = Instant::now();
-            self.lost.values_mut().for_each(|since| *since = at);
+            self.lost.retain(|_, lost| lost.0.elapsed() < FORGOTTEN);
+            self.lost.values_mut().for_each(|lost| lost.1 = at);
         }
         let now = sight(&self.dir);
         if *seen == now {
@@ -104,7 +109,7 @@ impl ProviderFiles {
         let before = std::mem::replace(&mut self.registry, Registry::load(&self.dir));
         let at = Instant::now();
         for name in before.names_of_files() {
-            self.lost.entry(name.to_owned()).or_insert(at);
+            self.lost.entry(name.to_owned()).or_insert((at, at));
         }
         for name in self.registry.names_of_files() {
             self.lost.remove(name);
@@ -117,7 +122,7 @@ impl ProviderFiles {
     /// of its name is not what the user wants.
     #[must_use]
     pub fn is_being_written(&self, name: &ProviderName) -> bool {
-        let lost = self.lost.get(name.as_str()).copied();
+        let lost = self.lost.get(name.as_str()).map(|lost| lost.1);
         let since = match self.registry.get(name) {
             Err(LookupError::Broken(_)) => return true,
             // It may have been on its way when they were read first.

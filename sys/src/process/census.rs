@@ -7,7 +7,8 @@ use std::io;
 ///
 /// The names in `/proc` are read all at once, and a process that forks and ends is gone
 /// when its turn comes, while its child has no name in that list. So the list is read
-/// again until it names nobody new: then whoever lives has been named.
+/// again, until it names nobody new, or none of the new ones was gone before it could be
+/// looked at. A number that was not in the list for once is somebody else's then.
 #[derive(Debug, Default)]
 pub struct Census {
     named: HashSet<i32>,
@@ -19,12 +20,16 @@ impl Census {
     /// # Errors
     /// `/proc` cannot be listed.
     pub fn newcomers(&mut self) -> io::Result<Vec<i32>> {
-        let mut new = Vec::new();
+        let (mut new, mut named) = (Vec::new(), HashSet::new());
         for entry in std::fs::read_dir("/proc")?.flatten() {
             let name = entry.file_name();
             let pid = name.to_str().and_then(|name| name.parse::<i32>().ok());
-            new.extend(pid.filter(|pid| self.named.insert(*pid)));
+            let Some(pid) = pid else { continue };
+            if named.insert(pid) && !self.named.contains(&pid) {
+                new.push(pid);
+            }
         }
+        self.named = named;
         Ok(new)
     }
 

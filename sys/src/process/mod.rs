@@ -6,8 +6,10 @@ mod stat;
 mod tree;
 
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 pub use census::Census;
@@ -38,12 +40,13 @@ pub fn exe(pid: i32) -> io::Result<Option<PathBuf>> {
 }
 
 /// Its environment as it was at its exec, `NAME=value` each; `None` if it is
-/// gone. A process may have overwritten it since.
+/// gone. A process may have overwritten it since. Empty in the middle of an exec or of
+/// its end, also where a part of it could be read before.
 ///
 /// # Errors
 /// `PermissionDenied` for a process that may not be looked into.
 pub fn environ(pid: i32) -> io::Result<Option<Vec<OsString>>> {
-    let bytes = if_there(std::fs::read(format!("/proc/{pid}/environ")))?;
+    let bytes = if_there(read_whole(&format!("/proc/{pid}/environ")))?;
     Ok(bytes.map(|bytes| {
         bytes
             .split(|byte| *byte == 0)
@@ -52,6 +55,21 @@ pub fn environ(pid: i32) -> io::Result<Option<Vec<OsString>>> {
             .collect()
     }))
 }
+
+/// All of a file of `/proc` that shows a process's memory. It comes in pieces, and that
+/// memory may go in between: then nothing is there any more, from its beginning on.
+fn read_whole(path: &str) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::with_capacity(ENVIRONMENT_BYTES);
+    file.read_to_end(&mut bytes)?;
+    if !bytes.is_empty() && file.read_at(&mut [0], 0)? == 0 {
+        bytes.clear();
+    }
+    Ok(bytes)
+}
+
+/// Most environments are smaller.
+const ENVIRONMENT_BYTES: usize = 8 << 10;
 
 /// `None` instead of the errors that mean «there is no such process».
 fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
