@@ -154,7 +154,9 @@ fn an_echoed_id_is_no_conversation() {
         .find(|row| row.text("session_id") == Some(&session));
     let row = row.expect("it is kept");
     assert_eq!(row.text("quarantine_reason"), Some("session_not_found"));
-    assert_eq!(after(&world, &lost.id).len(), 1, "and a fresh one follows");
+    let followers = after(&world, &lost.id);
+    assert_eq!(followers.len(), 1, "and a fresh one follows");
+    let _ended = world.ended(followers[0]["id"].as_str().expect("an id"));
     world.check();
 }
 
