@@ -121,14 +121,17 @@ impl Dice {
         Duration::from_millis(least + self.roll(most - least + 1))
     }
 
-    fn deed(&mut self) -> Deed {
-        match self.roll(100) {
+    /// One in a hundred is ambiguous, and no more, however the dice fall.
+    fn deed(&mut self, task: usize) -> Deed {
+        if task % 100 == 99 {
+            return Deed::StopAndKillShim;
+        }
+        match self.roll(99) {
             0..25 => Deed::Nothing(0),
             25..40 => Deed::Nothing(3),
             40..65 => Deed::Stop,
             65..82 => Deed::KillShim,
-            82..99 => Deed::KillAgent,
-            _ => Deed::StopAndKillShim,
+            _ => Deed::KillAgent,
         }
     }
 }
@@ -152,8 +155,12 @@ pub fn run(tasks: usize, seed: u64) -> Report {
             let working = working.clone();
             scope.spawn(move || {
                 let mut dice = Dice(seed ^ (worker as u64 + 1).rotate_left(32));
-                while next.fetch_add(1, Ordering::Relaxed) < tasks {
-                    let deed = dice.deed();
+                loop {
+                    let task = next.fetch_add(1, Ordering::Relaxed);
+                    if task >= tasks {
+                        break;
+                    }
+                    let deed = dice.deed(task);
                     let ended = lead_to_its_end(world, deed, &mut dice, deaths);
                     done.lock().expect("nobody panics with it").push(ended);
                 }
