@@ -7,6 +7,13 @@ use nix::sys::signal::Signal;
 use tests::harness::{GENEROUS, World, wait_until};
 use tests::scenarios::{LedgerLock, assert_ended, is_noticed, up};
 
+/// There is room again: the stop of this task is its end.
+fn is_recorded_at_last(world: &World, lock: LedgerLock, task: &str) {
+    lock.release(world);
+    let ended = world.ended(task);
+    assert_eq!(ended["archive_reason"], "user", "{ended:#}");
+}
+
 /// Bug: it hung until the end could be recorded.
 #[test]
 fn whoever_waits_for_a_recorded_stop_is_told_of_its_end_from_memory() {
@@ -57,9 +64,7 @@ fn a_recorded_stop_goes_on_although_its_shim_stands_still() {
     let told = stop.output().ok().json();
     assert_eq!(told["results"][0]["archive_reason"], "user", "{told:#}");
     assert_eq!(told["not_durable"], true, "{told:#}");
-    lock.release(&world);
-    let ended = world.ended(&one.id);
-    assert_eq!(ended["archive_reason"], "user", "{ended:#}");
+    is_recorded_at_last(&world, lock, &one.id);
     assert_eq!(world.stop(&other.id, &[]), "stopped");
     world.check();
 }
@@ -78,9 +83,7 @@ fn a_recorded_stop_that_nobody_waits_for_goes_on_as_well() {
     wait_until("the agent is ended", GENEROUS, || !agent.is_alive());
     let kinds = world.ledger().event_types(&one.id);
     assert!(!kinds.contains(&"task.ended".to_owned()), "{kinds:?}");
-    lock.release(&world);
-    let ended = world.ended(&one.id);
-    assert_eq!(ended["archive_reason"], "user", "{ended:#}");
+    is_recorded_at_last(&world, lock, &one.id);
     assert_eq!(world.stop(&other.id, &[]), "stopped");
     world.check();
 }

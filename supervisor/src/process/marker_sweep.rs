@@ -189,18 +189,19 @@ impl Sweep {
     /// always gone too early until the deadline, nothing is known.
     fn look_at_all(&mut self, deadline: Instant) -> io::Result<Found> {
         let mut look = Look::new(&self.wanted);
-        for rounds in 0_u32.. {
+        let mut rounds = 0_u32;
+        loop {
+            rounds = rounds.saturating_add(1);
             match look.round(&mut self.let_be, HIDDEN_LOOKS)? {
                 Round::Done => return Ok(look.found()),
                 Round::Missed | Round::Hidden if Instant::now() >= deadline => {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
-                Round::Missed if rounds < QUICK_ROUNDS => {}
+                Round::Missed if rounds <= QUICK_ROUNDS => {}
                 Round::Missed => std::thread::sleep(ROUND_PAUSE),
                 Round::Hidden => std::thread::sleep(HIDDEN_PAUSE),
             }
         }
-        Err(io::ErrorKind::TimedOut.into())
     }
 
     /// TERM for each, once, until none is left or the time is over.
@@ -226,6 +227,8 @@ impl Sweep {
         loop {
             let found = self.look(deadline)?;
             let round = deadline.min(Instant::now() + ROUND);
+            let is_found = |pid: i32| found.carriers.iter().any(|carrier| carrier.pid == pid);
+            self.dying.retain(|dying| !is_found(dying.pid));
             if found.carriers.is_empty() {
                 self.dying = wait_for(std::mem::take(&mut self.dying), round)?;
             }
@@ -240,7 +243,6 @@ impl Sweep {
             }
             for carrier in &found.carriers {
                 self.ended.insert((carrier.pid, carrier.start_time));
-                self.dying.retain(|dying| dying.pid != carrier.pid);
                 signal(carrier, KILL);
             }
             self.dying.extend(wait_for(found.carriers, round)?);
@@ -280,10 +282,6 @@ fn wait_for(mut carriers: Vec<Carrier>, until: Instant) -> io::Result<Vec<Carrie
 }
 
 fn survivors(found: &Found, dying: &[Carrier]) -> Vec<Survivor> {
-    let dying = dying.iter().filter(|one| {
-        let mut carriers = found.carriers.iter();
-        !carriers.any(|carrier| carrier.pid == one.pid)
-    });
     found
         .carriers
         .iter()
