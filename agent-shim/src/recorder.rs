@@ -32,6 +32,9 @@ pub struct Recorder {
     acknowledged: u64,
     told_usage: Usage,
     first_session: FirstSession,
+    exit_sync: ExitSync,
+    /// The last record is written: nothing follows it.
+    is_finished: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,13 @@ enum Disk {
 enum FirstSession {
     Expected,
     Synced,
+}
+
+/// Whether the exit may still be lost with the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ExitSync {
+    Owed,
+    Done,
 }
 
 impl Recorder {
@@ -63,6 +73,8 @@ impl Recorder {
             acknowledged: 0,
             told_usage: Usage::default(),
             first_session: FirstSession::Expected,
+            exit_sync: ExitSync::Done,
+            is_finished: false,
         };
         match created {
             Ok(journal) => recorder.journal = Some(journal),
@@ -94,7 +106,10 @@ impl Recorder {
             && let Some(journal) = &mut self.journal
         {
             match journal.append(&record) {
-                Ok(number) => return Some(number),
+                Ok(number) => {
+                    self.note_end(&record);
+                    return Some(number);
+                }
                 Err(JournalError::Full) => return self.without_room(record),
                 Err(
                     error @ (JournalError::Io { .. }
@@ -164,8 +179,26 @@ impl Recorder {
         }
     }
 
-    /// Brings everything to the disk.
-    pub fn sync(&mut self) {
+    /// Brings the exit to the disk, once.
+    ///
+    /// It is told before: what is written outlives every process, and whoever
+    /// tells it on has committed it to the ledger, which is synced as well. Only a
+    /// power cut before both could lose it, and that takes the agent, too.
+    pub fn sync_end(&mut self) {
+        if self.exit_sync == ExitSync::Owed {
+            self.exit_sync = ExitSync::Done;
+            self.sync();
+        }
+    }
+
+    fn note_end(&mut self, written: &Record) {
+        if let Record::Exited { .. } = written {
+            self.exit_sync = ExitSync::Owed;
+        }
+        self.is_finished |= matches!(written, Record::Finished { .. });
+    }
+
+    fn sync(&mut self) {
         if self.disk == Disk::Failed {
             return;
         }
@@ -293,6 +326,10 @@ impl Recorder {
 
     fn fail(&mut self, error: &JournalError) {
         self.disk = Disk::Failed;
+        if self.is_finished {
+            // Told already, all of it; and nobody waits for more.
+            return;
+        }
         let source = std::error::Error::source(error).map(|source| format!(": {source}"));
         let detail = format!("not durable: {error}{}", source.unwrap_or_default());
         let alarm = Record::Alarm {

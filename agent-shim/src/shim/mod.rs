@@ -145,6 +145,7 @@ impl Shim {
             }
             self.tick()?;
             self.desk.send();
+            self.desk.recorder.sync_end();
         }
         Ok(())
     }

@@ -245,8 +245,8 @@ impl Task {
         Ok(tree::look(leader)?.or(printed))
     }
 
-    /// The exit goes to the disk before its zombie goes, and is told once it
-    /// is there.
+    /// The exit is written down before its zombie goes and before it is told; it
+    /// is synced beside that.
     fn leader_ended(&mut self, exit: Exit, desk: &mut Desk) -> io::Result<()> {
         self.read_all(desk);
         let exit = self.container.as_ref().map_or(exit, Container::exit);
@@ -282,7 +282,6 @@ impl Task {
             exit,
             output_bytes,
         });
-        desk.recorder.sync();
     }
 
     fn conclude(&mut self, conclusion: Conclusion, desk: &mut Desk) {

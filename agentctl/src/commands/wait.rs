@@ -27,7 +27,7 @@ pub(crate) struct Args {
 
 pub(super) fn execute(args: &Args, cx: &Context) -> Result<Code, CliError> {
     let client = cx.client()?;
-    let began = Instant::now();
+    let (began, began_at) = (Instant::now(), sys::clock::now());
     let ids = naming::pin(&client, &args.ids)?;
     let deadline = args.timeout.map(|ms| began + Duration::from_millis(ms));
     let tasks = until_ended(&client, &ids, deadline, Start::MustBeThere)?;
@@ -37,7 +37,10 @@ pub(super) fn execute(args: &Args, cx: &Context) -> Result<Code, CliError> {
             out::text(&tasks.iter().map(line).collect::<String>())?;
             for task in &tasks {
                 follower::tell(&client, task);
-                namesake::tell(&client, &task.id, "wait");
+                // Who waited for it to end meant it.
+                if task.finished_at.is_some_and(|at| at < began_at) {
+                    namesake::tell(&client, &task.id, "wait");
+                }
             }
         }
     }

@@ -1,6 +1,9 @@
 //! Who asks: what the kernel tells about the process at the other end of a
 //! socket. For the record and for people; nothing is allowed or refused by it.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use protocol::TaskId;
 use protocol::limits::MAX_ANCESTRY;
 use protocol::view::{Ancestor, Requester};
@@ -36,7 +39,7 @@ pub fn look_up(pid: Option<i32>, uid: Option<u32>, via: Via) -> Requester {
     while parent > 0 && requester.ancestry.len() < MAX_ANCESTRY {
         let Some(stat) = seen(parent) else { break };
         // One that wiped its own environment still has parents.
-        requester.from_task = requester.from_task.or_else(|| task_of(parent));
+        requester.from_task = requester.from_task.or_else(|| remembered(parent, &stat));
         requester.ancestry.push(Ancestor {
             pid: parent,
             comm: shown(&stat),
@@ -72,11 +75,41 @@ fn shown(stat: &Stat) -> String {
 
 /// The task whose marker stands in the environment of `pid`.
 fn task_of(pid: i32) -> Option<TaskId> {
+    read_task(pid).flatten()
+}
+
+/// The same; `None` if its environment cannot be read, or not now.
+fn read_task(pid: i32) -> Option<Option<TaskId>> {
     let environment = process::environ(pid).ok().flatten()?;
-    environment.iter().find_map(|entry| {
+    let marked = environment.iter().find_map(|entry| {
         let (name, _) = entry.to_str()?.split_once('=')?;
         marker::parse_marker_name(name)
-    })
+    });
+    (!environment.is_empty()).then_some(marked)
+}
+
+/// What stood in the environments of parents, by number and start time: the same
+/// shells and services ask again and again, and whoever waits for a stop waits
+/// for this look.
+static PARENTS: Mutex<BTreeMap<(i32, u64), Option<TaskId>>> = Mutex::new(BTreeMap::new());
+
+/// Then it begins anew.
+const MAX_PARENTS: usize = 256;
+
+/// As [`task_of`], of a parent: read once in its life.
+fn remembered(pid: i32, stat: &Stat) -> Option<TaskId> {
+    let process = (pid, stat.start_time);
+    // A map is whole at every point where a panic can happen.
+    let mut parents = PARENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = parents.get(&process) {
+        return known.clone();
+    }
+    let task = read_task(pid)?;
+    if parents.len() >= MAX_PARENTS {
+        parents.clear();
+    }
+    parents.insert(process, task.clone());
+    task
 }
 
 /// The name of the terminal with this number, e.g. `pts/3`.

@@ -61,6 +61,8 @@ impl Core {
             let (ledger, service) = (self.ledger.clone(), self.service.clone());
             let unbegun = self.unbegun.clone();
             self.jobs.spawn(async move {
+                // Whoever waits for the end hears of it first.
+                tokio::task::yield_now().await;
                 if clears_temp && claims::shim_is_dead(&service, &settling.id) {
                     clear_temp(service.clone(), settling.id.clone()).await;
                 }

@@ -26,6 +26,8 @@ pub struct Stat {
     pub tty_nr: i32,
     /// `PF_*` flags (field 9).
     pub flags: u32,
+    /// Its threads, a first one that ended alone included (field 20).
+    threads: u32,
     /// Clock ticks since boot (field 22).
     pub start_time: u64,
     /// Signals that wait for this thread alone (field 31), the first 31.
@@ -105,6 +107,12 @@ pub fn exit_of_zombie(process: &ProcessId) -> io::Result<Option<Exit>> {
 /// # Errors
 /// The file system's answer.
 pub fn is_exiting(pid: i32) -> io::Result<bool> {
+    match stat(pid)? {
+        None => return Ok(true),
+        // What stands there is the only thread's.
+        Some(alone) if alone.threads == 1 => return Ok(alone.is_ending()),
+        Some(_) => {}
+    }
     let Some(threads) = if_there(std::fs::read_dir(format!("/proc/{pid}/task")))? else {
         return Ok(true);
     };
@@ -121,20 +129,35 @@ pub fn is_exiting(pid: i32) -> io::Result<bool> {
 }
 
 fn read(path: &Path) -> io::Result<Option<Stat>> {
-    /// 52 numbers of at most 20 digits and a name of 64 bytes fit.
-    const LONGEST: u64 = 2048;
-    let mut line = Vec::with_capacity(512);
-    let read = std::fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut line));
-    if if_there(read)?.is_none() {
+    let mut line = [0; LONGEST];
+    let Some(length) = if_there(read_line(path, &mut line))? else {
         return Ok(None);
-    }
-    match parse(&line) {
+    };
+    match parse(line.get(..length).unwrap_or_default()) {
         Some(stat) => Ok(Some(stat)),
         None => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "a stat line of another form",
         )),
     }
+}
+
+/// 52 numbers of at most 20 digits and a name of 64 bytes fit.
+const LONGEST: usize = 2048;
+
+/// The kernel gives the whole line at once; its end saves another look.
+fn read_line(path: &Path, line: &mut [u8; LONGEST]) -> io::Result<usize> {
+    let mut file = std::fs::File::open(path)?;
+    let mut length = 0;
+    while !line[..length].ends_with(b"\n") {
+        match file.read(&mut line[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
 }
 
 /// The name stands in parentheses and may contain any of them: it ends at the
@@ -155,6 +178,7 @@ fn parse(line: &[u8]) -> Option<Stat> {
         session: field(6)?.parse().ok()?,
         tty_nr: field(7)?.parse().ok()?,
         flags: field(9)?.parse().ok()?,
+        threads: field(20)?.parse().ok()?,
         start_time: field(22)?.parse().ok()?,
         pending: field(31)?.parse().ok()?,
         exit_code: field(52)?.parse().ok()?,

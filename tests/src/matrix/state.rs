@@ -85,7 +85,8 @@ impl State {
             Self::InGrace => Some(("shim.signal.after", 0)),
             // The first signal was TERM.
             Self::Killed => Some(("shim.signal.after", 1)),
-            Self::OnDisk => Some(("shim.journal_sync.after", 0)),
+            // Written, and not told yet.
+            Self::OnDisk => Some(("shim.reap.before", 0)),
             Self::Unsettled => Some(("sup.settled_write.before", 0)),
             Self::Adopting => Some(("shim.send.before", 0)),
         }
