@@ -128,11 +128,6 @@ impl Output {
         drained
     }
 
-    /// Lets go of the pipe, whoever still writes to it.
-    pub fn close(&mut self) {
-        self.pipe = None;
-    }
-
     /// Bytes that came, and of these those that are not in the file.
     #[must_use]
     pub const fn counts(&self) -> (u64, u64) {

@@ -1,4 +1,4 @@
-//! What the shim establishes: on disk first, then to be told.
+//! What the shim establishes: written down first, then to be told.
 //!
 //! Where the disk fails, the rest of the records is kept in memory, so that
 //! the supervisor still learns how the task ended; it is told that these are
@@ -181,9 +181,9 @@ impl Recorder {
 
     /// Brings the exit to the disk, once.
     ///
-    /// It is told before: what is written outlives every process, and whoever
-    /// tells it on has committed it to the ledger, which is synced as well. Only a
-    /// power cut before both could lose it, and that takes the agent, too.
+    /// Where somebody listens it is told before: what is written outlives every
+    /// process, and whoever tells it on has committed it to the ledger, which is
+    /// synced as well. Only a power cut before both could lose it.
     pub fn sync_end(&mut self) {
         if self.exit_sync == ExitSync::Owed {
             self.exit_sync = ExitSync::Done;
@@ -327,7 +327,7 @@ impl Recorder {
     fn fail(&mut self, error: &JournalError) {
         self.disk = Disk::Failed;
         if self.is_finished {
-            // Told already, all of it; and nobody waits for more.
+            // An end whose records were not told yet was synced before the last one.
             return;
         }
         let source = std::error::Error::source(error).map(|source| format!(": {source}"));

@@ -30,8 +30,11 @@ pub struct SyncCounts {
     pub stop_signal: u64,
     /// From the request to stop until its answer.
     pub stop_answer: u64,
-    /// From the agent's last instruction until a waiting client's answer.
+    /// From the agent's last instruction until a waiting client's answer: those that
+    /// it waits for, which are the ledger's.
     pub completion: u64,
+    /// Of that end in the shim's journal, beside the way to the answer.
+    pub completion_beside: u64,
 }
 
 /// A supervisor whose steps are watched.
@@ -59,6 +62,12 @@ pub fn count_syncs(scratch: &Scratch, hooked: &Programs) -> Result<SyncCounts> {
 }
 
 impl SyncCounts {
+    /// Of an end, wherever they are.
+    #[must_use]
+    pub const fn all_of_completion(self) -> u64 {
+        self.completion + self.completion_beside
+    }
+
     fn larger(self, other: Self) -> Self {
         Self {
             launch_exec: self.launch_exec.max(other.launch_exec),
@@ -66,6 +75,7 @@ impl SyncCounts {
             stop_signal: self.stop_signal.max(other.stop_signal),
             stop_answer: self.stop_answer.max(other.stop_answer),
             completion: self.completion.max(other.completion),
+            completion_beside: self.completion_beside.max(other.completion_beside),
         }
     }
 }
@@ -124,15 +134,16 @@ impl Watched {
         let before_end = self.begin();
         hand.dismiss()?;
         client.tasks()?;
-        let completion = self.hooks.take();
         self.world.settle()?;
+        let completion = self.hooks.take();
 
         Ok(SyncCounts {
             launch_exec: syncs(&launch, before, EXEC)?,
             launch_answer: syncs(&launch, before, ANSWER)?,
             stop_signal: syncs(&stop, before_stop, SIGNAL)?,
             stop_answer: syncs(&stop, before_stop, ANSWER)?,
-            completion: syncs(&completion, before_end, ANSWER)?,
+            completion: ledger_syncs(&completion, before_end, ANSWER)?.0,
+            completion_beside: shim_syncs(&completion),
         })
     }
 
@@ -145,15 +156,21 @@ impl Watched {
 
 /// Syncs before the first hit of `point`.
 fn syncs(hits: &[Hit], before: u64, point: &str) -> Result<u64> {
+    let (ledger, at) = ledger_syncs(hits, before, point)?;
+    Ok(ledger + shim_syncs(&hits[..at]))
+}
+
+/// The ledger's before the first hit of `point`, and which hit that is.
+fn ledger_syncs(hits: &[Hit], before: u64, point: &str) -> Result<(u64, usize)> {
     let at = hits
         .iter()
         .position(|hit| hit.name == point)
         .with_context(|| format!("{point} was not reached: {hits:?}"))?;
-    let shim = hits[..at]
-        .iter()
-        .filter(|hit| hit.name == SHIM_SYNC)
-        .count() as u64;
-    Ok(hits[at].supervisor_syncs.saturating_sub(before) + shim)
+    Ok((hits[at].supervisor_syncs.saturating_sub(before), at))
+}
+
+fn shim_syncs(hits: &[Hit]) -> u64 {
+    hits.iter().filter(|hit| hit.name == SHIM_SYNC).count() as u64
 }
 
 #[cfg(test)]
@@ -175,5 +192,7 @@ mod tests {
         assert_eq!(syncs(&hits, 7, EXEC).expect("there"), 1);
         assert_eq!(syncs(&hits, 7, ANSWER).expect("there"), 3);
         assert!(syncs(&hits, 7, SIGNAL).is_err());
+        assert_eq!(ledger_syncs(&hits, 7, ANSWER).expect("there"), (2, 2));
+        assert_eq!(shim_syncs(&hits), 2);
     }
 }

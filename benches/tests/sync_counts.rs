@@ -28,9 +28,12 @@ fn each_way_has_as_few_syncs_as_promised() {
         "the intent is durable before the signal: {counts:?}"
     );
     assert!(counts.stop_signal <= 1, "{counts:?}");
-    assert!(
-        counts.completion >= 1,
-        "the end is durable before the answer: {counts:?}"
+    assert_eq!(
+        counts.completion, 1,
+        "the end is durable before the answer, in one commit: {counts:?}"
     );
-    assert!(counts.completion <= 2, "{counts:?}");
+    assert_eq!(
+        counts.completion_beside, 1,
+        "and in the shim's journal: {counts:?}"
+    );
 }

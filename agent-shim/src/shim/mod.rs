@@ -130,6 +130,12 @@ impl Shim {
     /// # Errors
     /// The kernel's answer.
     pub fn run(mut self, heap: &CompactHeap) -> io::Result<()> {
+        let worked = self.work(heap);
+        self.desk.recorder.sync_end();
+        worked
+    }
+
+    fn work(&mut self, heap: &CompactHeap) -> io::Result<()> {
         // What came with the start order.
         let now = self.desk.clock.now();
         let pending = self.desk.link.receive_pending(now);

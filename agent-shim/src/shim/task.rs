@@ -245,13 +245,12 @@ impl Task {
         Ok(tree::look(leader)?.or(printed))
     }
 
-    /// The exit is written down before its zombie goes and before it is told; it
-    /// is synced beside that.
+    /// The exit is written down before its zombie goes and before it is told.
     fn leader_ended(&mut self, exit: Exit, desk: &mut Desk) -> io::Result<()> {
         self.read_all(desk);
         let exit = self.container.as_ref().map_or(exit, Container::exit);
-        let at_exit = self.oom.take();
-        if let Some(record) = at_exit.and_then(|watch| watch.at_exit(sys::clock::now())) {
+        let watch = self.oom.take();
+        if let Some(record) = watch.and_then(|it| it.at_exit(sys::clock::now())) {
             desk.record(record);
         }
         self.record_exit(exit.clone(), desk);
@@ -292,6 +291,11 @@ impl Task {
         }
         let at = sys::clock::now();
         desk.recorder.record_usage(self.scanner.usage(), at);
+        if self.container.is_some() || !desk.link.is_up() {
+            // What follows may take long; or nobody listens.
+            desk.send();
+            desk.recorder.sync_end();
+        }
         let (mut empty, mut survivors) = match conclusion {
             Conclusion::Empty => (true, Vec::new()),
             Conclusion::LeftAlone | Conclusion::Unkillable => (false, tree::survivors()),
@@ -326,10 +330,9 @@ impl Task {
             output_bytes: (stdout.0, stderr.0),
             gap_bytes: (stdout.1, stderr.1),
         });
+        // Before any amount of temporary files.
+        desk.recorder.sync_end();
         desk.recorder.trim();
-        for output in &mut self.outputs {
-            output.close();
-        }
         // Who is left may use it.
         if let (true, Some(temp)) = (empty, self.temp.take()) {
             temp.remove();

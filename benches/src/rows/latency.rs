@@ -154,12 +154,12 @@ impl Latency {
                 self.completion_cli.summary(),
             )
             .target("≤ 0.8 ms")
-            .syncs(syncs.map(|counts| counts.completion)),
+            .syncs(syncs.map(|counts| counts.all_of_completion())),
             Row::latency(
                 "completion: exit → kept connection",
                 self.completion_kept.summary(),
             )
-            .syncs(syncs.map(|counts| counts.completion)),
+            .syncs(syncs.map(|counts| counts.all_of_completion())),
             Row::latency(
                 "stop: agentctl stop-session → agent gone",
                 self.stop_cli.summary(),

@@ -88,23 +88,25 @@ fn read_task(pid: i32) -> Option<Option<TaskId>> {
     (!environment.is_empty()).then_some(marked)
 }
 
-/// What stood in the environments of parents, by number and start time: the same
-/// shells and services ask again and again, and whoever waits for a stop waits
-/// for this look.
+/// What stood in the environments of parents when they were first seen, by number and
+/// start time: the same shells and services ask again and again, and whoever waits for
+/// a stop waits for this look. One that execs anew keeps what it had.
 static PARENTS: Mutex<BTreeMap<(i32, u64), Option<TaskId>>> = Mutex::new(BTreeMap::new());
 
 /// Then it begins anew.
 const MAX_PARENTS: usize = 256;
 
-/// As [`task_of`], of a parent: read once in its life.
+/// As [`task_of`], of a parent.
 fn remembered(pid: i32, stat: &Stat) -> Option<TaskId> {
     let process = (pid, stat.start_time);
     // A map is whole at every point where a panic can happen.
-    let mut parents = PARENTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = parents.get(&process) {
-        return known.clone();
+    let parents = || PARENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = parents().get(&process).cloned();
+    if let Some(known) = known {
+        return known;
     }
     let task = read_task(pid)?;
+    let mut parents = parents();
     if parents.len() >= MAX_PARENTS {
         parents.clear();
     }

@@ -1,4 +1,4 @@
-//! The journal: what a shim established, in order, on disk before it is acted
+//! The journal: what a shim established, in order, in the file before it is acted
 //! on or told.
 //!
 //! ```text
