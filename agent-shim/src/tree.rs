@@ -28,6 +28,40 @@ pub enum Dead {
     Others(u32, Tree),
 }
 
+/// Who counts as swept: what outlived the leader and was signalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// The leader lives, or what is left is left alone.
+    NotYet,
+    /// So many of them have ended.
+    Ended(u32),
+}
+
+impl Sweep {
+    /// From now on they count.
+    pub fn begin(&mut self) {
+        if *self == Self::NotYet {
+            *self = Self::Ended(0);
+        }
+    }
+
+    /// So many more have ended.
+    pub fn count(&mut self, more: u32) {
+        if let Self::Ended(count) = self {
+            *count += more;
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub const fn total(self) -> u32 {
+        match self {
+            Self::NotYet => 0,
+            Self::Ended(count) => count,
+        }
+    }
+}
+
 /// Takes away the dead, up to the leader.
 ///
 /// # Errors
@@ -45,6 +79,17 @@ pub fn bury(leader: Option<i32>) -> io::Result<Dead> {
             Children::None => return Ok(Dead::Others(buried, Tree::Empty)),
         }
     }
+}
+
+/// The same without a leader: so many were taken away, and what is left.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn bury_others() -> io::Result<(u32, Tree)> {
+    Ok(match bury(None)? {
+        Dead::Others(count, tree) => (count, tree),
+        Dead::Leader(_) => (0, Tree::Populated),
+    })
 }
 
 /// Whether the leader ended by itself, as the kernel sees it.

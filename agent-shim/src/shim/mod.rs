@@ -28,7 +28,7 @@ use crate::tree;
 
 use desk::Desk;
 use pace::Pace;
-use task::{State, Sweep, Task};
+use task::{State, Task};
 
 /// How long a shim that was told to end waits for its last acknowledgement, in
 /// ms: its journal is on the disk, and a shutdown must not wait for it.
@@ -359,7 +359,7 @@ fn running(agent: Agent, start: Start, desk: &Desk) -> io::Result<Task> {
         pace: Pace::default(),
         term_exit: start.term_exit,
         result: OwnResult::Missing,
-        sweep: Sweep::NotYet,
+        sweep: tree::Sweep::NotYet,
         state: State::Alive,
     };
     task.watch(desk)?;

@@ -20,7 +20,7 @@ use crate::output::{MAX_DRAIN, Output, Until};
 use crate::poller::{Interest, Source};
 use crate::scan::{Finding, Scanner};
 use crate::settle::{Manager, OwnResult, settle};
-use crate::tree::{self, Dead};
+use crate::tree::{self, Dead, Sweep};
 
 /// Bytes that one event reads from a pipe, so that the other sources get their
 /// turn.
@@ -50,13 +50,6 @@ pub(super) struct Task {
     pub(super) result: OwnResult,
     pub(super) sweep: Sweep,
     pub(super) state: State,
-}
-
-/// Who counts as swept: what outlived the leader and was signalled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sweep {
-    NotYet,
-    Ended(u32),
 }
 
 /// Whether the task goes on.
@@ -159,7 +152,7 @@ impl Task {
         match tree::bury(leader)? {
             Dead::Leader(exit) => self.leader_ended(exit, desk),
             Dead::Others(count, tree) => {
-                self.count_swept(count);
+                self.sweep.count(count);
                 match tree {
                     Tree::Empty => self.act(Input::TreeEmptied, desk),
                     Tree::Populated if count > 0 => self.act(Input::TreeShrank, desk),
@@ -249,8 +242,8 @@ impl Task {
     fn leader_ended(&mut self, exit: Exit, desk: &mut Desk) -> io::Result<()> {
         self.read_all(desk);
         let exit = self.container.as_ref().map_or(exit, Container::exit);
-        let watch = self.oom.take();
-        if let Some(record) = watch.and_then(|it| it.at_exit(sys::clock::now())) {
+        let at = sys::clock::now();
+        if let Some(record) = self.oom.take().and_then(|watch| watch.at_exit(at)) {
             desk.record(record);
         }
         self.record_exit(exit.clone(), desk);
@@ -261,13 +254,14 @@ impl Task {
         if self.ladder.is_sweeping() {
             self.begin_sweep();
         }
-        let tree = match tree::bury(None)? {
-            Dead::Others(count, tree) => {
-                self.count_swept(count);
-                tree
-            }
-            Dead::Leader(_) => Tree::Populated,
-        };
+        let (mut dead, mut tree) = tree::bury_others()?;
+        if tree == Tree::Populated {
+            // A signal at the group ends its processes within moments of each other.
+            desk.recorder.sync_end();
+            let (more, rest) = tree::bury_others()?;
+            (dead, tree) = (dead + more, rest);
+        }
+        self.sweep.count(dead);
         let settle = settle(&exit, &self.term_exit, self.result, Manager::detect());
         self.act(Input::LeaderEnded(settle, tree), desk)
     }
@@ -307,19 +301,15 @@ impl Task {
         {
             empty = false;
             join(&mut survivors, inside);
+            let kind = AlarmKind::Unexpected;
             if let Some(detail) = why {
-                let kind = AlarmKind::Unexpected;
                 desk.record(Record::Alarm { at, kind, detail });
             }
         }
-        let swept = match self.sweep {
-            Sweep::NotYet => 0,
-            Sweep::Ended(count) => count,
-        };
         desk.record(Record::Swept(SweepRecord {
             at,
             empty,
-            swept,
+            swept: self.sweep.total(),
             survivors,
             // Behind the container's wall only the marker tells.
             marker_only: self.container.is_some(),
@@ -387,14 +377,8 @@ impl Task {
     }
 
     fn begin_sweep(&mut self) {
-        if self.leader.is_none() && self.sweep == Sweep::NotYet {
-            self.sweep = Sweep::Ended(0);
-        }
-    }
-
-    fn count_swept(&mut self, more: u32) {
-        if let Sweep::Ended(count) = &mut self.sweep {
-            *count += more;
+        if self.leader.is_none() {
+            self.sweep.begin();
         }
     }
 }

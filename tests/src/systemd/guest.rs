@@ -185,7 +185,8 @@ impl Guest {
         let entrance = self.entrance();
         Command::new(&entrance[0])
             .args(&entrance[1..])
-            .args(["env", "-i", "HOME=/root", "LANG=C.UTF-8"])
+            // Not the host's: somebody may have a supervisor of their own there.
+            .args(["env", "-i", "HOME=/run/home", "LANG=C.UTF-8"])
             .arg(format!("PATH={BIN}:/usr/sbin:/usr/bin:/sbin:/bin"))
             .args(words)
             .stdin(Stdio::null())
