@@ -359,3 +359,24 @@ fn a_machine_that_goes_down_does_not_wait_for_a_drain_under_way() {
     let expected = ["interrupted", "hub_shutdown", "declared"].map(Some);
     assert_eq!(seen, expected, "{row:?}");
 }
+
+/// A ledger of one's own goes before the service's, also where that is meant.
+#[test]
+fn the_ledger_that_is_not_read_is_named() {
+    if let Some(why) = Guest::impossible() {
+        tests::skip!("{why}");
+    }
+    let guest = Guest::boot(&prepared("", ""));
+    start(&guest);
+    guest.ok(&["systemctl", "stop", UNIT]);
+    let words = ["agentctl", "list", "-a"];
+    let alone = String::from_utf8_lossy(&guest.run(&words).stderr).into_owned();
+    assert!(alone.contains("reading the ledger read-only\n"), "{alone}");
+    let own = "$HOME/.local/state/agent-supervisor";
+    guest.sh(&format!(
+        "mkdir -p {own}; cp /var/lib/agent-supervisor/ledger.sqlite3 {own}"
+    ));
+    let beside = String::from_utf8_lossy(&guest.run(&words).stderr).into_owned();
+    let other = "not the one of `--state-dir /var/lib/agent-supervisor`";
+    assert!(beside.contains(other), "{beside}");
+}

@@ -38,16 +38,17 @@ impl Offline {
         absence: Trouble,
     ) -> Result<Self, CliError> {
         let places = &client.candidates.places;
-        let with_ledger = places
+        let mut with_ledger = places
             .iter()
-            .find(|place| Path::new(&place.places.ledger()).exists());
-        let place = match (with_ledger, request) {
+            .filter(|place| Path::new(&place.places.ledger()).exists());
+        let place = match (with_ledger.next(), request) {
             (Some(place), _) => place,
             // Provider files are there without a ledger.
             (None, Request::Providers(_)) if !places.is_empty() => &places[0],
             (None, _) => return Err(no_ledger(absence)),
         };
-        SAID.call_once(|| say_why(absence));
+        let other = with_ledger.next();
+        SAID.call_once(|| say_why(absence, other.map(|other| &*other.places.state_dir)));
         Self::spawn(place, request)
     }
 
@@ -94,9 +95,18 @@ impl Drop for Offline {
 
 /// One that is there and silent is not one that does not run: the ledger is
 /// what it had written before.
-fn say_why(absence: Trouble) {
+///
+/// Whoever means the ledger of the `other` place must not take this one's silence for
+/// its answer.
+fn say_why(absence: Trouble, other: Option<&str>) {
     let why = match absence {
-        Trouble::Absent { .. } => "no supervisor is running; reading the ledger read-only".into(),
+        Trouble::Absent { .. } => {
+            let other = other.map(|dir| format!("; not the one of `--state-dir {dir}`"));
+            format!(
+                "no supervisor is running; reading the ledger read-only{}",
+                other.unwrap_or_default()
+            )
+        }
         Trouble::Lost(_) | Trouble::Fatal(_) => {
             let error = CliError::from(absence);
             let hint = error.hint().map(|hint| format!("\n  hint: {hint}"));

@@ -66,6 +66,13 @@ impl Ledger {
         drop(self.front);
         self.threads.close()
     }
+
+    /// Left as it is, as by a supervisor that is killed; with no connection to it open.
+    #[cfg(test)]
+    pub(super) fn abandon(self) {
+        drop((self.handle, self.front));
+        self.threads.left();
+    }
 }
 
 /// What was found at the start.

@@ -89,6 +89,18 @@ impl LedgerThreads {
     }
 }
 
+#[cfg(test)]
+impl LedgerThreads {
+    /// Waits until both have ended, because nobody can ask them any more.
+    pub(super) fn left(self) {
+        drop(self.reader.0);
+        self.reader.1.join().expect("no panic");
+        drop(self.owner.0);
+        let owner = self.owner.1.join().expect("no panic");
+        owner.expect("nothing had failed");
+    }
+}
+
 /// Starts both.
 pub(super) fn start(
     owner: Owner,

@@ -109,7 +109,7 @@ fn seq_has_no_holes_over_failures_and_restarts() {
         // The row exists: nothing of the batch is written, and no number used.
         let again = [ended(&task, 3), admitted(&task, &task, 3)];
         assert!(super::support::try_commit(&ledger.handle, &again).is_err());
-        drop(ledger);
+        ledger.abandon();
     }
     let ledger = place.open();
     assert_eq!(ledger.report.next_seq, expected.next().expect("endless"));

@@ -23,7 +23,7 @@ fn a_ledger_is_private_and_knows_how_it_was_left() {
         let mode = std::fs::metadata(path).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
-    drop(ledger);
+    ledger.abandon();
     let ledger = place.open();
     assert_eq!(ledger.report.before, Before::Abandoned);
     assert_eq!(ledger.report.ledger_id, first_id);
@@ -163,7 +163,7 @@ fn the_running_set_is_rebuilt_from_its_events() {
             .commit(batch, vec![secret("t1"), secret("t2")]),
     )
     .expect("committed");
-    drop(ledger);
+    ledger.abandon();
 
     let ledger = place.open();
     let live = wait(ledger.handle.live()).expect("read");
