@@ -9,8 +9,11 @@ use crate::systemd::Notify;
 pub(super) struct Pulse {
     notify: Notify,
     due: Option<Instant>,
-    said: String,
+    said: Option<Said>,
 }
+
+/// What the manager shows: the phase, and the tasks that run and wait.
+type Said = (&'static str, usize, usize);
 
 impl Pulse {
     /// Begins now.
@@ -19,7 +22,7 @@ impl Pulse {
         Self {
             notify,
             due: notify.pulse().map(|_| Instant::now()),
-            said: String::new(),
+            said: None,
         }
     }
 
@@ -37,15 +40,16 @@ impl Pulse {
 impl Core {
     /// Said from the loop itself, so that a loop that hangs is noticed.
     pub(super) fn beat(&mut self) {
-        let phase = self.drains.phase();
-        let said = match self.queue.len() {
-            0 => format!("{phase}, {} tasks", self.running()),
-            queued => format!("{phase}, {} tasks, {queued} queued", self.running()),
-        };
+        let said @ (phase, running, queued) =
+            (self.drains.phase(), self.running(), self.queue.len());
         let pulse = &mut self.pulse;
-        if pulse.said != said {
-            pulse.notify.status(&said);
-            pulse.said = said;
+        // The loop comes by at each turn.
+        if pulse.said != Some(said) {
+            pulse.said = Some(said);
+            pulse.notify.status(&match queued {
+                0 => format!("{phase}, {running} tasks"),
+                queued => format!("{phase}, {running} tasks, {queued} queued"),
+            });
         }
         let now = Instant::now();
         if let (Some(due), Some(every)) = (pulse.due, pulse.notify.pulse())
