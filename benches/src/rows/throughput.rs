@@ -34,6 +34,9 @@ pub(super) enum Door {
     Raw,
     /// One attached `agentctl run` per task.
     Command,
+    /// The same for a program (`--json`), which wants the verdict and no output: as
+    /// the peers are asked.
+    Verdict,
     /// Connections that stay.
     Connection,
 }
@@ -48,7 +51,7 @@ struct Batches {
 pub(super) fn measure(bench: &Bench) -> Result<Vec<Group>> {
     let tasks = bench.depth.pick(160, 500);
     let world = World::running(&bench.scratch, &bench.programs)?;
-    let doors = [Door::Raw, Door::Command, Door::Connection];
+    let doors = [Door::Raw, Door::Command, Door::Verdict, Door::Connection];
     let mut batches = doors.map(|_| Batches::default());
     for _ in 0..bench.depth.pick(1, 5) {
         for (door, all) in doors.iter().zip(&mut batches) {
@@ -57,7 +60,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Group>> {
             all.cpu.add(batch.cpu_ms);
         }
     }
-    let [raw, by_command, kept] = batches;
+    let [raw, by_command, verdict, kept] = batches;
     let rows = vec![
         Row::single("raw: spawn and wait", raw.rate.p50(), "tasks/s"),
         Row::single("raw: time per task", raw.cpu.p50(), "ms CPU"),
@@ -68,6 +71,12 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Group>> {
             "ms CPU",
         )
         .target("≤ 2 ms"),
+        Row::single("agentctl run --json", verdict.rate.p50(), "tasks/s"),
+        Row::single(
+            "agentctl run --json: time per task, all",
+            verdict.cpu.p50(),
+            "ms CPU",
+        ),
         Row::single("kept connections", kept.rate.p50(), "tasks/s"),
         Row::single(
             "kept connections: time per task, all",
@@ -117,7 +126,7 @@ pub(super) fn run_batch(world: &World, door: Door, tasks: usize, parallel: usize
 fn work(world: &World, door: Door, left: &AtomicUsize) -> Result<()> {
     let mut client = match door {
         Door::Connection => Some(world.connect()?),
-        Door::Raw | Door::Command => None,
+        Door::Raw | Door::Command | Door::Verdict => None,
     };
     let take = |left: usize| left.checked_sub(1);
     while left
@@ -131,7 +140,8 @@ fn work(world: &World, door: Door, left: &AtomicUsize) -> Result<()> {
                 let status = command(&argv).status()?;
                 ensure!(status.success(), "the agent ended with {status}");
             }
-            None => by_command(world, &argv)?,
+            None if door == Door::Verdict => by_command(world, &["run", "--json", "--"], &argv)?,
+            None => by_command(world, &["run", "--"], &argv)?,
         }
     }
     Ok(())
@@ -146,8 +156,8 @@ fn by_connection(world: &World, client: &mut Client, argv: Vec<String>) -> Resul
     Ok(())
 }
 
-fn by_command(world: &World, argv: &[String]) -> Result<()> {
-    let mut words = vec!["run", "--"];
+fn by_command(world: &World, words: &[&str], argv: &[String]) -> Result<()> {
+    let mut words = words.to_vec();
     words.extend(argv.iter().map(String::as_str));
     let output = world.agentctl(&words).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
