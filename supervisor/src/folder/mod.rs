@@ -224,11 +224,11 @@ impl Folders {
     }
 
     /// Keeps what the ledger says of a task that has ended, so that a lost
-    /// ledger can be rebuilt. Nothing to do where the folder is gone.
+    /// ledger can be rebuilt: a text of JSON. Nothing to do where the folder is gone.
     ///
     /// # Errors
     /// [`FolderError`].
-    pub fn settle(&self, id: &TaskId, rows: &serde_json::Value) -> Result<(), FolderError> {
+    pub fn settle(&self, id: &TaskId, rows: &str) -> Result<(), FolderError> {
         settled::write(&self.task_dir(id).join(SETTLED), rows)
     }
 
@@ -277,14 +277,8 @@ impl Folders {
     }
 
     /// Are these the rows that were kept?
-    ///
-    /// # Errors
-    /// [`FolderError::Form`]: never, for rows of a ledger.
-    pub fn is_settled_as(
-        &self,
-        id: &TaskId,
-        rows: &serde_json::Value,
-    ) -> Result<bool, FolderError> {
+    #[must_use]
+    pub fn is_settled_as(&self, id: &TaskId, rows: &str) -> bool {
         settled::is(&self.task_dir(id).join(SETTLED), rows)
     }
 

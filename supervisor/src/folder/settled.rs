@@ -60,21 +60,13 @@ struct Form {
     events: Vec<Value>,
 }
 
-fn bytes_of(path: &Path, rows: &Value) -> Result<Vec<u8>, FolderError> {
-    let mut bytes = serde_json::to_vec_pretty(rows).map_err(FolderError::form(path))?;
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
 /// Does the file say this? One that cannot be read does not.
-pub(super) fn is(path: &Path, rows: &Value) -> Result<bool, FolderError> {
-    let wanted = bytes_of(path, rows)?;
-    Ok(fs::read(path).is_ok_and(|bytes| bytes == wanted))
+pub(super) fn is(path: &Path, rows: &str) -> bool {
+    fs::read(path).is_ok_and(|bytes| bytes == rows.as_bytes())
 }
 
-pub(super) fn write(path: &Path, rows: &Value) -> Result<(), FolderError> {
-    let bytes = bytes_of(path, rows)?;
-    match atomic_file::write(path, &bytes, &hook::SUP_SETTLED_WRITE) {
+pub(super) fn write(path: &Path, rows: &str) -> Result<(), FolderError> {
+    match atomic_file::write(path, rows.as_bytes(), &hook::SUP_SETTLED_WRITE) {
         // Retention took the folder meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         written => written.map_err(FolderError::io("write", path)),

@@ -244,11 +244,11 @@ fn an_end_is_kept_where_the_folder_is() {
     let folders = Folders::new(&place.path().join("tasks"));
     let rows = serde_json::json!({"task_history": {"id": "t1"}});
     folders
-        .settle(&id(), &rows)
+        .settle(&id(), &rows.to_string())
         .expect("no folder, nothing to do");
     folders.create(&id(), &spec()).expect("made");
     assert!(!folders.is_settled(&id()));
-    folders.settle(&id(), &rows).expect("kept");
+    folders.settle(&id(), &rows.to_string()).expect("kept");
     assert!(folders.is_settled(&id()));
     let bytes = fs::read(folders.task_dir(&id()).join("settled")).expect("there");
     let kept: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");

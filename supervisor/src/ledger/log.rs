@@ -87,6 +87,28 @@ pub(super) fn event_of(row: &Row<'_>) -> rusqlite::Result<Option<Event>> {
     }
 }
 
+/// The JSON of a stored event, as [`Event`] writes it; none where the payload is none.
+pub(super) fn text_of(row: &Row<'_>) -> rusqlite::Result<Option<String>> {
+    let stored = Stored::of(row)?;
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&stored.payload) {
+        tracing::warn!(seq = stored.seq, kind = %stored.kind, %error, "an event of the ledger is no JSON; it is left out");
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        r#"{{"at":{},"task_id":{},"record":{},"body":{{"type":{},"payload":{}}}}}"#,
+        quoted(&stored.at.to_string()),
+        stored
+            .task_id
+            .map_or("null".into(), |id| quoted(id.as_str())),
+        stored
+            .record
+            .map_or("null".into(), |number| number.to_string()),
+        quoted(&stored.kind),
+        stored.payload,
+    )))
+}
+
 struct Stored {
     seq: u64,
     at: Timestamp,

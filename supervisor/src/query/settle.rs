@@ -36,7 +36,7 @@ pub fn settle(reader: &Reader<'_>, folders: &Folders, id: &TaskId) -> Result<(),
             continue;
         }
         if let Some(rows) = reader.settled(&other)?
-            && !folders.is_settled_as(&other, &rows)?
+            && !folders.is_settled_as(&other, &rows)
         {
             folders.settle(&other, &rows)?;
         }
@@ -64,7 +64,7 @@ pub fn unsettled(reader: &Reader<'_>, folders: &Folders) -> Result<Vec<TaskId>, 
         let Some(rows) = reader.settled(&id)? else {
             continue;
         };
-        if folders.is_settled(&id) && !folders.is_settled_as(&id, &rows)? {
+        if folders.is_settled(&id) && !folders.is_settled_as(&id, &rows) {
             ids.push(id);
         }
     }

@@ -3,10 +3,12 @@
 use protocol::TaskId;
 use rusqlite::types::ValueRef;
 use rusqlite::{Params, Row};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use super::Reader;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, log};
+
+const READ: &str = "read what is kept of a task";
 
 /// The version of the file's form; see [`Reader::settled`].
 const VERSION: u32 = 1;
@@ -19,11 +21,14 @@ pub(super) const IN_THE_SAME_SESSION: &str = "SELECT other.id FROM task_history 
 
 impl Reader<'_> {
     /// The task's row, its intents and its session's row, each as an object of
-    /// column names and values, and its events. None if there is no such task.
+    /// column names and values, and its events: a text of JSON, with a line for each of
+    /// them. None if there is no such task.
+    ///
+    /// Written from the columns as they are: every task that ends is kept like this.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub fn settled(&self, task: &TaskId) -> Result<Option<Value>, LedgerError> {
+    pub fn settled(&self, task: &TaskId) -> Result<Option<String>, LedgerError> {
         let id = [task.as_str()];
         let rows = self.objects("SELECT * FROM task_history WHERE id = ?1", id)?;
         let Some(row) = rows.into_iter().next() else {
@@ -39,14 +44,13 @@ impl Reader<'_> {
              WHERE t.id = ?1",
             id,
         )?;
-        let events = self.task_events(task)?;
-        Ok(Some(json!({
-            "version": VERSION,
-            "task_history": row,
-            "stop_intent": intents,
-            "agent_sessions": sessions,
-            "events": events,
-        })))
+        let events = self.rows(READ, super::events::OF_TASK, id, log::text_of)?;
+        let [intents, sessions, events] =
+            [intents, sessions, events.into_iter().flatten().collect()].map(|rows| list(&rows));
+        Ok(Some(format!(
+            "{{\n\"version\": {VERSION},\n\"task_history\": {row},\n\"stop_intent\": {intents},\n\
+             \"agent_sessions\": {sessions},\n\"events\": {events}\n}}\n"
+        )))
     }
 
     /// The ended tasks of other keys that used its conversation last.
@@ -62,24 +66,39 @@ impl Reader<'_> {
         )
     }
 
-    fn objects(&self, sql: &str, parameters: impl Params) -> Result<Vec<Value>, LedgerError> {
-        self.rows("read what is kept of a task", sql, parameters, object)
+    fn objects(&self, sql: &str, parameters: impl Params) -> Result<Vec<String>, LedgerError> {
+        self.rows(READ, sql, parameters, object)
     }
 }
 
-fn object(row: &Row<'_>) -> rusqlite::Result<Value> {
-    let mut object = Map::new();
+/// A line for each.
+fn list(objects: &[String]) -> String {
+    match objects {
+        [] => "[]".to_owned(),
+        objects => format!("[\n{}\n]", objects.join(",\n")),
+    }
+}
+
+fn object(row: &Row<'_>) -> rusqlite::Result<String> {
+    let mut object = Vec::with_capacity(1 << 10);
     for (at, name) in row.as_ref().column_names().enumerate() {
-        let value = match row.get_ref(at)? {
-            ValueRef::Null => Value::Null,
-            ValueRef::Integer(number) => number.into(),
-            ValueRef::Real(number) => number.into(),
+        object.push(if at == 0 { b'{' } else { b',' });
+        push(&mut object, name)?;
+        object.push(b':');
+        match row.get_ref(at)? {
+            ValueRef::Null => push(&mut object, &())?,
+            ValueRef::Integer(number) => push(&mut object, &number)?,
+            ValueRef::Real(number) => push(&mut object, &number)?,
             // No table has a BLOB column.
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                String::from_utf8_lossy(bytes).into_owned().into()
+                push(&mut object, &*String::from_utf8_lossy(bytes))?;
             }
-        };
-        object.insert(name.to_owned(), value);
+        }
     }
-    Ok(Value::Object(object))
+    object.push(b'}');
+    String::from_utf8(object).map_err(|_| super::fields::bad("a row"))
+}
+
+fn push(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> rusqlite::Result<()> {
+    serde_json::to_writer(text, value).map_err(|_| super::fields::bad("a value"))
 }

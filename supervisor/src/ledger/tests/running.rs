@@ -330,11 +330,17 @@ fn what_is_kept_of_an_end_has_row_intents_and_session() {
     commit(&ledger.handle, &events);
     let kept = wait(ledger.handle.look(|reader| reader.settled(&id("t1"))));
     let kept = kept.expect("read").expect("there");
+    let kept: serde_json::Value = serde_json::from_str(&kept).expect("JSON");
     assert_eq!(kept["version"], 1);
     assert_eq!(kept["task_history"]["status"], "success");
     assert_eq!(kept["task_history"]["exit_code"], 0);
     assert_eq!(kept["stop_intent"][0]["reason"], "user");
     assert_eq!(kept["agent_sessions"][0]["session_id"], "s");
+    assert_eq!(
+        kept["events"],
+        serde_json::json!(events),
+        "as they are written elsewhere"
+    );
     let none = wait(ledger.handle.look(|reader| reader.settled(&id("t9"))));
     assert_eq!(none.expect("read"), None);
     ledger.close().expect("closed");
