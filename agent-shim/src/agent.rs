@@ -90,7 +90,7 @@ fn start_in(
     env.retain(|(name, _)| name != "TMPDIR");
     env.push((
         "TMPDIR".to_owned(),
-        temp.folder.path().to_string_lossy().into_owned(),
+        temp.0.path().to_string_lossy().into_owned(),
     ));
     if !env.iter().any(|(name, _)| name == RUNTIME_DIR_VARIABLE) {
         env.push((RUNTIME_DIR_VARIABLE.to_owned(), start.runtime_dir.clone()));
@@ -113,44 +113,31 @@ fn start_in(
 
 /// The agent's TMPDIR.
 #[derive(Debug)]
-pub struct PrivateFolder {
-    folder: TempFolder,
-    link: PathBuf,
-}
+pub struct PrivateFolder(TempFolder);
 
 impl PrivateFolder {
     fn create(task_dir: &Path, user: Option<&AgentUser>) -> Result<Self, SpawnError> {
         let failed = |error: io::Error| failed(&error, Path::new("TMPDIR"));
-        let places = temp_folder::PLACES.iter().map(Path::new);
+        let mut places: Vec<_> = temp_folder::PLACES.iter().map(Path::new).collect();
         let folder = match user {
-            // The task's own folder is closed to another user.
+            // The task's own folder is closed to another user; and what is another
+            // user's has to be named.
             Some(user) => {
-                let folder = TempFolder::create(&places.collect::<Vec<_>>()).map_err(failed)?;
+                let folder = TempFolder::linked(task_dir, &places).map_err(failed)?;
                 folder.give_to(user.uid, user.gid).map_err(failed)?;
                 folder
             }
             None => {
-                let places: Vec<_> = places.chain(std::iter::once(task_dir)).collect();
-                TempFolder::create(&places).map_err(failed)?
+                places.push(task_dir);
+                TempFolder::of_task(task_dir, &places).map_err(failed)?
             }
         };
-        Ok(Self {
-            folder,
-            link: task_dir.join(temp_folder::LINK_NAME),
-        })
-    }
-
-    /// Names the folder in the task's own, for whoever cleans up after a shim
-    /// that was killed. A failure costs only that.
-    pub fn publish(&self) {
-        let _ = std::os::unix::fs::symlink(self.folder.path(), &self.link);
+        Ok(Self(folder))
     }
 
     /// Removes it with everything in it. What stays is only temporary files.
     pub fn remove(self) {
-        if self.folder.remove().is_ok() {
-            let _ = std::fs::remove_file(&self.link);
-        }
+        let _ = self.0.remove();
     }
 }
 

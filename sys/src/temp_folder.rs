@@ -13,6 +13,8 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use crate::checksum::crc32c;
+
 /// Folders within folders that are removed: more than any real tree has, and
 /// few enough for one open descriptor each.
 const MAX_DEPTH: usize = 200;
@@ -21,17 +23,19 @@ const MAX_DEPTH: usize = 200;
 /// The task's own folder comes last.
 pub const PLACES: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 
-/// Names the private folder in the task's own, so that it can be removed after
-/// the death of the shim.
+/// Names a private folder in the task's own that has not the name that follows from
+/// that.
 pub const LINK_NAME: &str = "tmpdir";
 
 /// What the name of every private folder begins with.
 const PREFIX: &str = "at-";
 
-/// A folder of mode 0700 that nobody else knew before.
+/// A folder of mode 0700 that was not there before.
 #[derive(Debug)]
 pub struct TempFolder {
     path: PathBuf,
+    /// What names it.
+    link: Option<PathBuf>,
 }
 
 impl TempFolder {
@@ -43,11 +47,42 @@ impl TempFolder {
         let mut answer = Errno::ENOENT;
         for place in places {
             match nix::unistd::mkdtemp(&place.as_ref().join(format!("{PREFIX}XXXXXX"))) {
-                Ok(path) => return Ok(Self { path }),
+                Ok(path) => return Ok(Self { path, link: None }),
                 Err(errno) => answer = errno,
             }
         }
         Err(answer.into())
+    }
+
+    /// The one of the task whose folder is `task_dir`, in the first of `places` that
+    /// allows it. Its name follows from that folder: whoever cleans up behind a
+    /// process that was killed at any moment finds it. Where somebody has the name
+    /// already, it is as [`linked`](Self::linked).
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn of_task(task_dir: &Path, places: &[impl AsRef<Path>]) -> io::Result<Self> {
+        let name = name_for(task_dir)?;
+        for place in places {
+            let path = place.as_ref().join(&name);
+            if nix::unistd::mkdir(&path, Mode::S_IRWXU).is_ok() {
+                return Ok(Self { path, link: None });
+            }
+        }
+        Self::linked(task_dir, places)
+    }
+
+    /// The same under another name, which stands in `task_dir`, if it can be written
+    /// there.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn linked(task_dir: &Path, places: &[impl AsRef<Path>]) -> io::Result<Self> {
+        let Self { path, .. } = Self::create(places)?;
+        let link = task_dir.join(LINK_NAME);
+        let linked = std::os::unix::fs::symlink(&path, &link);
+        let link = linked.is_ok().then_some(link);
+        Ok(Self { path, link })
     }
 
     /// Where it is.
@@ -66,45 +101,81 @@ impl TempFolder {
             .map_err(io::Error::from)
             .and_then(|folder| std::os::unix::fs::fchown(folder, Some(uid), Some(gid)));
         if given.is_err() {
-            // It is empty, and nobody knows of it.
+            // It is empty.
             let _ = fs::remove_dir(&self.path);
+            let _ = self.link.as_ref().map(fs::remove_file);
         }
         given
     }
 
-    /// Removes it with everything in it.
+    /// Removes it with everything in it, and then its name.
     ///
     /// # Errors
     /// As [`remove_tree`].
     pub fn remove(self) -> io::Result<()> {
-        remove_tree(&self.path)
+        remove_tree(&self.path)?;
+        self.link.map_or(Ok(()), fs::remove_file)
     }
 }
 
-/// Removes the private folder that is named in `task_dir`, and its name. A name
-/// that no shim gives is left alone.
+/// A folder has one number on its file system as long as it is there, and the next one
+/// that has it is another task's.
+fn name_for(task_dir: &Path) -> io::Result<String> {
+    let folder = fs::metadata(task_dir)?;
+    let id = task_dir.file_name().unwrap_or_default();
+    let id = crc32c(&[id.as_encoded_bytes()]);
+    let (number, device) = (folder.ino(), folder.dev());
+    Ok(format!("{PREFIX}{number:x}-{:x}", device ^ u64::from(id)))
+}
+
+/// The private folder of the task whose folder is `task_dir`; `None` if it has none.
 ///
 /// # Errors
-/// As [`remove_tree`]. Nothing to remove is no error.
-pub fn remove_named(task_dir: &Path) -> io::Result<()> {
-    let link = task_dir.join(LINK_NAME);
-    let folder = match fs::read_link(&link) {
-        Ok(folder) => folder,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+/// `InvalidInput` for a name that no shim gives; the kernel's answer.
+pub fn find(task_dir: &Path) -> io::Result<Option<PathBuf>> {
+    let places = || PLACES.iter().map(Path::new).chain([task_dir]);
+    match fs::read_link(task_dir.join(LINK_NAME)) {
+        Ok(folder) => {
+            let in_place = places().any(|place| folder.parent() == Some(place));
+            let name = folder.file_name().and_then(OsStr::to_str);
+            let named = name.is_some_and(|name| name.starts_with(PREFIX));
+            return if in_place && named {
+                Ok(Some(folder))
+            } else {
+                Err(io::ErrorKind::InvalidInput.into())
+            };
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let name = match name_for(task_dir) {
+        Ok(name) => name,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let in_place = folder.parent().is_some_and(|parent| {
-        PLACES.iter().any(|place| parent == Path::new(place)) || parent == task_dir
-    });
-    let named = folder
-        .file_name()
-        .and_then(OsStr::to_str)
-        .is_some_and(|name| name.starts_with(PREFIX));
-    if !(in_place && named) {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
+    let us = nix::unistd::geteuid().as_raw();
+    // Somebody else may have taken the name.
+    let is_ours = |path: &PathBuf| {
+        let found = fs::symlink_metadata(path);
+        found.is_ok_and(|found| found.is_dir() && found.uid() == us)
+    };
+    Ok(places().map(|place| place.join(&name)).find(is_ours))
+}
+
+/// Removes the private folder of the task whose folder is `task_dir`, and its name
+/// there. A name that no shim gives is left alone.
+///
+/// # Errors
+/// As [`find`] and [`remove_tree`]. Nothing to remove is no error.
+pub fn remove_of(task_dir: &Path) -> io::Result<()> {
+    let Some(folder) = find(task_dir)? else {
+        return Ok(());
+    };
     remove_tree(&folder)?;
-    fs::remove_file(&link)
+    match fs::remove_file(task_dir.join(LINK_NAME)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Removes the folder `path` and everything in it, but follows no symbolic
@@ -222,18 +293,31 @@ mod tests {
     #[test]
     fn a_private_folder_is_found_by_its_name_in_the_tasks() {
         let task_dir = place();
-        remove_named(task_dir.path()).expect("none is no error");
-        let private = TempFolder::create(&["/tmp"]).expect("a folder");
-        let path = private.path().to_owned();
-        fs::write(path.join("file"), b"x").expect("written");
+        remove_of(task_dir.path()).expect("none is no error");
         let link = task_dir.path().join(LINK_NAME);
-        std::os::unix::fs::symlink(&path, &link).expect("made");
-        remove_named(task_dir.path()).expect("ours");
-        assert!(!path.exists() && fs::symlink_metadata(&link).is_err());
+        let named = [
+            TempFolder::of_task(task_dir.path(), &["/tmp"]).expect("a folder"),
+            // The name that follows is taken.
+            TempFolder::of_task(task_dir.path(), &["/tmp"]).expect("a folder"),
+        ];
+        let [named, linked] = named.map(|folder| folder.path().to_owned());
+        for path in [&linked, &named] {
+            fs::write(path.join("file"), b"x").expect("written");
+            assert_eq!(find(task_dir.path()).expect("read").as_ref(), Some(path));
+            assert_eq!(fs::symlink_metadata(&link).is_ok(), *path == linked);
+            remove_of(task_dir.path()).expect("ours");
+            assert!(!path.exists() && fs::symlink_metadata(&link).is_err());
+        }
+        assert_eq!(find(task_dir.path()).expect("read"), None);
+        // A file, or a link, of that name is somebody else's.
+        let there = task_dir.path().join("there");
+        std::os::unix::fs::symlink(&there, &named).expect("made");
+        assert_eq!(find(task_dir.path()).expect("read"), None);
+        fs::remove_file(&named).expect("ours");
         let other = place();
         for target in [other.path().join("at-x"), PathBuf::from("/tmp/else")] {
             std::os::unix::fs::symlink(&target, &link).expect("made");
-            assert!(remove_named(task_dir.path()).is_err(), "{target:?}");
+            assert!(remove_of(task_dir.path()).is_err(), "{target:?}");
             fs::remove_file(&link).expect("ours");
         }
         task_dir.remove().expect("ours");

@@ -236,7 +236,7 @@ fn the_operators_word_on_a_session_is_kept() {
     assert_eq!(state("talk"), "quarantined");
     wait_until("the word in its folder", GENEROUS, || {
         fs::read_to_string(world.task_dir(&done).join("settled"))
-            .is_ok_and(|text| text.contains("\"state\": \"quarantined\""))
+            .is_ok_and(|text| text.contains("\"state\":\"quarantined\""))
     });
     supervisor.kill();
     let _said = recover(&world).ok();

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
-use sys::temp_folder::LINK_NAME;
+use sys::temp_folder;
 use tests::harness::{Dispatched, GENEROUS, Process, Run, World, own_user, wait_for, wait_until};
 use tests::skip;
 
@@ -202,9 +202,10 @@ fn a_replacement_that_survivors_keep_out_costs_nobody_his_place() {
     world.check();
 }
 
-/// The private folder of a task, as its own folder names it.
+/// The private folder of a task.
 fn private_folder(world: &World, task: &str) -> PathBuf {
-    fs::read_link(world.task_dir(task).join(LINK_NAME)).expect("named in the task's folder")
+    let found = temp_folder::find(&world.task_dir(task)).expect("readable");
+    found.expect("the task has one")
 }
 
 /// Whoever is left alone may use the private folder, and nobody does afterwards.
@@ -297,17 +298,12 @@ fn a_killed_shim_leaves_no_private_folder() {
         .steps(["tmp:something", "mark:up", "forever"])
         .detached();
     task.marked("up");
-    let link = world.task_dir(&task.id).join(LINK_NAME);
-    // Named once the agent runs.
-    let folder = wait_for("the name of the folder", GENEROUS, || fs::read_link(&link));
+    let folder = private_folder(&world, &task.id);
     assert!(folder.join("something").exists());
     let shim = world.shim_of(&task.id).expect("the shim lives");
     world.kill(&shim, Signal::SIGKILL);
     let _ended = world.ended(&task.id);
     wait_until("the end of the folder", GENEROUS, || !folder.exists());
-    wait_until("the end of its name", GENEROUS, || {
-        fs::symlink_metadata(&link).is_err()
-    });
     world.check();
 }
 

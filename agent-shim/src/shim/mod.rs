@@ -338,7 +338,6 @@ fn running(agent: Agent, start: Start, desk: &Desk) -> io::Result<Task> {
         temp,
         container,
     } = agent;
-    temp.publish();
     let policy = Policy {
         stop_signal: start.stop_signal,
         grace_ms: start.grace_ms,

@@ -36,9 +36,7 @@ fn die_at(point: &str, count: usize) -> bool {
         let _ = rig.wait_shim();
     }
     check(&rig, point);
-    if let Ok(temp) = std::fs::read_link(rig.task_dir().join("tmpdir")) {
-        sys::temp_folder::remove_tree(&temp).expect("ours");
-    }
+    sys::temp_folder::remove_of(&rig.task_dir()).expect("ours");
     if let Some(leader) = pids_in(&pids).first() {
         poll_until(|| is_gone(*leader));
     }

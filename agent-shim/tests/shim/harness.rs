@@ -106,6 +106,7 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
+        let _ = sys::temp_folder::remove_of(&self.path().join("tasks/task"));
         let _ = sys::temp_folder::remove_tree(self.0.path());
     }
 }

@@ -251,11 +251,11 @@ impl Folders {
         Ok(found)
     }
 
-    /// Does it name a private folder that a dead shim left?
+    /// Is there a private folder, of a shim that may be dead?
     #[must_use]
-    pub fn names_temp(&self, id: &TaskId) -> bool {
-        let link = self.task_dir(id).join(sys::temp_folder::LINK_NAME);
-        fs::symlink_metadata(link).is_ok()
+    pub fn has_temp(&self, id: &TaskId) -> bool {
+        // Why it cannot be told is said when it is to be removed.
+        sys::temp_folder::find(&self.task_dir(id)).map_or(true, |found| found.is_some())
     }
 
     /// Removes the private folder that a dead shim left.
@@ -264,10 +264,8 @@ impl Folders {
     /// [`FolderError::Io`]. None to remove is no error.
     pub fn clear_temp(&self, id: &TaskId) -> Result<(), FolderError> {
         let folder = self.task_dir(id);
-        sys::temp_folder::remove_named(&folder).map_err(FolderError::io(
-            "remove the private folder named in",
-            &folder,
-        ))
+        sys::temp_folder::remove_of(&folder)
+            .map_err(FolderError::io("remove the private folder of", &folder))
     }
 
     /// Was that kept?

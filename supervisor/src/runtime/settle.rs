@@ -83,7 +83,7 @@ impl Core {
     /// something has lived on that may use it.
     pub(super) fn clear_unused_temp(&mut self, id: &TaskId) {
         let service = &self.service;
-        if service.folders.names_temp(id) && claims::shim_is_dead(service, id) {
+        if service.folders.has_temp(id) && claims::shim_is_dead(service, id) {
             self.clear_temp(id);
         }
     }
@@ -151,7 +151,7 @@ impl Core {
 /// In a thread of its own: an agent may have left any amount there. Most leave
 /// nothing, and their shim has removed it.
 async fn clear_temp(service: Arc<Service>, id: TaskId) {
-    if cgroups::of(&service, &id).is_none() && !service.folders.names_temp(&id) {
+    if cgroups::of(&service, &id).is_none() && !service.folders.has_temp(&id) {
         return;
     }
     let task = id.clone();

@@ -128,7 +128,8 @@ impl Case<'_> {
         }
         wait_until("the operator's word in the folder", GENEROUS, || {
             let text = std::fs::read_to_string(file).unwrap_or_default();
-            text.contains("\"state\": \"resumable\"") && self.is_quiet()
+            let said = text.replace(' ', "").contains("\"state\":\"resumable\"");
+            said && self.is_quiet()
         });
         supervisor.kill();
         let mut recover = self.world.command(self.world.bins().supervisor());
