@@ -327,7 +327,7 @@ impl Recorder {
     fn fail(&mut self, error: &JournalError) {
         self.disk = Disk::Failed;
         if self.is_finished {
-            // An end whose records were not told yet was synced before the last one.
+            // Whoever listened was told all of it; where nobody did, the sync came before.
             return;
         }
         let source = std::error::Error::source(error).map(|source| format!(": {source}"));

@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::checksum::crc32c;
+use crate::checksum::crc64;
 
 /// Folders within folders that are removed: more than any real tree has, and
 /// few enough for one open descriptor each.
@@ -55,7 +55,7 @@ impl TempFolder {
     }
 
     /// The one of the task whose folder is `task_dir`, in the first of `places` that
-    /// allows it. Its name follows from that folder: whoever cleans up behind a
+    /// allows it. Its name follows from that folder's: whoever cleans up behind a
     /// process that was killed at any moment finds it. Where somebody has the name
     /// already, it is as [`linked`](Self::linked).
     ///
@@ -65,8 +65,10 @@ impl TempFolder {
         let name = name_for(task_dir)?;
         for place in places {
             let path = place.as_ref().join(&name);
-            if nix::unistd::mkdir(&path, Mode::S_IRWXU).is_ok() {
-                return Ok(Self { path, link: None });
+            match nix::unistd::mkdir(&path, Mode::S_IRWXU) {
+                Ok(()) => return Ok(Self { path, link: None }),
+                Err(Errno::EEXIST) => break,
+                Err(_) => {}
             }
         }
         Self::linked(task_dir, places)
@@ -118,14 +120,12 @@ impl TempFolder {
     }
 }
 
-/// A folder has one number on its file system as long as it is there, and the next one
-/// that has it is another task's.
+/// From the path alone: numbers of devices, and on some file systems those of folders,
+/// are others after a reboot.
 fn name_for(task_dir: &Path) -> io::Result<String> {
-    let folder = fs::metadata(task_dir)?;
-    let id = task_dir.file_name().unwrap_or_default();
-    let id = crc32c(&[id.as_encoded_bytes()]);
-    let (number, device) = (folder.ino(), folder.dev());
-    Ok(format!("{PREFIX}{number:x}-{:x}", device ^ u64::from(id)))
+    let path = fs::canonicalize(task_dir)?;
+    let digest = crc64(path.as_os_str().as_encoded_bytes());
+    Ok(format!("{PREFIX}{digest:016x}"))
 }
 
 /// The private folder of the task whose folder is `task_dir`; `None` if it has none.
@@ -296,9 +296,9 @@ mod tests {
         remove_of(task_dir.path()).expect("none is no error");
         let link = task_dir.path().join(LINK_NAME);
         let named = [
-            TempFolder::of_task(task_dir.path(), &["/tmp"]).expect("a folder"),
+            TempFolder::of_task(task_dir.path(), &PLACES).expect("a folder"),
             // The name that follows is taken.
-            TempFolder::of_task(task_dir.path(), &["/tmp"]).expect("a folder"),
+            TempFolder::of_task(task_dir.path(), &PLACES).expect("a folder"),
         ];
         let [named, linked] = named.map(|folder| folder.path().to_owned());
         for path in [&linked, &named] {

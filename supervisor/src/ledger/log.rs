@@ -91,7 +91,7 @@ pub(super) fn event_of(row: &Row<'_>) -> rusqlite::Result<Option<Event>> {
 pub(super) fn text_of(row: &Row<'_>) -> rusqlite::Result<Option<String>> {
     let stored = Stored::of(row)?;
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&stored.payload) {
+    if let Err(error) = serde_json::from_str::<serde_json::Value>(&stored.payload) {
         tracing::warn!(seq = stored.seq, kind = %stored.kind, %error, "an event of the ledger is no JSON; it is left out");
         return Ok(None);
     }
